@@ -1,0 +1,149 @@
+"""The whole encoder, input to logits: every intermediate tensor, by name."""
+
+import numpy as np
+
+from golden import layernorm, residual, softmax
+from golden.codes import values
+from golden.embedding import gather
+from golden.model import Attention, Head, Input
+from golden.qmm import product
+from golden.rescale import rescale
+
+
+def _scale(t, constants, output):
+    low, high = output.range if output else (residual.LOW, residual.HIGH)
+    return rescale(t, constants.scale, constants.offset, constants.shift, low, high)
+
+
+def linear(x, x_format, layer):
+    """``(rows, in)`` codes to ``(rows, out)`` codes, or 16-bit updates where ``layer.output`` is None."""
+    t = product(x, layer.weight, x_format.kind, layer.weight_format.kind)
+    return _scale(t, layer.constants, layer.output)
+
+
+def add_norm(stream, update, norm):
+    """Residual sum and norm: ``(new stream, codes, saturated elements)``."""
+    total, saturated = residual.add_residual(stream, update)
+    normal = layernorm.normalise(total, norm.epsilon, norm.rms)
+    codes = layernorm.affine(normal, norm.codes.scale, norm.codes.offset, norm.codes.shift, *norm.output.range)
+    if norm.residual is not None:
+        total, clipped = layernorm.affine_to_residual(
+            normal, norm.residual.scale, norm.residual.offset, norm.residual.shift
+        )
+        saturated += clipped
+    return total, codes, saturated
+
+
+def probabilities(scores, length, block, attention):
+    """Codes of the attention probabilities of one head, ``(tokens, keys)``; masked keys are 0."""
+    if attention is Attention.SOFTMAX:
+        return softmax.softmax(scores, length, block.step, block.step_shift, block.probability.bits)
+    codes = scores.copy()
+    codes[:, length:] = 0
+    return codes
+
+
+def _attend(trace, name, x, x_format, block, config, length):
+    query, key, value = (
+        linear(x, x_format, part) for part in (block.query, block.key, block.value)
+    )
+    trace |= {f"{name}.query": query, f"{name}.key": key, f"{name}.value": value}
+    context = []
+    for h in range(config.heads):
+        columns = slice(h * config.head_width, (h + 1) * config.head_width)
+        t = product(query[:, columns], key[:, columns], block.query.output.kind, block.key.output.kind)
+        low, high = (residual.LOW, residual.HIGH)
+        if config.attention is Attention.THRESHOLD:
+            low, high = block.probability.range
+        scores = rescale(t, block.score.scale[h], block.score.offset[h], block.score.shift, low, high)
+        p = probabilities(scores, length, block, config.attention)
+        trace[f"{name}.probability{h}"] = p
+        t = product(p, value[:, columns].T, block.probability.kind, block.value.output.kind)
+        context.append(
+            rescale(
+                t, block.context.scale[columns], block.context.offset[columns], block.context.shift,
+                *block.context_format.range,
+            )
+        )
+    return np.concatenate(context, axis=1)
+
+
+def _embed(inputs, embedding, config):
+    if config.input is Input.PATCHES:
+        return linear(inputs, embedding.input_format, embedding.linear)
+    codes = gather(embedding.linear.weight, inputs)
+    return _scale(values(codes, embedding.linear.weight_format.kind), embedding.linear.constants, None)
+
+
+def encode(encoder, inputs, length=None):
+    """Run an encoder on one sample.
+
+    Parameters
+    ----------
+    encoder : golden.model.Encoder
+    inputs : int array
+        Token ids (tokens,), or patch codes (tokens, input_size).
+    length : int, 1..tokens
+        Number of tokens that are not padding; all of them by default.
+
+    Returns
+    -------
+    dict of str to int64 array
+        Every tensor that the accelerator holds, in the order computed; ``logits`` is (classes,), or
+        (tokens, classes) for a per-token head. ``saturated`` is the number of saturated residual elements.
+
+    Raises
+    ------
+    ValueError
+        For an input of another shape, a length or a token id out of range.
+    """
+    config = encoder.config
+    length = config.tokens if length is None else length
+    expected = (config.tokens,) if config.input is Input.TOKENS else (config.tokens, config.input_size)
+    if np.shape(inputs) != expected:
+        raise ValueError(f"this model takes inputs of shape {expected}, not {np.shape(inputs)}")
+    if not 1 <= length <= config.tokens:
+        raise ValueError(f"the length must be in 1..{config.tokens}, not {length}")
+
+    trace = {}
+    stream, x, saturated = add_norm(
+        encoder.embedding.position, _embed(inputs, encoder.embedding, config), encoder.embedding.norm
+    )
+    x_format = encoder.embedding.norm.output
+    trace |= {"embedding.residual": stream, "embedding.codes": x}
+    for index, layer in enumerate(encoder.layers):
+        block, name = layer.attention, f"layer{index}.attention"
+        context = _attend(trace, name, x, x_format, block, config, length)
+        stream, x, clipped = add_norm(stream, linear(context, block.context_format, block.output), block.norm)
+        saturated += clipped
+        trace |= {f"{name}.context": context, f"{name}.residual": stream, f"{name}.codes": x}
+        block, x_format, name = layer.feed_forward, block.norm.output, f"layer{index}.feed_forward"
+        hidden = linear(x, x_format, block.up)
+        stream, x, clipped = add_norm(stream, linear(hidden, block.up.output, block.down), block.norm)
+        saturated += clipped
+        x_format = block.norm.output
+        trace |= {f"{name}.hidden": hidden, f"{name}.residual": stream, f"{name}.codes": x}
+    trace |= _classify(encoder, x, x_format, length)
+    trace["saturated"] = np.int64(saturated)
+    return trace
+
+
+def _classify(encoder, x, x_format, length):
+    trace = {}
+    if encoder.config.head is Head.MEAN:
+        constants, x_format_out = encoder.pooling.constants, encoder.pooling.output
+        t = values(x, x_format.kind)[:length].sum(0, keepdims=True)
+        x = rescale(
+            t, constants.scale[length], constants.offset[length], constants.shift, *x_format_out.range
+        )
+        x_format = x_format_out
+        trace["pooled"] = x
+    elif encoder.config.head is Head.CLS:
+        x = x[:1]
+    if encoder.pooler is not None:
+        x = linear(x, x_format, encoder.pooler)
+        x_format = encoder.pooler.output
+        trace["pooler"] = x
+    logits = linear(x, x_format, encoder.classifier)
+    trace["logits"] = logits if encoder.config.head is Head.TOKEN else logits[0]
+    return trace

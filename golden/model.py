@@ -1,0 +1,165 @@
+"""What a quantized encoder consists of: integers, formats and shapes, nothing that runs."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from golden.codes import Kind, code_range
+
+
+class Format(NamedTuple):
+    """Kind and width of the codes of one tensor."""
+
+    kind: Kind
+    bits: int
+
+    @property
+    def range(self):
+        """Lowest and highest code, see `golden.codes.code_range`."""
+        return code_range(self.kind, self.bits)
+
+
+class Input(StrEnum):
+    TOKENS = "tokens"
+    PATCHES = "patches"
+
+
+class Order(StrEnum):
+    """Where the norms stand: after the residual sum (its result replaces the stream) or before each block."""
+
+    POST = "post"
+    PRE = "pre"
+
+
+class Attention(StrEnum):
+    SOFTMAX = "softmax"
+    #: No softmax: one threshold per head, {0, 1} out.
+    THRESHOLD = "threshold"
+
+
+class Head(StrEnum):
+    CLS = "cls"
+    MEAN = "mean"
+    TOKEN = "token"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Structure of an encoder. ``tokens`` is n, ``width`` d, ``head_width`` dh, ``feed_forward`` f."""
+
+    layers: int
+    width: int
+    heads: int
+    head_width: int
+    feed_forward: int
+    tokens: int
+    classes: int
+    input: Input
+    order: Order
+    attention: Attention
+    head: Head
+    #: Vocabulary size, or elements of a patch.
+    input_size: int
+    #: The residual stream counts in units of 2^-residual_fraction.
+    residual_fraction: int
+
+
+@dataclass(frozen=True)
+class Constants:
+    """Rescale constants: ``clip((t * scale + offset) >> shift)``; scale and offset int64 (channels,)."""
+
+    scale: np.ndarray
+    offset: np.ndarray
+    shift: int
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``weight`` (out, in) codes, and the rescale that follows. ``output`` None: 16-bit residual units (or logits)."""
+
+    weight: np.ndarray
+    weight_format: Format
+    constants: Constants
+    output: Format | None
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Residual sum, LayerNorm or RMSNorm. ``residual`` None: the stream keeps the sum (pre-LN)."""
+
+    rms: bool
+    epsilon: int
+    residual: Constants | None
+    codes: Constants
+    output: Format
+
+
+@dataclass(frozen=True)
+class AttentionBlock:
+    """Constants between query, key, value and context.
+
+    ``score`` has one channel per head. With softmax the scores are in 1/64 of base 2 and ``step``,
+    ``step_shift`` quantize the probabilities; with thresholds ``score`` makes the {0, 1} code itself.
+    ``context`` has heads * head_width channels.
+    """
+
+    query: Linear
+    key: Linear
+    value: Linear
+    score: Constants
+    step: int
+    step_shift: int
+    probability: Format
+    context: Constants
+    context_format: Format
+    output: Linear
+    norm: Norm
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    up: Linear
+    down: Linear
+    norm: Norm
+
+
+@dataclass(frozen=True)
+class Layer:
+    attention: AttentionBlock
+    feed_forward: FeedForward
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """``linear`` is the patch projection for patches; for tokens its weight is the table (vocabulary, width).
+
+    A token's update is ``rescale(value(table[id]))`` with one channel per column. ``position`` is the first
+    residual: (tokens, width) int64, signed 16 bit. ``input_format``: of the patches (of the table for tokens).
+    """
+
+    linear: Linear
+    input_format: Format
+    position: np.ndarray
+    norm: Norm
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Mean over the valid tokens' codes: constants have tokens + 1 channels, one per length."""
+
+    constants: Constants
+    output: Format
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A whole quantized encoder, input to logits."""
+
+    config: EncoderConfig
+    embedding: Embedding
+    layers: tuple[Layer, ...]
+    pooling: Pooling | None
+    pooler: Linear | None
+    classifier: Linear

@@ -1,0 +1,71 @@
+"""Rescale: accumulator to code, the only multiply per output."""
+
+import numpy as np
+
+SCALE_BITS = 16
+OFFSET_BITS = 40
+MAX_SHIFT = 31
+
+
+def rescale(t, scale, offset, shift, low, high):
+    """Map accumulators to codes: ``clip((t * scale + offset) >> shift)``, rounding half up.
+
+    Parameters
+    ----------
+    t : int array, (rows, columns)
+        Accumulators.
+    scale, offset : int array, broadcastable to ``t``
+        Per-column (or per-row) constants, signed 16 and 40 bit.
+    shift : int
+        0..31.
+    low, high : int
+        Clip bounds of the target code; ``low=0`` is a ReLU.
+
+    Returns
+    -------
+    int64 array, (rows, columns)
+    """
+    return rescale_folded(t, scale, fold_rounding(offset, shift), shift, low, high)
+
+
+def fold_rounding(offset, shift):
+    """The offset with the rounding half added, as the hardware holds it: no adder per lane for rounding."""
+    return np.asarray(offset, np.int64) + ((1 << shift) >> 1)
+
+
+def rescale_folded(t, scale, offset, shift, low, high):
+    """`rescale` with the rounding half already in ``offset``: what a hardware lane computes."""
+    return np.clip((np.asarray(t, np.int64) * scale + offset) >> shift, low, high)
+
+
+def quantize_constants(scale, offset, max_shift=MAX_SHIFT):
+    """Integer constants for real ones: ``y = t * scale + offset`` becomes ``(t*m + o) >> s``.
+
+    Parameters
+    ----------
+    scale, offset : float array, (channels,)
+        Real factor and offset per channel, in units of the output code.
+
+    Returns
+    -------
+    m : int64 (channels,), signed 16 bit;  o : int64 (channels,), signed 40 bit;  s : int
+        ``s`` is the largest shift at which every constant fits, so the relative error of the largest factor
+        is at most 2^-15.
+
+    Raises
+    ------
+    ValueError
+        If a constant does not fit even at shift 0.
+    """
+    scale, offset = np.broadcast_arrays(np.asarray(scale, np.float64), np.asarray(offset, np.float64))
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all()):
+        raise ValueError("rescale constants must be finite")
+    for shift in range(max_shift, -1, -1):
+        m, o = np.rint(scale * 2.0**shift), np.rint(offset * 2.0**shift)
+        # One bit of head room in the offset, for the static sums and the rounding half folded in later.
+        if np.abs(m).max(initial=0) < 1 << (SCALE_BITS - 1) and np.abs(o).max(initial=0) < 1 << (OFFSET_BITS - 2):
+            return m.astype(np.int64), o.astype(np.int64), shift
+    raise ValueError(
+        f"rescale constants up to {np.abs(scale).max():.3g} and {np.abs(offset).max():.3g} do not fit "
+        f"{SCALE_BITS} and {OFFSET_BITS} bit at shift 0; scale the model's output down"
+    )

@@ -1,0 +1,107 @@
+"""Accelerator configuration: the numbers that size the hardware, their rules, and presets by name."""
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class AcceleratorConfig:
+    """Sizes of one accelerator. Raises ValueError, naming rule and value, for one that cannot be built.
+
+    Parameters
+    ----------
+    rows, columns, depth : int
+        R, C, K: the array takes R words and C words of K bits a cycle. Powers of two.
+    drain : int
+        D: accumulators rescaled per cycle, a multiple of C; D / C rows of a tile leave together.
+    row_lanes : int
+        Elements per cycle of softmax, norm and store.
+    axi_bits : int
+        Width of the AXI master's data.
+    left_depth, right_depth : int
+        Words of K bits in each of the R (C) banks of the operand memories.
+    constant_depth : int
+        Words of C rescale constants.
+    norm_depth : int
+        Words of row_lanes norm constants.
+    residual_depth : int
+        Words of row_lanes residual elements.
+    row_columns : int
+        Columns of the row buffer: the widest row that softmax, norm or store can take.
+    accumulator_bits : int
+        Width of an accumulator; the compiler refuses a product that could exceed it.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    drain: int
+    row_lanes: int
+    axi_bits: int
+    left_depth: int
+    right_depth: int
+    constant_depth: int
+    norm_depth: int
+    residual_depth: int
+    row_columns: int
+    accumulator_bits: int = 24
+
+    def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value < 1:
+                raise ValueError(f"{field.name} must be at least 1, not {value}")
+        for name in ("rows", "columns", "depth", "drain", "row_lanes", "axi_bits"):
+            value = getattr(self, name)
+            if value & (value - 1):
+                raise ValueError(f"{name} must be a power of two, not {value}")
+        for name in ("left_depth", "right_depth", "constant_depth", "norm_depth", "residual_depth"):
+            if getattr(self, name) > 1 << 16:
+                raise ValueError(f"{name} must be at most 65536 (16-bit addresses), not {getattr(self, name)}")
+        self._require(self.depth >= 8, "depth must be at least 8 (whole bytes), not", self.depth)
+        self._require(self.columns <= self.depth, f"columns must be at most depth ({self.depth}), not", self.columns)
+        self._require(self.drain >= self.columns, f"drain must be at least columns ({self.columns}), not", self.drain)
+        most = self.columns * min(self.rows, self.columns)
+        self._require(self.drain <= most, f"drain must be at most columns * min(rows, columns) = {most}, not", self.drain)
+        self._require(
+            2 <= self.row_lanes <= self.columns, f"row_lanes must be in 2..columns ({self.columns}), not", self.row_lanes
+        )
+        self._require(self.row_columns % self.depth == 0, f"row_columns must be a multiple of depth ({self.depth}), not",
+                      self.row_columns)
+        least = max(32, self.depth)
+        most = min(512, self.rows * self.depth, self.columns * self.depth, 64 * self.columns, 16 * self.row_lanes)
+        self._require(least <= self.axi_bits <= most,
+                      f"axi_bits must be in {least}..{most} (depth, and the narrowest memory it fills), not", self.axi_bits)
+        self._require(16 <= self.accumulator_bits <= 32, "accumulator_bits must be in 16..32, not", self.accumulator_bits)
+
+    @staticmethod
+    def _require(condition, rule, value):
+        if not condition:
+            raise ValueError(f"{rule} {value}")
+
+    @property
+    def drain_rows(self):
+        """Rows of a tile that leave together."""
+        return self.drain // self.columns
+
+
+PRESETS = {
+    "tiny": AcceleratorConfig(
+        rows=4, columns=4, depth=16, drain=8, row_lanes=4, axi_bits=64, left_depth=512, right_depth=512,
+        constant_depth=64, norm_depth=64, residual_depth=512, row_columns=64,
+    ),
+    "small": AcceleratorConfig(
+        rows=16, columns=16, depth=32, drain=32, row_lanes=8, axi_bits=128, left_depth=2048, right_depth=2048,
+        constant_depth=256, norm_depth=64, residual_depth=2048, row_columns=512,
+    ),
+    "zcu102": AcceleratorConfig(
+        rows=32, columns=32, depth=64, drain=128, row_lanes=32, axi_bits=512, left_depth=4096, right_depth=4096,
+        constant_depth=512, norm_depth=128, residual_depth=4096, row_columns=1024,
+    ),
+}
+
+
+def preset(name):
+    """Configuration by name. Raises ValueError that lists the names for an unknown one."""
+    if name not in PRESETS:
+        raise ValueError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]

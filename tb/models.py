@@ -29,6 +29,9 @@ from golden.rescale import quantize_constants, rescale
 
 BINARY = Format(Kind.BIPOLAR, 1)
 TERNARY = Format(Kind.SIGNED, 2)
+BIT = Format(Kind.UNSIGNED, 1)
+BYTE = Format(Kind.UNSIGNED, 8)
+SIGNED_BYTE = Format(Kind.SIGNED, 8)
 CALIBRATION_SAMPLES = 4
 
 
@@ -55,11 +58,11 @@ def random_encoder(
     query=BINARY,
     key=BINARY,
     value=BINARY,
-    probability=Format(Kind.UNSIGNED, 1),
+    probability=BIT,
     context=BINARY,
-    hidden=Format(Kind.UNSIGNED, 1),
-    patch=Format(Kind.UNSIGNED, 8),
-    ends=Format(Kind.SIGNED, 8),
+    hidden=BIT,
+    patch=BYTE,
+    ends=SIGNED_BYTE,
 ):
     """A legal ``golden.model.Encoder``.
 

@@ -1,0 +1,43 @@
+# Everything is done by the `bittern` command and pytest; this file only sets them up and names the usual calls.
+# `make sim` and `make test` work as the first command after cloning.
+
+PRESET ?= small
+SAMPLES ?= 32
+WORKERS ?= 2
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sim test test-fast verilog lint train-setup lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup:  ## make .venv; asks for missing system packages, or installs them as root
+	@scripts/setup
+
+sim: setup  ## run trained transformers on the RTL and compare every integer with the reference
+	bittern sim --bundle all --preset $(PRESET) --samples $(SAMPLES)
+
+test: setup  ## the whole test suite
+	pytest -n $(WORKERS)
+
+test-fast: setup  ## without the tests that need minutes
+	pytest -n $(WORKERS) -m 'not slow'
+
+verilog: setup  ## build/verilog/<preset>/bittern.v for all presets
+	bittern verilog --preset all
+
+lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets
+	ruff check .
+	mypy
+	bittern lint
+
+train-setup: setup  ## add PyTorch and what training needs to .venv
+	@scripts/setup-train
+
+lock:  ## resolve the dependencies of pyproject.toml anew (needs uv)
+	scripts/lock
+
+clean:  ## remove what was built, keep .venv
+	rm -rf build .pytest_cache .hypothesis .mypy_cache .ruff_cache

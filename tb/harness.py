@@ -17,11 +17,11 @@ from xml.etree import ElementTree
 
 import cocotb
 import cocotb_tools.runner
-from amaranth.back import verilog
 from cocotb.clock import Clock
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, RisingEdge
 
+from hw.emit import emit
 from tb.payload import pack, unpack
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +80,7 @@ def simulate(component, module, simulator, *, parameters=None, only=None):
         Regular expression of the cocotb tests to run, by default all.
     """
     simulator = Simulator(simulator)
-    source = verilog.convert(component, name="dut", emit_src=False)
+    source = emit(component, "dut")
     runner = _RUNNERS[simulator]()
     runner.log.setLevel("WARNING")
     build = _build(runner, source, ROOT / "build" / "tb" / module.rpartition(".")[2], simulator)

@@ -55,7 +55,7 @@ def test_imports_point_one_way(folder):
         for name, line in imports_of(path):
             if name.split(".")[0] in FOLDERS:
                 assert any(allows(entry, name) for entry in allowed), (
-                    f"{relative}:{line} imports {name}; {folder} may import {', '.join(ALLOWED[folder]) or 'nothing'} of ours"
+                    f"{relative}:{line} imports {name}; {folder} may import {' '.join(ALLOWED[folder]) or 'nothing'}"
                 )
 
 

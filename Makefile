@@ -36,8 +36,8 @@ lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all preset
 train-setup: setup  ## add PyTorch and what training needs to .venv
 	@scripts/setup-train
 
-lock:  ## resolve the dependencies of pyproject.toml anew (needs uv)
-	scripts/lock
+lock: setup  ## resolve the dependencies of pyproject.toml anew (needs uv)
+	python scripts/lock.py
 
 clean:  ## remove what was built, keep .venv
 	rm -rf build .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -49,8 +49,8 @@ def quantize_constants(scale, offset, max_shift=MAX_SHIFT):
     Returns
     -------
     m : int64 (channels,), signed 16 bit;  o : int64 (channels,), signed 40 bit;  s : int
-        ``s`` is the largest shift at which every constant fits, so the relative error of the largest factor
-        is at most 2^-15.
+        ``s`` is the largest shift at which every constant fits. The relative error of the largest factor is then at
+        most 2^-15, unless the offsets or ``max_shift`` keep the shift down.
 
     Raises
     ------

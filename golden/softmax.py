@@ -52,6 +52,9 @@ def softmax(scores, length, step, step_shift, bits):
     Returns
     -------
     int64 array, (rows, keys), 0 .. 2^bits - 1
+
+    With p the real softmax of the same scores and n the length, a code differs from ``min(p / alpha, 2^bits - 1)`` by
+    at most ``1/2 + p/alpha * (2^-13 + n * 2^-15) + 2^-15 / alpha``: rounding, reciprocal and truncated exponentials.
     """
     e = exponentials(scores, length)
     y, n = reciprocal(e.sum(-1, keepdims=True))

@@ -1,0 +1,1 @@
+"""Training of binarized transformers, and their export to the integer model."""

@@ -1,0 +1,147 @@
+"""Export: a trained BMT to the integer encoder, every real scale folded into rescale constants."""
+
+import math
+
+import numpy as np
+
+from golden import residual
+from golden.check import check_encoder
+from golden.codes import Kind
+from golden.layernorm import NORMAL_FRACTION, quantize_affine
+from golden.model import (
+    AttentionBlock,
+    Constants,
+    Embedding,
+    Encoder,
+    FeedForward,
+    Head,
+    Input,
+    Layer,
+    Linear,
+    Norm,
+    Pooling,
+)
+from golden.rescale import quantize_constants
+from golden.softmax import SCORE_FRACTION, quantize_step
+from train.bmt import PATCH
+from train.linear import quantize_weight
+
+
+def export_encoder(model):
+    """``golden.model.Encoder`` that computes what ``model`` (a train.bmt.Encoder with formats) evaluates to."""
+    config = model.config
+    x_step = model.embedding_norm.quantizer.step
+    layers = []
+    for layer in model.layers:
+        attention = _attention(layer, x_step, config)
+        block = layer.feed_forward
+        hidden = block.hidden_quantizer
+        up = _linear(block.up, layer.attention_norm.quantizer.step, config, hidden)
+        down = _linear(block.down, hidden.step, config)
+        norm = layer.feed_forward_norm
+        layers.append(Layer(attention, FeedForward(up, down, _norm(norm, config))))
+        x_step = norm.quantizer.step
+    pooling = None
+    if config.head is Head.MEAN:
+        quantizer = model.pooled_quantizer
+        scale = x_step / quantizer.step / np.maximum(np.arange(config.tokens + 1), 1)
+        pooling = Pooling(Constants(*quantize_constants(scale, 0.0)), quantizer.format)
+        x_step = quantizer.step
+    classifier = _linear(model.classifier, x_step, config)
+    encoder = Encoder(config, _embedding(model, config), tuple(layers), pooling, None, classifier)
+    check_encoder(encoder)
+    return encoder
+
+
+def _real(tensor):
+    return tensor.detach().double().numpy()
+
+
+def _unit(config):
+    return 2.0**config.residual_fraction
+
+
+def _to_codes(scale, offset, quantizer):
+    """Constants for ``codes(quantizer(t * scale + offset))``; scale > 0 is one number, offset (channels,)."""
+    if quantizer.bias is not None:
+        offset = offset + _real(quantizer.bias)
+    if quantizer.format.kind is Kind.BIPOLAR:
+        # Only the sign counts: in units of t the scale is exactly 1, and the threshold as fine as the offset.
+        return Constants(*quantize_constants(np.ones_like(offset), offset / scale + 0.5))
+    return Constants(*quantize_constants(np.full_like(offset, scale / quantizer.step), offset / quantizer.step))
+
+
+def _linear(layer, x_step, config, quantizer=None):
+    """A linear layer on codes of step ``x_step``, to codes or (without quantizer) to residual units."""
+    codes, weight_scale = quantize_weight(layer.weight.detach(), layer.format)
+    scale, offset = float(weight_scale) * x_step, _real(layer.bias)
+    if quantizer is None:
+        unit = _unit(config)
+        constants = Constants(*quantize_constants(np.full_like(offset, scale * unit), offset * unit))
+    else:
+        constants = _to_codes(scale, offset, quantizer)
+    return Linear(_weight_codes(codes, layer.format), layer.format, constants, quantizer and quantizer.format)
+
+
+def _weight_codes(codes, weight_format):
+    codes = codes.numpy().astype(np.int64)
+    return (codes > 0).astype(np.int64) if weight_format.kind is Kind.BIPOLAR else codes
+
+
+def _embedding(model, config):
+    layer, unit = model.embedding, _unit(config)
+    if config.input is Input.TOKENS:
+        codes, scale = quantize_weight(layer.weight.detach(), layer.format, axis=0)
+        constants = Constants(*quantize_constants(_real(scale) * unit, _real(layer.bias) * unit))
+        projection = Linear(_weight_codes(codes, layer.format), layer.format, constants, None)
+        input_format = layer.format
+    else:
+        projection = _linear(layer, 1 / PATCH.range[1], config)
+        input_format = PATCH
+    position = np.clip(np.floor(_real(model.position) * unit + 0.5), residual.LOW, residual.HIGH).astype(np.int64)
+    return Embedding(projection, input_format, position, _norm(model.embedding_norm, config))
+
+
+def _norm(norm, config):
+    scale, offset, unit = _real(norm.scale), _real(norm.offset), _unit(config)
+    to_residual = Constants(*quantize_affine(scale * unit, offset * unit))
+    quantizer = norm.quantizer
+    shifted = offset + _real(quantizer.bias)
+    if quantizer.format.kind is Kind.BIPOLAR:
+        to_codes = _thresholds(scale, shifted)
+    else:
+        to_codes = Constants(*quantize_affine(scale / quantizer.step, shifted / quantizer.step))
+    return Norm(False, norm.epsilon, to_residual, to_codes, quantizer.format)
+
+
+def _thresholds(scale, offset):
+    """Constants of a 1-bit code: 1 where ``normal * scale + offset >= 0``, each channel in its own best unit."""
+    largest = np.maximum(np.maximum(np.abs(scale), np.abs(offset)), 1e-12)
+    unit = ((1 << 15) - 2) / largest
+    # At shift NORMAL_FRACTION + 1 the rounding half is an offset of 1 short of a code of 1.
+    return Constants(
+        np.rint(scale * unit).astype(np.int64), np.rint(offset * unit).astype(np.int64) + 1, NORMAL_FRACTION + 1
+    )
+
+
+def _attention(layer, x_step, config):
+    block = layer.attention
+    query, key, value = block.query_quantizer, block.key_quantizer, block.value_quantizer
+    probability, context = block.probability_quantizer, block.context_quantizer
+    exponent = math.log2(math.e) / math.sqrt(config.head_width) * (1 << SCORE_FRACTION)
+    score = np.full(config.heads, query.step * key.step * exponent)
+    step, step_shift = quantize_step(probability.step)
+    inner = config.heads * config.head_width
+    return AttentionBlock(
+        query=_linear(block.query, x_step, config, query),
+        key=_linear(block.key, x_step, config, key),
+        value=_linear(block.value, x_step, config, value),
+        score=Constants(*quantize_constants(score, np.zeros_like(score))),
+        step=step,
+        step_shift=step_shift,
+        probability=probability.format,
+        context=_to_codes(probability.step * value.step, np.zeros(inner), context),
+        context_format=context.format,
+        output=_linear(block.output, context.step, config),
+        norm=_norm(layer.attention_norm, config),
+    )

@@ -1,0 +1,118 @@
+"""Elastic quantizers (BiT, arXiv 2205.13016): a learned step, straight-through inside the range."""
+
+import math
+
+import torch
+from torch import nn
+
+from golden.codes import Kind
+
+
+def _round(x):
+    """Half up, as the hardware rounds."""
+    return torch.floor(x + 0.5)
+
+
+class _Elastic(torch.autograd.Function):
+    """``alpha * clip(round(x / alpha), low, high)`` with the LSQ gradient for alpha."""
+
+    @staticmethod
+    def forward(ctx, x, alpha, low, high, alpha_gradient):
+        scaled = x / alpha
+        codes = _round(scaled).clamp_(low, high)
+        ctx.save_for_backward(scaled, codes)
+        ctx.bounds = low, high, alpha_gradient
+        return codes * alpha
+
+    @staticmethod
+    def backward(ctx, gradient):
+        scaled, codes = ctx.saved_tensors
+        low, high, alpha_gradient = ctx.bounds
+        inside = (scaled >= low) & (scaled <= high)
+        passed = gradient * inside
+        to_alpha = ((gradient * codes).sum() - (passed * scaled).sum()) * alpha_gradient
+        return passed, to_alpha, None, None, None
+
+
+class _Sign(torch.autograd.Function):
+    """``alpha * sign(x)``, straight-through for |x| <= alpha."""
+
+    @staticmethod
+    def forward(ctx, x, alpha, alpha_gradient):
+        positive = x >= 0
+        ctx.save_for_backward(positive, x.abs() <= alpha)
+        ctx.alpha_gradient = alpha_gradient
+        return torch.where(positive, alpha, -alpha)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        positive, inside = ctx.saved_tensors
+        to_alpha = torch.where(positive, gradient, -gradient).sum() * ctx.alpha_gradient
+        return gradient * inside, to_alpha, None
+
+
+class Quantizer(nn.Module):
+    """Activations to the values of b-bit codes.
+
+    Parameters
+    ----------
+    code_format : golden.model.Format or None
+        None leaves the values as they are (full precision), and there is no bias.
+    channels : int
+        Size of the learned bias that is added before quantization; 0 for none.
+    """
+
+    def __init__(self, code_format, channels=0):
+        super().__init__()
+        self.format = code_format
+        self.bias = nn.Parameter(torch.zeros(channels)) if channels and code_format else None
+        if code_format:
+            self.alpha = nn.Parameter(torch.ones(()))
+            self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
+
+    @property
+    def step(self):
+        """The step as used, a float; 1 in full precision."""
+        return self._positive_alpha().item() if self.format else 1.0
+
+    def _positive_alpha(self):
+        return self.alpha.clamp(min=2.0**-14)
+
+    def forward(self, x):
+        if self.format is None:
+            return x
+        if self.bias is not None:
+            x = x + self.bias
+        low, high = self.format.range
+        largest = 1 if self.format.kind is Kind.BIPOLAR else max(high, 1)
+        if not self.calibrated:
+            self._calibrate(x, largest)
+        alpha_gradient = 1 / math.sqrt(x.numel() * largest)
+        if self.format.kind is Kind.BIPOLAR:
+            return _Sign.apply(x, self._positive_alpha(), alpha_gradient)
+        return _Elastic.apply(x, self._positive_alpha(), low, high, alpha_gradient)
+
+    @torch.no_grad()
+    def _calibrate(self, x, largest):
+        if self.format.kind is Kind.UNSIGNED:
+            x = x.clamp(min=0)
+        factor = 1.0 if self.format.kind is Kind.BIPOLAR else 2 / math.sqrt(largest)
+        self.alpha.copy_((factor * x.abs().mean()).clamp(min=2.0**-10))
+        self.calibrated.fill_(True)
+
+
+class _Grid(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, fraction, bits):
+        unit = 2.0**fraction
+        limit = 1 << (bits - 1)
+        return _round(x * unit).clamp_(-limit, limit - 1) / unit
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient, None, None
+
+
+def grid(x, fraction, bits):
+    """``x`` rounded to multiples of 2^-fraction and clipped to signed ``bits``, as the hardware holds it."""
+    return _Grid.apply(x, fraction, bits)

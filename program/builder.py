@@ -1,0 +1,211 @@
+"""Builds steps: products with their weights, constants and destinations, on operands of any legal shape."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from golden.instruction import Destination, Memory, Opcode, Region
+from golden.qmm import correction_constant
+from golden.rescale import OFFSET_BITS, fold_rounding
+from golden.residual import HIGH, LOW
+from program.graph import At, Buffer, Op, Operand, Split, Step
+from program.image import Image
+from program.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up, spread
+from program.limits import check_product
+from program.program import CompileError
+
+
+class Scaling(NamedTuple):
+    """The rescale of a product: its constants, placed, and what they do not say."""
+
+    constant: At
+    by_row: bool
+    shift: int
+    low: int
+    high: int
+
+
+class Builder:
+    """Operations, image and symbols as they grow.
+
+    ``splits`` says into how many parts the weights of a product are cut, by name; 1 for those it does not name.
+    """
+
+    def __init__(self, config, splits):
+        self.config = config
+        self.splits = splits
+        self.image = Image(config.axi_bits)
+        self.ops = []
+        self.symbols = {}
+
+    def banks(self, memory):
+        return self.config.rows if memory is Memory.LEFT else self.config.columns
+
+    def word_bytes(self, memory):
+        c = self.config
+        bits = {
+            Memory.LEFT: c.rows * c.depth, Memory.RIGHT: c.columns * c.depth, Memory.CONSTANT: c.columns * 64,
+            Memory.NORM: c.row_lanes * 64, Memory.RESIDUAL: c.row_lanes * 16,
+        }  # fmt: skip
+        return bits[memory] // 8
+
+    def words(self, elements):
+        """Words of K bits."""
+        return ceil_div(elements, self.config.depth)
+
+    def row_tiles(self, rows):
+        return ceil_div(rows, self.config.rows)
+
+    def operand(self, name, memory, tiles, words, code_format):
+        """An operand that the steps write."""
+        buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
+        return Operand(buffer, tiles, words, code_format)
+
+    @staticmethod
+    def operand_of(buffer, tiles, words, code_format):
+        """A buffer as an operand."""
+        return Operand(buffer, tiles, words, code_format)
+
+    def load(self, name, memory, data, region=Region.IMAGE):
+        """A buffer that one LOAD fills, from the image or from the start of another region."""
+        offset = self.image.add(name, data) if region is Region.IMAGE else 0
+        return self._load(name, memory, len(data), region, offset, 0)
+
+    def load_by_length(self, name, memory, entries):
+        """A buffer that a LOAD fills with one of the entries (bytes), chosen by LENGTH."""
+        size = max(len(entries[0]), self.image.beat)
+        shift = (size - 1).bit_length()
+        offset = self.image.add(name, b"".join(entry.ljust(1 << shift, b"\0") for entry in entries))
+        return self._load(name, memory, len(entries[0]), Region.IMAGE, offset, shift)
+
+    def _load(self, name, memory, size, region, offset, index_shift):
+        buffer = Buffer(name, memory, ceil_div(size, self.word_bytes(memory)))
+        fields = {
+            "region": region, "offset": offset, "memory": memory, "address": At(buffer),
+            "beats": buffer.size * self.word_bytes(memory) // self.image.beat, "index_shift": index_shift,
+        }  # fmt: skip
+        buffer.fetches.append(Step(f"{name} load", Opcode.LOAD, fields, writes=(buffer,)))
+        return buffer
+
+    def weight(self, name, memory, codes, code_format, region=Region.IMAGE):
+        """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words."""
+        data = pack_operand(codes, code_format.bits, self.banks(memory), self.config.depth)
+        tiles = ceil_div(codes.shape[0], self.banks(memory))
+        return Operand(self.load(name, memory, data, region), tiles, self.words(codes.shape[1]), code_format)
+
+    def constants(self, name, scale, offset):
+        """Rescale constants, folded, (channels,) each, in whole words."""
+        self.check_offsets(name, offset)
+        total = round_up(len(scale), self.config.columns)
+        data = pack_constants(pad_to(np.asarray(scale), total), pad_to(np.asarray(offset), total))
+        return self.load(f"{name}.constants", Memory.CONSTANT, data)
+
+    @staticmethod
+    def check_offsets(name, offset):
+        """Refuse offsets, folded, that do not fit their field."""
+        limit = 1 << (OFFSET_BITS - 1)
+        wrong = [value for value in np.ravel(offset) if not -limit <= value < limit]
+        if wrong:
+            raise CompileError(
+                f"{name}: a rescale offset of {wrong[0]}, with rounding and depth folded in, does not fit {OFFSET_BITS} "
+                "bit; scale the model's output down"
+            )
+
+    def qmm(self, name, left, right, row_tiles, column_tiles, scaling, columns, *,
+            target=None, column=0, row=None, mask=False, split=None):  # fmt: skip
+        """Add a product, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
+        fields = left.read_fields("left") | right.read_fields("right")
+        fields |= {
+            "words": left.words, "row_tiles": row_tiles, "column_tiles": column_tiles,
+            "destination": Destination.ROWS, "columns": columns, "mask": int(mask),
+            "constant_base": scaling.constant, "constant_by_row": int(scaling.by_row), "shift": scaling.shift,
+            "low": scaling.low, "high": scaling.high,
+        }  # fmt: skip
+        writes = ()
+        if target is not None:
+            left_memory = target.buffer.memory is Memory.LEFT
+            fields |= target.write_fields("destination") | {
+                "destination": Destination.LEFT if left_memory else Destination.RIGHT,
+                "destination_column": column, "destination_bits": target.format.bits,
+            }  # fmt: skip
+            writes = (target.buffer,)
+        reads = (left.buffer, right.buffer, scaling.constant.buffer)
+        steps = [Step(name, Opcode.QMM, fields, reads, writes), *([] if row is None else [row])]
+        self.ops.append(Op(name, steps, split))
+        return self.ops[-1]
+
+    def to_codes(self, name, x, row_tiles, layer, inputs, outputs, target):
+        """``x`` times the weights of a `Linear` on the right, to the codes of ``target``.
+
+        ``inputs`` and ``outputs`` are the positions of the weight's columns and rows in the words of ``x`` and
+        of ``target``; what lies between gets weight and code 0. Returns the steps that write ``target``.
+        """
+        c = self.config
+        check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
+        total = target.words * c.depth
+        matrix = spread(layer.weight, outputs, inputs, (total, x.words * c.depth))
+        scale, offset = self.fold(layer.constants, x.format, layer.weight_format, len(inputs))
+        scale, offset = self.place(scale, outputs, total), self.place(offset, outputs, total)
+        steps = []
+        for part, start, end in self._parts(name, total, c.columns):
+            weight = self.weight(f"{part}.weight", Memory.RIGHT, matrix[start:end], layer.weight_format)
+            constant = self.constants(part, scale[start:end], offset[start:end])
+            scaling = Scaling(At(constant), False, layer.constants.shift, *target.format.range)
+            columns = int(np.clip(outputs[-1] + 1 - start, 0, end - start))
+            op = self.qmm(part, x, weight, row_tiles, (end - start) // c.columns, scaling, columns,
+                          target=target, column=start, split=Split(name, (end - start) // c.columns))  # fmt: skip
+            steps.append(op.steps[0])
+        return steps
+
+    def transposed(self, name, x, columns, layer, outputs, target):
+        """The weights of a `Linear` on the left times ``x`` on the right: rows of ``target`` are output channels.
+
+        ``outputs`` are the positions of the channels in those rows. Returns the steps that write ``target``.
+        """
+        c = self.config
+        check_product(name, c, x.format, layer.weight_format, layer.weight.shape[1], layer.weight)
+        step = max(c.rows, c.columns)
+        total = round_up(outputs[-1] + 1, step)
+        matrix = spread(layer.weight, outputs, np.arange(layer.weight.shape[1]), (total, x.words * c.depth))
+        scale, offset = self.fold(layer.constants, layer.weight_format, x.format, layer.weight.shape[1])
+        scale, offset = self.place(scale, outputs, total), self.place(offset, outputs, total)
+        steps = []
+        for part, start, end in self._parts(name, total, step):
+            weight = self.weight(f"{part}.weight", Memory.LEFT, matrix[start:end], layer.weight_format)
+            constant = self.constants(part, scale[start:end], offset[start:end])
+            scaling = Scaling(At(constant), True, layer.constants.shift, *target.format.range)
+            op = self.qmm(part, weight, x, (end - start) // c.rows, target.words * c.depth // c.columns, scaling,
+                          columns, target=target.part(tile=start // c.columns), split=Split(name, (end - start) // step))  # fmt: skip
+            steps.append(op.steps[0])
+        return steps
+
+    def to_rows(self, name, x, row_tiles, layer, inputs, row):
+        """``x`` times the weights of a `Linear`, 16 bit, to the row buffer for step ``row``."""
+        c = self.config
+        check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
+        outputs = layer.weight.shape[0]
+        matrix = spread(layer.weight, np.arange(outputs), inputs, (outputs, x.words * c.depth))
+        weight = self.weight(f"{name}.weight", Memory.RIGHT, matrix, layer.weight_format)
+        scale, offset = self.fold(layer.constants, x.format, layer.weight_format, len(inputs))
+        scaling = Scaling(At(self.constants(name, scale, offset)), False, layer.constants.shift, LOW, HIGH)
+        return self.qmm(name, x, weight, row_tiles, weight.tiles, scaling, outputs, row=row)
+
+    def _parts(self, name, total, step):
+        """``(name, start, end)`` of the parts into which ``total`` columns are cut, in multiples of ``step``."""
+        count = self.splits.get(name, 1)
+        size = ceil_div(total // step, count) * step
+        for index, start in enumerate(range(0, total, size)):
+            yield (f"{name}.part{index}" if count > 1 else name), start, min(start + size, total)
+
+    @staticmethod
+    def place(channels, positions, total):
+        """Constants at their positions; 0 elsewhere, which makes code 0 of any sum."""
+        wide = np.zeros(total, np.int64)
+        wide[positions] = channels
+        return wide
+
+    @staticmethod
+    def fold(constants, left, right, depth):
+        """Scale and offset as the hardware holds them: with the rounding half and the depth's share of the product."""
+        share = constants.scale * correction_constant(depth, left.kind, right.kind)
+        return constants.scale, fold_rounding(constants.offset + share, constants.shift)

@@ -1,0 +1,166 @@
+"""Lowering: an encoder as operations of the machine, in program order, over buffers without addresses."""
+
+import numpy as np
+
+from golden.codes import Kind
+from golden.instruction import Memory, Opcode, Region
+from golden.layernorm import width_reciprocal
+from golden.model import Constants, Format, Head, Input
+from golden.residual import HIGH, LOW
+from program.attention import AttentionLowering
+from program.builder import Builder, Scaling
+from program.graph import At, Step
+from program.head import lower_head
+from program.layout import pack_norm, pack_operand, pack_residual, pad_to, round_up
+from program.limits import check_product
+from program.program import CompileError, InputLayout
+
+BIT = Format(Kind.UNSIGNED, 1)
+
+
+class Lowering:
+    """Walks an encoder; afterwards ``builder`` has the operations, ``input`` and ``output`` the layouts."""
+
+    def __init__(self, encoder, config, splits):
+        self.encoder, self.config = encoder, config
+        self.model = encoder.config
+        self.builder = Builder(config, splits)
+        n, d = self.model.tokens, self.model.width
+        self.row_tiles = self.builder.row_tiles(n)
+        #: Tokens packed along the contraction fill whole words; so many tiles of columns compute them.
+        self.padded_tokens = round_up(n, config.depth)
+        self.token_tiles = self.padded_tokens // config.columns
+        self.width = np.arange(d)
+        self.width_words = self.builder.words(d)
+        self.groups = self.groups_of(d, "the width of the model")
+        self.x_left = self.x_right = None
+        self._embed()
+        for index, layer in enumerate(encoder.layers):
+            last = index + 1 == len(encoder.layers)
+            self._attend(f"layer{index}.attention", layer.attention)
+            self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward,
+                               transposes=not last or self.model.head is Head.MEAN)  # fmt: skip
+        self.output = lower_head(self)
+
+    def groups_of(self, columns, what):
+        """Groups of row_lanes for rows of whole words, which must fit the row buffer."""
+        padded = round_up(columns, self.config.depth)
+        if padded > self.config.row_columns:
+            raise CompileError(
+                f"{what} is {columns}, which takes {padded} columns of the row buffer, but it has "
+                f"{self.config.row_columns}; raise row_columns or choose a larger preset"
+            )
+        return padded // self.config.row_lanes
+
+    def symbol(self, name, steps, operand, rows, columns, *, row_map=None, column_map=None, transposed=False):
+        """Record where a tensor lives; a map is (segment, stride), see `program.Symbol`."""
+        row_segment, row_stride = row_map or (rows, rows)
+        column_segment, column_stride = column_map or (columns, columns)
+        self.builder.symbols[name] = steps, {
+            "memory": operand.buffer.memory, "base": At(operand.buffer, operand.first), "plane": operand.plane,
+            "tile": operand.tile, "format": operand.format, "rows": rows, "columns": columns,
+            "row_segment": row_segment, "row_stride": row_stride, "column_segment": column_segment,
+            "column_stride": column_stride, "transposed": transposed,
+        }  # fmt: skip
+
+    def plain_symbol(self, name, step, memory, base, tile, rows, columns):
+        """Record where a tensor of 16-bit elements lives."""
+        self.builder.symbols[name] = [step], {
+            "memory": memory, "base": base, "plane": 0, "tile": tile, "format": None, "rows": rows,
+            "columns": columns, "row_segment": rows, "row_stride": rows, "column_segment": columns,
+            "column_stride": columns, "transposed": False,
+        }  # fmt: skip
+
+    def _embed(self):
+        embedding, builder, model = self.encoder.embedding, self.builder, self.model
+        groups = self.groups
+        data = pack_residual(embedding.position, groups * self.config.row_lanes)
+        norm = self._norm("embedding", embedding.norm, transposes=True, residual=data)
+        if model.input is Input.PATCHES:
+            codes = embedding.input_format
+            zero = np.zeros((model.tokens, model.input_size), np.int64)
+            patches = builder.weight("patches", Memory.LEFT, zero, codes, Region.INPUT)
+            builder.to_rows("embedding.projection", patches, self.row_tiles, embedding.linear,
+                            np.arange(model.input_size), norm)  # fmt: skip
+            size = patches.buffer.size * builder.word_bytes(Memory.LEFT)
+        else:
+            codes = embedding.linear.weight_format
+            gathered = self._gather(embedding.linear.weight, codes)
+            check_product("embedding.projection", self.config, codes, BIT, 1)
+            identity = builder.weight("embedding.identity", Memory.RIGHT, np.eye(model.width, dtype=np.int64), BIT)
+            constants = embedding.linear.constants
+            scale, offset = builder.fold(constants, codes, BIT, 1)
+            constant = builder.constants("embedding.projection", scale, offset)
+            scaling = Scaling(At(constant), False, constants.shift, LOW, HIGH)
+            builder.qmm("embedding.projection", gathered, identity, self.row_tiles, identity.tiles, scaling,
+                        model.width, row=norm)  # fmt: skip
+            size = round_up(4 * model.tokens, builder.image.beat)
+        self.input = InputLayout(model.input, model.tokens, model.input_size, codes, size)
+
+    def _gather(self, table, codes):
+        """Rows of the table by token id, one GATHER a plane."""
+        builder, c = self.builder, self.config
+        rows = builder.operand("embedding.gathered", Memory.LEFT, self.row_tiles, self.width_words, codes)
+        row_bytes = round_up(self.width_words * c.depth // 8, builder.image.beat)
+        packed = pack_operand(table, codes.bits, 1, c.depth)
+        packed = np.frombuffer(packed, np.uint8).reshape(codes.bits, len(table), -1)
+        packed = pad_to(packed, codes.bits, len(table), row_bytes)
+        for plane in range(codes.bits):
+            fields = {
+                "region": Region.IMAGE, "offset": builder.image.add(f"embedding.table{plane}", packed[plane].tobytes()),
+                "index_region": Region.INPUT, "index_offset": 0, "count": self.model.tokens, "limit": len(table),
+                "row_beats": row_bytes // builder.image.beat, "words": rows.words,
+                "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
+            }  # fmt: skip
+            step = Step(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(rows.buffer,))
+            rows.buffer.fetches.append(step)
+        return rows
+
+    def _norm(self, name, norm, transposes, residual=None):
+        """The NORM that ends a block: the new stream, and its codes left and, for ``transposes``, right."""
+        builder, c = self.builder, self.config
+        n, d, groups = self.model.tokens, self.model.width, self.groups
+        if residual is not None:
+            self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual)
+        zero = np.zeros(d, np.int64)
+        to_residual = norm.residual or Constants(zero, zero, 0)
+        parts = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
+        data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in parts))
+        constant = builder.load(f"{name}.norm", Memory.NORM, data)
+        self.x_left = builder.operand(f"{name}.codes", Memory.LEFT, self.row_tiles, self.width_words, norm.output)
+        fields = {
+            "rows": n, "groups": groups, "columns": d, "left_enable": 1, "bits": norm.output.bits,
+            "residual_base": At(self.residual), "constant_base": At(constant), "rms": int(norm.rms),
+            "keep_sum": int(norm.residual is None), "width_reciprocal": width_reciprocal(d),
+            "epsilon": norm.epsilon, "residual_shift": to_residual.shift, "code_shift": norm.codes.shift,
+            "low": norm.output.range[0], "high": norm.output.range[1],
+        } | self.x_left.write_fields("left")  # fmt: skip
+        writes = [self.residual, self.x_left.buffer]
+        self.x_right = None
+        if transposes:
+            self.x_right = builder.operand(
+                f"{name}.codes right", Memory.RIGHT, self.token_tiles, self.width_words, norm.output
+            )
+            fields |= self.x_right.write_fields("right") | {"right_enable": 1}
+            writes.append(self.x_right.buffer)
+        step = Step(f"{name}.norm", Opcode.NORM, fields, (self.residual, constant), tuple(writes))
+        self.plain_symbol(f"{name}.residual", step, Memory.RESIDUAL, At(self.residual), groups, n, d)
+        self.symbol(f"{name}.codes", [step], self.x_left, n, d)
+        return step
+
+    def _attend(self, name, block):
+        attention = AttentionLowering(self, name, block)
+        norm = self._norm(name, block.norm, transposes=False)
+        self.builder.to_rows(
+            f"{name}.output", attention.context, self.row_tiles, block.output, attention.in_tiles, norm
+        )
+
+    def _feed_forward(self, name, block, transposes):
+        builder, up, down = self.builder, block.up, block.down
+        hidden_width = np.arange(self.model.feed_forward)
+        words = builder.words(self.model.feed_forward)
+        hidden = builder.operand(f"{name}.hidden", Memory.LEFT, self.row_tiles, words, up.output)
+        steps = builder.to_codes(f"{name}.hidden", self.x_left, self.row_tiles, up, self.width, hidden_width, hidden)
+        self.symbol(f"{name}.hidden", steps, hidden, self.model.tokens, self.model.feed_forward)
+        norm = self._norm(name, block.norm, transposes)
+        builder.to_rows(f"{name}.output", hidden, self.row_tiles, down, hidden_width, norm)

@@ -1,0 +1,83 @@
+"""What crosses the border of a transport: inputs packed, outputs and tensors unpacked."""
+
+import numpy as np
+
+from golden.codes import from_planes, unpack_words
+from golden.instruction import Memory
+from golden.model import Head, Input
+from program.layout import pack_operand
+
+
+def pack_input(program, inputs, length):
+    """Content of region INPUT for one sample.
+
+    Parameters
+    ----------
+    program : program.program.Program
+    inputs : int array
+        Token ids (tokens,), or patch codes (tokens, input_size).
+    length : int, 1..tokens
+        Only checked: it travels in a register.
+
+    Raises
+    ------
+    ValueError
+        For another shape, a length, token id or code out of range.
+    """
+    layout, inputs = program.input, np.asarray(inputs, np.int64)
+    tokens = layout.input is Input.TOKENS
+    expected = (layout.tokens,) if tokens else (layout.tokens, layout.size)
+    if inputs.shape != expected:
+        raise ValueError(f"this program takes inputs of shape {expected}, not {inputs.shape}")
+    if not 1 <= length <= layout.tokens:
+        raise ValueError(f"the length must be in 1..{layout.tokens}, not {length}")
+    low, high = (0, layout.size - 1) if tokens else layout.format.range
+    if not low <= inputs.min() <= inputs.max() <= high:
+        wrong = inputs[(inputs < low) | (inputs > high)][0]
+        raise ValueError(f"{'token ids' if tokens else 'patch codes'} must be in {low}..{high}, not {wrong}")
+    if tokens:
+        return inputs.astype("<u4").tobytes().ljust(layout.bytes, b"\0")
+    return pack_operand(inputs, layout.format.bits, program.config.rows, program.config.depth)
+
+
+def unpack_output(program, data):
+    """Logits from the content of region OUTPUT: (classes,) int64, or (tokens, classes) for a per-token head."""
+    layout = program.output
+    rows = np.frombuffer(data, "<i2", layout.bytes // 2).reshape(layout.rows, -1)[:, : layout.columns]
+    logits = rows.astype(np.int64)
+    return logits if layout.head is Head.TOKEN else logits[0]
+
+
+def unpack_symbol(program, name, memories):
+    """A tensor as `golden.encoder.encode` has it, int64.
+
+    Parameters
+    ----------
+    program : program.program.Program
+    name : str
+        A key of ``program.symbols``.
+    memories : mapping of Memory to array
+        As they are when the instruction ``program.symbols[name].ready`` has completed: LEFT (words, R, K/8) and
+        RIGHT (words, C, K/8) uint8, RESIDUAL (words, L) int16. None maps to the bytes of region OUTPUT.
+    """
+    symbol = program.symbols[name]
+    if symbol.memory is None:
+        return unpack_output(program, memories[None])
+    memory = memories[symbol.memory]
+    if symbol.memory is Memory.RESIDUAL:
+        words = symbol.base + np.arange(symbol.rows)[:, None] * symbol.tile + np.arange(symbol.tile)
+        return memory[words].reshape(symbol.rows, -1)[:, : symbol.columns].astype(np.int64)
+    rows, depth = symbol.row_positions(), symbol.column_positions()
+    if symbol.transposed:
+        rows, depth = depth, rows
+    banks, bits = memory.shape[1], symbol.format.bits
+    words = -(-(depth[-1] + 1) // program.config.depth)
+    address = (
+        symbol.base
+        + np.arange(bits)[:, None, None] * symbol.plane
+        + (rows // banks)[:, None] * symbol.tile
+        + np.arange(words)
+    )
+    stored = unpack_words(memory[address, (rows % banks)[:, None]], words * program.config.depth)
+    codes = from_planes(stored[..., depth], symbol.format.kind)
+    return codes.T if symbol.transposed else codes

@@ -1,0 +1,118 @@
+"""What a program consists of: instructions, image, layout of input and output, and where every tensor lives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from golden.instruction import INSTRUCTION_BYTES, Instruction, Memory
+from golden.model import Format, Head, Input
+from hw.config import AcceleratorConfig
+
+
+class CompileError(ValueError):
+    """An encoder that does not fit the accelerator: the tensor, the value and what to raise, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """Where a tensor of `golden.encoder.encode` is, and when.
+
+    An operand memory holds it as bit planes: row i, column k of plane p is bit ``k % K`` of bank ``i % R`` (C) at
+    ``base + p * plane + (i // R) * tile + k // K``. In RESIDUAL row i starts at word ``base + i * tile``; in region
+    OUTPUT (``memory`` None) at byte ``base + i * tile``.
+
+    Row and column are those of the tensor, transposed where it is kept so, and moved: index x goes to
+    ``x // segment * stride + x % segment`` (heads padded to whole words or tiles).
+    """
+
+    memory: Memory | None
+    base: int
+    plane: int
+    tile: int
+    format: Format | None  #: None: signed 16 bit
+    rows: int
+    columns: int
+    row_segment: int
+    row_stride: int
+    column_segment: int
+    column_stride: int
+    transposed: bool
+    writers: tuple[int, ...]  #: indices of the instructions that write it, in order
+
+    @property
+    def ready(self):
+        """Index of the instruction after whose completion the tensor is whole; what overwrites it starts later."""
+        return self.writers[-1]
+
+    def row_positions(self):
+        """Where the rows of the stored matrix are, ``(rows,)`` int64."""
+        return positions(self.rows, self.row_segment, self.row_stride)
+
+    def column_positions(self):
+        """Where the columns of the stored matrix are, ``(columns,)`` int64."""
+        return positions(self.columns, self.column_segment, self.column_stride)
+
+
+def positions(count, segment, stride):
+    """0 .. count - 1 in segments that are ``stride`` apart, ``(count,)`` int64."""
+    index = np.arange(count)
+    return index // segment * stride + index % segment
+
+
+@dataclass(frozen=True)
+class InputLayout:
+    """Region INPUT: token ids (32 bit each) or patch codes as the left operand they become, see `memory_image`."""
+
+    input: Input
+    tokens: int
+    #: Vocabulary size, or elements of a patch.
+    size: int
+    format: Format
+    bytes: int
+
+
+@dataclass(frozen=True)
+class OutputLayout:
+    """Region OUTPUT: rows of logits, 16 bit each."""
+
+    head: Head
+    rows: int
+    columns: int
+    row_bytes: int
+
+    @property
+    def bytes(self):
+        return self.rows * self.row_bytes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of the image: what it is, where, and into which memory it goes."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything a transport needs to run one encoder on one configuration.
+
+    ``image`` is the content of region IMAGE, the instructions at ``program_offset`` included; ``names`` says of
+    each instruction what it computes; ``symbols`` are the tensors of `golden.encoder.encode` in the order
+    in which they are ready.
+    """
+
+    config: AcceleratorConfig
+    instructions: tuple[Instruction, ...]
+    names: tuple[str, ...]
+    image: bytes
+    program_offset: int
+    input: InputLayout
+    output: OutputLayout
+    symbols: dict[str, Symbol]
+    pieces: tuple[Piece, ...]
+
+    @property
+    def instruction_bytes(self):
+        return len(self.instructions) * INSTRUCTION_BYTES

@@ -1,0 +1,107 @@
+"""AXI reader: long reads as bursts, several under way, data in order."""
+
+from amaranth import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from hw.axi import READ_REQUEST, AxiRead, drive_address_channel, read_data_layout
+from hw.axi_bursts import AxiBursts
+from hw.skid import Skid
+
+
+class AxiReader(wiring.Component):
+    """Reads of whole beats. One beat a cycle when memory and consumer keep up.
+
+    Parameters
+    ----------
+    axi_bits : int
+        Width of a beat.
+    burst : int
+        Most beats of a burst.
+    outstanding : int
+        Bursts announced before the first has been answered.
+
+    Members
+    -------
+    i : In(stream of `READ_REQUEST`)
+    o : Out(stream of `read_data_layout`)
+        All beats of all requests, in order. Stalling it stalls the bus, which is legal but holds up every request.
+    discard : In
+        One cycle or more: forgets all requests; data of bursts already announced is taken from the bus and dropped,
+        however late it comes, also after `discard`. Withdraws ``o``.
+    idle : Out
+        Nothing is announced or waiting.
+    beat : Out
+        A beat came over the bus.
+    axi : Out(AxiRead)
+    """
+
+    def __init__(self, axi_bits, burst=16, outstanding=8):
+        self.axi_bits, self.burst, self.outstanding = axi_bits, burst, outstanding
+        super().__init__({
+            "i": In(stream.Signature(READ_REQUEST)),
+            "o": Out(stream.Signature(read_data_layout(axi_bits))),
+            "discard": In(1),
+            "idle": Out(1),
+            "beat": Out(1),
+            "axi": Out(AxiRead(axi_bits)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        axi = self.axi
+        m.submodules.bursts = bursts = AxiBursts(self.axi_bits, self.burst)
+        m.submodules.announced = announced = SyncFIFOBuffered(width=3, depth=self.outstanding)
+        m.submodules.skid = skid = Skid(data.StructLayout({"data": self.axi_bits, "error": 1, "last": 1}))
+        wiring.connect(m, wiring.flipped(self.i), bursts.i)
+        m.d.comb += [
+            *drive_address_channel(axi, "ar", self.axi_bits),
+            bursts.discard.eq(self.discard),
+            self.idle.eq(bursts.idle & (announced.level == 0)),
+        ]
+
+        announce = Signal()
+        m.d.comb += [
+            bursts.o.ready.eq(announced.w_rdy & (~axi.arvalid | axi.arready)),
+            announce.eq(bursts.o.valid & bursts.o.ready),
+            announced.w_en.eq(announce),
+            announced.w_data.eq(bursts.o.p.tag | bursts.o.p.last << 2),
+        ]
+        with m.If(bursts.o.ready):
+            m.d.sync += [
+                axi.arvalid.eq(bursts.o.valid),
+                axi.araddr.eq(bursts.o.p.address),
+                axi.arlen.eq(bursts.o.p.length),
+            ]
+        with m.Elif(axi.arready):
+            m.d.sync += axi.arvalid.eq(0)
+
+        m.d.comb += [
+            skid.i.valid.eq(axi.rvalid),
+            skid.i.p.data.eq(axi.rdata),
+            skid.i.p.error.eq(axi.rresp.any()),
+            skid.i.p.last.eq(axi.rlast),
+            axi.rready.eq(skid.i.ready),
+        ]
+        m.d.sync += self.beat.eq(axi.rvalid & axi.rready)
+
+        # Bursts announced before `discard` are answered first: counting them down tells old data from new.
+        stale = Signal(range(self.outstanding + 1))
+        drop, finish = Signal(), Signal()
+        m.d.comb += [
+            drop.eq(self.discard | (stale != 0)),
+            self.o.valid.eq(skid.o.valid & announced.r_rdy & ~drop),
+            self.o.p.data.eq(skid.o.p.data),
+            self.o.p.error.eq(skid.o.p.error),
+            self.o.p.tag.eq(announced.r_data[:2]),
+            self.o.p.last.eq(announced.r_data[2] & skid.o.p.last),
+            skid.o.ready.eq(announced.r_rdy & (self.o.ready | drop)),
+            finish.eq(skid.o.valid & skid.o.ready & skid.o.p.last),
+            announced.r_en.eq(finish),
+        ]
+        with m.If(self.discard):
+            m.d.sync += stale.eq(announced.level - finish)
+        with m.Elif(finish & (stale != 0)):
+            m.d.sync += stale.eq(stale - 1)
+        return m

@@ -1,0 +1,168 @@
+"""Second half of the DMA: puts the beats of LOADs and of gathered rows where they belong."""
+
+from amaranth import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+from golden.instruction import Memory
+from golden.registers import Error
+
+from hw.axi import Tag, read_data_layout
+from hw.dma_requests import PLACEMENT
+from hw.instruction import ERROR
+
+
+def memory_chunks(config):
+    """AXI beats in a word of each memory, in the order of `Memory`."""
+    bits = {
+        Memory.LEFT: config.rows * config.depth,
+        Memory.RIGHT: config.columns * config.depth,
+        Memory.CONSTANT: config.columns * 64,
+        Memory.NORM: config.row_lanes * 64,
+        Memory.RESIDUAL: config.row_lanes * 16,
+    }
+    return [bits[memory] // config.axi_bits for memory in Memory]
+
+
+def memory_depths(config):
+    """Words of each memory, in the order of `Memory`."""
+    return [config.left_depth, config.right_depth, config.constant_depth, config.norm_depth, config.residual_depth]
+
+
+def dma_write_layout(config):
+    """A write to an on-chip memory. LOAD: ``data`` is ``chunk`` of the word at ``address``. GATHER: the low K bits of
+    ``data`` are the word at ``address`` in ``bank`` of the left memory."""
+    return data.StructLayout({
+        "memory": 3, "gather": 1, "bank": range(max(2, config.rows)), "address": 16,
+        "chunk": range(max(2, *memory_chunks(config))), "data": config.axi_bits,
+    })  # fmt: skip
+
+
+class DmaPlacer(wiring.Component):
+    """One write a cycle: a beat of a LOAD, or a word of K bits of a row.
+
+    Parameters
+    ----------
+    config : AcceleratorConfig
+
+    Members
+    -------
+    i_placement : In(stream of `PLACEMENT`)
+        The next instruction; taken when all beats of the one before are.
+    i : In(stream of `read_data_layout`)
+        Beats with tag LOAD or ROW.
+    o : Out(stream of `dma_write_layout`)
+        Addresses are below the depth of their memory.
+    o_done : Out
+        Pulse after an instruction's last write was accepted.
+    error : Out(ERROR)
+        Held until reset. May come in the cycle of the last `o_done` before it.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "i_placement": In(stream.Signature(PLACEMENT)),
+            "i": In(stream.Signature(read_data_layout(config.axi_bits))),
+            "o": Out(stream.Signature(dma_write_layout(config))),
+            "o_done": Out(1),
+            "error": Out(ERROR),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        config, placement, o = self.config, self.i_placement, self.o
+        per_beat = config.axi_bits // config.depth
+
+        active, skipping = Signal(), Signal()
+        current = Signal(PLACEMENT, reset_less=True)
+        limit, last_chunk = Signal(17), Signal(len(o.p.chunk))
+        # Wide enough that a step from the last address of a memory does not wrap around to its first.
+        address, row_address = Signal(18), Signal(18)
+        chunk = Signal(len(o.p.chunk))
+        bank = Signal(range(max(2, config.rows)))
+        words_left, rows_left = Signal(12), Signal(16)
+        position = Signal(range(max(2, per_beat)))
+
+        free, write, fail, last = Signal(), Signal(), Signal(), Signal()
+        failed = self.error.valid
+        wanted = Signal()
+        m.d.comb += [
+            free.eq((~o.valid | o.ready) & ~failed),
+            wanted.eq(self.i.valid & active & free),
+            fail.eq(wanted & self.i.p.error),
+        ]
+        with m.If(wanted & ~self.i.p.error):
+            with m.If(skipping):
+                m.d.comb += self.i.ready.eq(1)
+                with m.If(self.i.p.last):
+                    m.d.sync += [skipping.eq(0), active.eq(rows_left != 0)]
+            with m.Elif(~current.gather):
+                m.d.comb += [write.eq(1), self.i.ready.eq(1), last.eq(self.i.p.last)]
+                m.d.sync += chunk.eq(chunk + 1)
+                with m.If(chunk == last_chunk):
+                    m.d.sync += [chunk.eq(0), address.eq(address + 1)]
+                with m.If(last):
+                    m.d.sync += active.eq(0)
+            with m.Else():
+                m.d.comb += write.eq(1)
+                m.d.sync += [
+                    position.eq(position + 1),
+                    address.eq(address + 1),
+                    words_left.eq(words_left - 1),
+                ]
+                with m.If(position == per_beat - 1):
+                    m.d.comb += self.i.ready.eq(1)
+                    m.d.sync += position.eq(0)
+                with m.If(words_left == 1):
+                    m.d.comb += [self.i.ready.eq(1), last.eq(rows_left == 1)]
+                    m.d.sync += [
+                        position.eq(0),
+                        address.eq(row_address),
+                        words_left.eq(current.words),
+                        rows_left.eq(rows_left - 1),
+                        bank.eq(bank + 1),
+                        skipping.eq(~self.i.p.last),
+                        active.eq(~(self.i.p.last & last)),
+                    ]
+                    with m.If(bank == config.rows - 1):
+                        next_tile = row_address + current.tile
+                        m.d.sync += [bank.eq(0), row_address.eq(next_tile), address.eq(next_tile)]
+
+        with m.If(placement.ready & placement.valid):
+            m.d.sync += [
+                active.eq(1),
+                current.eq(placement.payload),
+                limit.eq(Array(memory_depths(config))[placement.p.memory]),
+                last_chunk.eq(Array([chunks - 1 for chunks in memory_chunks(config)])[placement.p.memory]),
+                address.eq(placement.p.address),
+                row_address.eq(placement.p.address),
+                chunk.eq(0),
+                bank.eq(0),
+                words_left.eq(placement.p.words),
+                rows_left.eq(placement.p.count),
+                position.eq(0),
+            ]
+        m.d.comb += placement.ready.eq(~active)
+
+        final = Signal()
+        outside = Signal()
+        m.d.comb += outside.eq(write & (address >= limit))
+        m.d.sync += self.o_done.eq(o.valid & o.ready & final)
+        with m.If(free):
+            m.d.sync += [
+                o.valid.eq(write & ~outside),
+                final.eq(last),
+                o.p.memory.eq(current.memory),
+                o.p.gather.eq(current.gather),
+                o.p.bank.eq(bank),
+                o.p.address.eq(address),
+                o.p.chunk.eq(chunk),
+                o.p.data.eq(self.i.p.data),
+            ]
+            with m.If(current.gather):
+                m.d.sync += o.p.data[: config.depth].eq(self.i.p.data.word_select(position, config.depth))
+        with m.Elif(o.ready):
+            m.d.sync += o.valid.eq(0)
+        with m.If(fail | outside):
+            m.d.sync += [failed.eq(1), self.error.code.eq(Mux(fail, Error.AXI_READ, Error.ADDRESS_RANGE))]
+        return m

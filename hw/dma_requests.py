@@ -1,0 +1,211 @@
+"""First half of the DMA: what to read for a LOAD or GATHER, and whether it makes sense."""
+
+from amaranth import Array, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from golden.instruction import Memory, Opcode, Region
+from golden.registers import Error
+
+from hw.axi import ADDRESS_BITS, READ_REQUEST, Tag
+from hw.control import SETTINGS
+from hw.instruction import ERROR, ISSUE, instruction_layout
+
+INDEX_BITS = 32
+
+#: What the second half must know to place the data.
+PLACEMENT = data.StructLayout({
+    "gather": 1, "memory": 3, "address": 16, "tile": 16, "words": 12, "count": 16,
+})  # fmt: skip
+
+
+class DmaRequests(wiring.Component):
+    """Checks instructions and issues their reads, ahead of the data.
+
+    A GATHER reads its indices in chunks into a FIFO that always has room for what was asked, so rows behind them in the
+    reader cannot wait for indices in front.
+
+    Parameters
+    ----------
+    axi_bits, word_bits : int
+        A and K.
+
+    Members
+    -------
+    i : In(stream of `ISSUE`)
+    i_settings : In(SETTINGS)
+    i_index : In(stream)
+        Beats of indices, with the reader's ``error``. Always ready.
+    o_request : Out(stream of `READ_REQUEST`)
+    o_placement : Out(stream of `PLACEMENT`)
+        Offered once an instruction has passed its checks.
+    error : Out(ERROR)
+        Held until reset; about the last instruction taken.
+    """
+
+    def __init__(self, axi_bits, word_bits):
+        self.axi_bits, self.word_bits = axi_bits, word_bits
+        self.chunk = max(2, 16 * INDEX_BITS // axi_bits)  # beats of indices read together
+        super().__init__({
+            "i": In(stream.Signature(ISSUE)),
+            "i_settings": In(SETTINGS),
+            "i_index": In(stream.Signature(data.StructLayout({"data": axi_bits, "error": 1}))),
+            "o_request": Out(stream.Signature(READ_REQUEST)),
+            "o_placement": Out(stream.Signature(PLACEMENT)),
+            "error": Out(ERROR),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        beat_bytes = self.axi_bits // 8
+        per_beat = self.axi_bits // INDEX_BITS
+        request, placement, settings = self.o_request, self.o_placement, self.i_settings
+
+        bits = Signal(512, reset_less=True)
+        load = instruction_layout(Opcode.LOAD)(bits)
+        gather = instruction_layout(Opcode.GATHER)(bits)
+        is_gather = Signal()
+        table, indices = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        shifted = Signal(ADDRESS_BITS)
+        rows_left = Signal(16)
+        index_beats_left = Signal(16)
+        row_words = Signal(range(256 * self.axi_bits // self.word_bits))
+
+        bases = {Region.IMAGE: settings.image_base, Region.INPUT: settings.input_base,
+                 Region.OUTPUT: settings.output_base}  # fmt: skip
+        base_of = Array([bases[region] for region in Region])
+        shape_error = Signal()
+
+        # Beats of indices on their way or waiting never exceed the FIFO.
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.axi_bits + 1, depth=2 * self.chunk)
+        reserved = Signal(range(2 * self.chunk + 1))
+        wanted = Signal(range(self.chunk + 1))
+        asked = Signal(range(self.chunk + 1))
+        taken = Signal()
+        m.d.comb += [
+            self.i_index.ready.eq(1),
+            fifo.w_en.eq(self.i_index.valid),
+            fifo.w_data.eq(self.i_index.payload.as_value()),
+            wanted.eq(Mux(index_beats_left > self.chunk, self.chunk, index_beats_left)),
+            fifo.r_en.eq(taken),
+        ]
+        m.d.sync += reserved.eq(reserved + asked - taken)
+
+        position = Signal(range(max(per_beat, 2)))
+        index = Signal(INDEX_BITS)
+        in_range = Signal()
+        distance = Signal(ADDRESS_BITS - (beat_bytes.bit_length() - 1))  # of the row from the table's start, in beats
+
+        with m.If(request.ready):
+            m.d.sync += request.valid.eq(0)
+        with m.If(placement.ready):
+            m.d.sync += placement.valid.eq(0)
+
+        def fail(code):
+            m.d.sync += [self.error.valid.eq(1), self.error.code.eq(code)]
+            m.next = "failed"
+
+        with m.FSM():
+            with m.State("idle"):
+                m.d.comb += self.i.ready.eq(~placement.valid)
+                m.d.sync += bits.eq(self.i.p.bits)
+                with m.If(self.i.valid & self.i.ready):
+                    m.next = "base"
+            with m.State("base"):
+                # LOAD and GATHER begin with the same fields.
+                m.d.sync += [
+                    is_gather.eq(gather.opcode == Opcode.GATHER),
+                    table.eq(base_of[load.region] + load.offset),
+                    indices.eq(base_of[gather.index_region] + gather.index_offset),
+                    shifted.eq(settings.length << load.index_shift),
+                    row_words.eq(gather.row_beats * (self.axi_bits // self.word_bits)),
+                ]
+                m.next = "shift"
+            with m.State("shift"):
+                with m.If(~is_gather & load.index_shift.any()):
+                    m.d.sync += table.eq(table + shifted)
+                m.d.sync += [
+                    rows_left.eq(gather.count),
+                    index_beats_left.eq((gather.count + (per_beat - 1)) // per_beat),
+                    position.eq(0),
+                ]
+                m.next = "check"
+            with m.State("check"):
+                misplaced = table[: beat_bytes.bit_length() - 1].any() | (load.region > max(Region))
+                with m.If(is_gather):
+                    m.d.comb += shape_error.eq(
+                        misplaced
+                        | indices[: beat_bytes.bit_length() - 1].any()
+                        | (gather.index_region > max(Region))
+                        | (gather.count == 0)
+                        | (gather.row_beats == 0)
+                        | (gather.words == 0)
+                        | (gather.words > row_words)
+                    )
+                with m.Else():
+                    m.d.comb += shape_error.eq(misplaced | (load.beats == 0) | (load.memory > max(Memory)))
+                m.d.sync += [
+                    placement.valid.eq(~shape_error),
+                    placement.p.gather.eq(is_gather),
+                    placement.p.memory.eq(Mux(is_gather, Memory.LEFT, load.memory)),
+                    placement.p.address.eq(Mux(is_gather, gather.address, load.address)),
+                    placement.p.tile.eq(gather.tile),
+                    placement.p.words.eq(gather.words),
+                    placement.p.count.eq(gather.count),
+                ]
+                with m.If(shape_error):
+                    fail(Error.SHAPE)
+                with m.Elif(is_gather):
+                    m.next = "next row"
+                with m.Else():
+                    m.next = "load"
+            with m.State("load"):
+                with m.If(~request.valid | request.ready):
+                    m.d.sync += [
+                        request.valid.eq(1),
+                        request.p.address.eq(table),
+                        request.p.beats.eq(load.beats),
+                        request.p.tag.eq(Tag.LOAD),
+                    ]
+                    m.next = "idle"
+            with m.State("next row"):
+                with m.If((index_beats_left != 0) & (reserved <= self.chunk)):
+                    with m.If(~request.valid | request.ready):
+                        m.d.comb += asked.eq(wanted)
+                        m.d.sync += [
+                            request.valid.eq(1),
+                            request.p.address.eq(indices),
+                            request.p.beats.eq(wanted),
+                            request.p.tag.eq(Tag.INDEX),
+                            indices.eq(indices + wanted * beat_bytes),
+                            index_beats_left.eq(index_beats_left - wanted),
+                        ]
+                with m.Elif(fifo.r_rdy):
+                    m.d.sync += index.eq(fifo.r_data[: self.axi_bits].word_select(position, INDEX_BITS))
+                    with m.If(fifo.r_data[-1]):
+                        fail(Error.AXI_READ)
+                    with m.Else():
+                        m.next = "range"
+            with m.State("range"):
+                m.d.sync += [in_range.eq(index < gather.limit), distance.eq(index * gather.row_beats)]
+                m.next = "address"
+            with m.State("address"):
+                with m.If(~in_range):
+                    fail(Error.INDEX_RANGE)
+                with m.Elif(~request.valid | request.ready):
+                    m.d.sync += [
+                        request.valid.eq(1),
+                        request.p.address.eq(table + distance * beat_bytes),
+                        request.p.beats.eq(gather.row_beats),
+                        request.p.tag.eq(Tag.ROW),
+                        rows_left.eq(rows_left - 1),
+                        position.eq(Mux(position == per_beat - 1, 0, position + 1)),
+                    ]
+                    m.d.comb += taken.eq((position == per_beat - 1) | (rows_left == 1))
+                    m.next = "next row"
+                    with m.If(rows_left == 1):
+                        m.next = "idle"
+            with m.State("failed"):
+                pass
+
+        return m

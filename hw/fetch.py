@@ -1,0 +1,111 @@
+"""Fetch: reads the program ahead of its execution."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from golden.instruction import INSTRUCTION_BITS, INSTRUCTION_BYTES
+
+from hw.axi import ADDRESS_BITS, READ_REQUEST, Tag, read_data_layout
+
+#: An instruction, its place in the program, and whether one of its beats came with an error.
+FETCHED = data.StructLayout({"bits": INSTRUCTION_BITS, "index": 16, "error": 1})
+
+
+class Fetch(wiring.Component):
+    """Reads instructions in chunks into a FIFO that always has room for what was asked, so it never stalls the reader.
+
+    Parameters
+    ----------
+    axi_bits : int
+        Width of a beat.
+    chunk : int
+        Instructions read together; the FIFO holds two chunks.
+
+    Members
+    -------
+    i_start : In
+        Pulse; reset before the next one.
+    i_address, i_count : In
+        Where, and how many instructions; held from `i_start` on.
+    i_stop : In
+        Ask for no more.
+    o_request : Out(stream of `READ_REQUEST`);  i_data : In(stream of `read_data_layout`)
+        To and from the reader. `i_data` is always taken.
+    o : Out(stream of `FETCHED`)
+    o_idle : Out
+        No data is due.
+    """
+
+    def __init__(self, axi_bits, chunk=4):
+        if chunk < 1:
+            raise ValueError(f"chunk must be at least 1, not {chunk}")
+        self.axi_bits, self.chunk = axi_bits, chunk
+        super().__init__({
+            "i_start": In(1),
+            "i_address": In(ADDRESS_BITS),
+            "i_count": In(16),
+            "i_stop": In(1),
+            "o_request": Out(stream.Signature(READ_REQUEST)),
+            "i_data": In(stream.Signature(read_data_layout(axi_bits))),
+            "o": Out(stream.Signature(FETCHED)),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        request, o = self.o_request, self.o
+        beats = INSTRUCTION_BITS // self.axi_bits
+        room = 2 * self.chunk
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.axi_bits + 1, depth=room * beats)
+
+        address, left = Signal(ADDRESS_BITS), Signal(16)
+        wanted, asked = Signal(range(self.chunk + 1)), Signal(range(self.chunk + 1))
+        reserved = Signal(range(room + 1))  # instructions asked for and not yet out of the FIFO
+        due = Signal(range(room * beats + 1))  # beats asked for and not yet arrived
+        assembled = Signal()
+        m.d.comb += [
+            wanted.eq(Mux(left > self.chunk, self.chunk, left)),
+            self.o_idle.eq((due == 0) & ~request.valid),
+        ]
+        with m.If(self.i_start):
+            m.d.sync += [address.eq(self.i_address), left.eq(self.i_count), o.p.index.eq(0)]
+        with m.Elif((left != 0) & (reserved <= room - self.chunk) & ~request.valid & ~self.i_stop):
+            m.d.comb += asked.eq(wanted)
+            m.d.sync += [
+                request.valid.eq(1),
+                request.p.address.eq(address),
+                request.p.beats.eq(wanted * beats),
+                request.p.tag.eq(Tag.FETCH),
+                address.eq(address + wanted * INSTRUCTION_BYTES),
+                left.eq(left - wanted),
+            ]
+        with m.If(request.valid & request.ready):
+            m.d.sync += request.valid.eq(0)
+        m.d.sync += [
+            reserved.eq(reserved + asked - assembled),
+            due.eq(due + asked * beats - self.i_data.valid),
+        ]
+        m.d.comb += [
+            self.i_data.ready.eq(1),
+            fifo.w_en.eq(self.i_data.valid),
+            fifo.w_data[:-1].eq(self.i_data.p.data),
+            fifo.w_data[-1].eq(self.i_data.p.error),
+        ]
+
+        # Beats shift in from the top; after the last one the first is at the bottom.
+        count = Signal(range(max(2, beats)))
+        m.d.comb += [
+            fifo.r_en.eq(~o.valid | o.ready),
+            assembled.eq(fifo.r_rdy & fifo.r_en & (count == beats - 1)),
+        ]
+        with m.If(o.valid & o.ready):
+            m.d.sync += [o.valid.eq(0), o.p.index.eq(o.p.index + 1)]
+        with m.If(fifo.r_rdy & fifo.r_en):
+            m.d.sync += [
+                o.p.bits.eq((o.p.bits >> self.axi_bits) | (fifo.r_data[:-1] << (INSTRUCTION_BITS - self.axi_bits))),
+                o.p.error.eq(fifo.r_data[-1] | (o.p.error & (count != 0))),
+                o.valid.eq(count == beats - 1),
+                count.eq(Mux(count == beats - 1, 0, count + 1)),
+            ]
+        return m

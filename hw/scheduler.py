@@ -1,0 +1,221 @@
+"""Scheduler: runs a program; three queues in parallel, in step by counting what has completed."""
+
+from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from golden.instruction import QUEUE_OF, Opcode, Queue
+from golden.registers import Error
+
+from hw.axi import READ_REQUEST, read_data_layout
+from hw.control import FAILURE, SETTINGS
+from hw.fetch import Fetch
+from hw.instruction import ERROR, ISSUE
+from hw.issue import IssueQueue
+
+PATIENCE = 1 << 16  #: cycles without a beat that clearing up waits for memory when the watchdog is off
+
+#: What `Scheduler` reports to the counters of the same names.
+SCHEDULER_EVENTS = data.StructLayout({
+    "instructions": 2, "qmm_wait_semaphore": 1, "dma_wait_semaphore": 1, "row_wait_semaphore": 1, "qmm_idle": 1,
+})  # fmt: skip
+
+
+class Scheduler(wiring.Component):
+    """Fetches, dispatches in program order, issues when the semaphores allow, and ends every run one way or the other.
+
+    Parameters
+    ----------
+    axi_bits : int
+        Width of the reader's beats.
+    depth : int
+        Instructions that wait in each queue.
+
+    Members
+    -------
+    i_start, i_settings : In(1), In(SETTINGS)
+        Pulse; the settings are held while busy.
+    o_busy : Out
+    o_done, o_failure : Out(1), Out(FAILURE)
+        In the last cycle of `o_busy`, one of the two.
+    o_request : Out(stream of `READ_REQUEST`);  i_data : In(stream of `read_data_layout`)
+        To and from the reader; `i_data` is always taken.
+    o_dma, o_qmm, o_row : Out(stream of `ISSUE`)
+    i_done : In(3)
+        Bit `Queue`: pulse for each instruction completed, in order.
+    i_error : In(3 x ERROR)
+        By `Queue`, about that queue's oldest instruction that has not completed (after a done in the same cycle).
+    i_write_error : In
+        From the AXI writer; counts as the ROW queue's.
+    i_progress : In
+        A beat moved on the AXI master.
+    i_idle : In
+        Nothing is under way in reader and writer.
+    o_reset, o_discard : Out
+        After an error: reset of all units, and `discard` of reader and writer.
+    o_events : Out(SCHEDULER_EVENTS)
+    """
+
+    def __init__(self, axi_bits, depth=8):
+        self.axi_bits, self.depth = axi_bits, depth
+        super().__init__({
+            "i_start": In(1),
+            "i_settings": In(SETTINGS),
+            "o_busy": Out(1),
+            "o_done": Out(1),
+            "o_failure": Out(FAILURE),
+            "o_request": Out(stream.Signature(READ_REQUEST)),
+            "i_data": In(stream.Signature(read_data_layout(axi_bits))),
+            "o_dma": Out(stream.Signature(ISSUE)),
+            "o_qmm": Out(stream.Signature(ISSUE)),
+            "o_row": Out(stream.Signature(ISSUE)),
+            "i_done": In(3),
+            "i_error": In(data.ArrayLayout(ERROR, 3)),
+            "i_write_error": In(1),
+            "i_progress": In(1),
+            "i_idle": In(1),
+            "o_reset": Out(1),
+            "o_discard": Out(1),
+            "o_events": Out(SCHEDULER_EVENTS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        settings = self.i_settings
+        running, recovering = Signal(), Signal()  # which states of the machine below
+        empty = Signal()  # forget everything of the run before
+        m.d.comb += empty.eq(~running)
+        m.d.sync += [self.o_reset.eq(recovering), self.o_discard.eq(recovering)]  # they fan out widely
+
+        m.submodules.fetch = fetch = ResetInserter(empty)(Fetch(self.axi_bits))
+        wiring.connect(m, fetch.o_request, wiring.flipped(self.o_request))
+        wiring.connect(m, wiring.flipped(self.i_data), fetch.i_data)
+
+        # Decode and dispatch. Everything an instruction can do to the program's flow is decided here.
+        ending, missing_halt = Signal(), Signal()
+        queues = []
+        for queue, port in zip(Queue, (self.o_dma, self.o_qmm, self.o_row), strict=True):
+            unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(IssueQueue(self.depth))
+            wiring.connect(m, unit.o, wiring.flipped(port))
+            m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
+            queues.append(unit)
+        decode_error = Signal(ERROR)
+        dispatch = Signal()
+        decoding = Signal()
+        m.d.comb += decoding.eq(fetch.o.valid & ~ending & running)
+        with m.If(decoding):
+            with m.If(fetch.o.p.error):
+                m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
+            with m.Else():
+                with m.Switch(fetch.o.p.bits[:8]):
+                    for opcode, queue in QUEUE_OF.items():
+                        with m.Case(opcode):
+                            m.d.comb += [
+                                queues[queue].i.valid.eq(1),
+                                fetch.o.ready.eq(queues[queue].i.ready),
+                                dispatch.eq(queues[queue].i.ready),
+                            ]
+                    with m.Case(Opcode.HALT):
+                        m.d.sync += ending.eq(1)
+                    with m.Default():
+                        m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
+        with m.Elif(running & ~ending & (fetch.o.p.index == settings.program_length[:16])):
+            m.d.sync += [ending.eq(1), missing_halt.eq(1)]
+        m.d.comb += fetch.i_stop.eq(ending)
+
+        # What has completed, per queue, and what has not.
+        completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
+        unfinished = Signal(range(3 * (self.depth + 16)))
+        done_count = Signal(2)
+        m.d.comb += done_count.eq(sum(self.i_done))
+        m.d.sync += unfinished.eq(unfinished + dispatch - done_count)
+        for queue, unit in zip(Queue, queues, strict=True):
+            m.d.sync += completed[queue].eq(completed[queue] + self.i_done[queue])
+            m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
+            m.d.comb += unit.i_done.eq(self.i_done[queue])
+
+        # Errors are registered, so that a done of the same cycle is counted before the oldest instruction is looked up.
+        errors = [Signal(ERROR, name=f"error_{queue.name.lower()}") for queue in Queue]
+        for queue in Queue:
+            m.d.sync += errors[queue].eq(self.i_error[queue])
+        with m.If(self.i_write_error & ~self.i_error[Queue.ROW].valid):
+            m.d.sync += [errors[Queue.ROW].valid.eq(1), errors[Queue.ROW].code.eq(Error.AXI_WRITE)]
+
+        failure = Signal(FAILURE)
+        silence = Signal(32)
+        expired = Signal()
+        moving = Signal()
+        oldest = Signal(16)
+        m.d.comb += moving.eq(self.i_progress | self.i_done.any())
+        m.d.sync += [
+            silence.eq(Mux(moving | self.i_start, 0, silence + 1)),
+            expired.eq((settings.watchdog != 0) & (silence >= settings.watchdog) & ~moving),
+        ]
+        self._find_oldest(m, queues, fetch.o.p.index, oldest)
+
+        def fail(code, index):
+            m.d.sync += [failure.code.eq(code), failure.instruction.eq(index)]
+            m.next = "recover"
+
+        cleared = Signal(3)  # cycles since `o_discard`, until the units have let go
+        with m.FSM():
+            with m.State("idle"):
+                m.d.sync += [ending.eq(0), missing_halt.eq(0), unfinished.eq(0)]
+                m.d.sync += [count.eq(0) for count in completed]
+                m.d.sync += fetch.i_address.eq(settings.image_base + settings.program_offset)
+                m.d.sync += cleared.eq(0)
+                with m.If(self.i_start):
+                    m.next = "prepare"
+            with m.State("prepare"):
+                m.d.comb += self.o_busy.eq(1)
+                misplaced = fetch.i_address[: (self.axi_bits // 8).bit_length() - 1].any()
+                with m.If(misplaced | settings.program_length[16:].any()):
+                    fail(Error.SHAPE, 0)
+                with m.Else():
+                    m.next = "begin"
+            with m.State("begin"):
+                m.d.comb += [self.o_busy.eq(1), running.eq(1), fetch.i_start.eq(1)]
+                m.next = "run"
+            with m.State("run"):
+                m.d.comb += [self.o_busy.eq(1), running.eq(1)]
+                finished = ending & (unfinished == 0) & fetch.o_idle
+                with m.If(finished & ~missing_halt):
+                    m.next = "done"
+                with m.If(expired):
+                    fail(Error.WATCHDOG, oldest)
+                with m.If(finished & missing_halt):
+                    fail(Error.NO_HALT, settings.program_length[:16])
+                with m.If(decode_error.valid):
+                    fail(decode_error.code, fetch.o.p.index)
+                for queue in reversed(Queue):
+                    with m.If(errors[queue].valid):
+                        fail(errors[queue].code, queues[queue].o_oldest.payload)
+            with m.State("done"):
+                m.d.comb += [self.o_busy.eq(1), self.o_done.eq(1)]
+                m.next = "idle"
+            with m.State("recover"):
+                m.d.comb += [self.o_busy.eq(1), recovering.eq(1)]
+                with m.If(cleared != 7):
+                    m.d.sync += [cleared.eq(cleared + 1), silence.eq(0)]
+                with m.Elif(self.i_idle | (silence >= Mux(settings.watchdog == 0, PATIENCE, settings.watchdog))):
+                    m.next = "failed"
+            with m.State("failed"):
+                m.d.comb += [self.o_busy.eq(1), self.o_failure.eq(failure), self.o_failure.valid.eq(1)]
+                m.next = "idle"
+
+        m.d.sync += [
+            self.o_events.instructions.eq(done_count + (finished & ~missing_halt & running)),
+            self.o_events.dma_wait_semaphore.eq(queues[Queue.DMA].o_waits),
+            self.o_events.qmm_wait_semaphore.eq(queues[Queue.QMM].o_waits),
+            self.o_events.row_wait_semaphore.eq(queues[Queue.ROW].o_waits),
+            self.o_events.qmm_idle.eq(queues[Queue.QMM].o_idle),
+        ]
+        return m
+
+    def _find_oldest(self, m, queues, next_index, oldest):
+        """The first instruction that has not completed. Late by a few cycles, as only the watchdog asks for it."""
+        candidates = [Mux(unit.o_oldest.valid, unit.o_oldest.payload, next_index) for unit in queues]
+        dma, qmm, row = (Signal(16, name=f"oldest_{queue.name.lower()}") for queue in Queue)
+        pair = Signal(16)
+        m.d.sync += [signal.eq(value) for signal, value in zip((dma, qmm, row), candidates, strict=True)]
+        m.d.sync += [pair.eq(Mux(dma < qmm, dma, qmm)), oldest.eq(Mux(pair < row, pair, row))]

@@ -1,0 +1,39 @@
+"""Skid buffer: cuts the combinational path of a stream in both directions."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class Skid(wiring.Component):
+    """Two registers on a stream: one payload a cycle, `latency` 1, ``o.valid`` and ``i.ready`` come from registers.
+
+    Parameters
+    ----------
+    shape : shape of the payload
+
+    Members
+    -------
+    i : In(stream);  o : Out(stream)
+    """
+
+    latency = 1
+
+    def __init__(self, shape):
+        self.shape = shape
+        super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
+
+    def elaborate(self, platform):
+        m = Module()
+        spare = Signal(self.shape, reset_less=True)
+        used = Signal()
+        m.d.comb += self.i.ready.eq(~used)
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [
+                self.o.payload.eq(Mux(used, spare, self.i.payload)),
+                self.o.valid.eq(used | self.i.valid),
+                used.eq(0),
+            ]
+        with m.Elif(self.i.valid & self.i.ready):
+            m.d.sync += [spare.eq(self.i.payload), used.eq(1)]
+        return m

@@ -67,10 +67,10 @@ class AcceleratorConfig:
         )
         self._require(self.row_columns % self.depth == 0, f"row_columns must be a multiple of depth ({self.depth}), not",
                       self.row_columns)
-        least = max(32, self.depth)
+        least = max(64, self.depth)
         most = min(512, self.rows * self.depth, self.columns * self.depth, 64 * self.columns, 16 * self.row_lanes)
         self._require(least <= self.axi_bits <= most,
-                      f"axi_bits must be in {least}..{most} (depth, and the narrowest memory it fills), not", self.axi_bits)
+                      f"axi_bits must be in {least}..{most} (64, depth, and the narrowest memory it fills), not", self.axi_bits)
         self._require(16 <= self.accumulator_bits <= 32, "accumulator_bits must be in 16..32, not", self.accumulator_bits)
 
     @staticmethod

@@ -1,0 +1,167 @@
+"""Drain: counts to codes - border correction, rescale with constants per column or row, and a buffer of whole tiles."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from golden.rescale import OFFSET_BITS, SCALE_BITS
+from hw.operand_memory import log2
+from hw.rescale import Rescale
+from hw.sequencer import tile_layout
+
+CONSTANT_BITS = SCALE_BITS + OFFSET_BITS
+IMAGE_BITS = 64  # of a constant in external memory
+
+
+class Drain(wiring.Component):
+    """Takes groups from the array as they come; gives them as 16-bit numbers to a consumer that may wait.
+
+    Bit for bit `golden.qmm.correct`, then `golden.rescale.rescale_folded`.
+
+    Parameters
+    ----------
+    rows, columns, drain_rows : int
+        R, C, G.
+    accumulator_bits, constant_depth, axi_bits : int
+    tiles : int
+        Tiles that the buffer holds.
+
+    Members
+    -------
+    i_tile : In(stream)
+        Descriptor of each tile, before its first group comes.
+    s, r, c, valid, group : In
+        See `Array`.
+    i_constant : In(stream)
+        LOAD of constants: A / 64 of them at a time.
+    o : Out(stream(array of signed 16))
+        Groups, G x C row by row.
+    error : Out(1)
+        A constant's address is outside the memory.
+    """
+
+    def __init__(self, rows, columns, drain_rows, accumulator_bits, constant_depth, axi_bits, tiles):
+        self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
+        self.accumulator_bits, self.constant_depth, self.axi_bits = accumulator_bits, constant_depth, axi_bits
+        self.tiles = tiles
+        self.groups = rows // drain_rows
+        self.chunk_entries = axi_bits // IMAGE_BITS
+        a, lanes = accumulator_bits, drain_rows * columns
+        super().__init__({
+            "i_tile": In(stream.Signature(tile_layout(columns))),
+            "s": In(lanes * a), "r": In(drain_rows * a), "c": In(columns * a),
+            "valid": In(1), "group": In(range(max(self.groups, 2))),
+            "i_constant": In(stream.Signature(data.StructLayout({
+                "address": range(constant_depth), "chunk": range(max(columns // self.chunk_entries, 2)),
+                "data": axi_bits}))),
+            "o": Out(stream.Signature(data.ArrayLayout(signed(16), lanes))),
+            "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.tiles = tiles = SyncFIFOBuffered(width=len(self.i_tile.payload.as_value()), depth=self.tiles)
+        m.d.comb += [
+            tiles.w_data.eq(self.i_tile.payload), tiles.w_en.eq(self.i_tile.valid), self.i_tile.ready.eq(1),
+            tiles.r_en.eq(self.valid & (self.group == self.groups - 1)),
+        ]
+        tile = data.View(tile_layout(self.columns), tiles.r_data)
+
+        def held(value):
+            signal = Signal(value.shape(), reset_less=True)
+            m.d.sync += signal.eq(value)
+            return signal
+
+        def delayed(value, cycles):
+            for _ in range(cycles):
+                value = held(value)
+            return value
+
+        lanes = self._correct(held, tile)
+        scales, offsets = self._constants(m, held, delayed, tile)
+        m.submodules.rescale = rescale = Rescale(len(lanes), self.accumulator_bits + 3)
+        zero = Cat(delayed(tile.limit, 3) <= column for column in range(self.columns)).replicate(self.drain_rows)
+        m.d.comb += [
+            rescale.shift.eq(delayed(tile.shift, 4)),
+            rescale.low.eq(delayed(tile.low, 4)), rescale.high.eq(delayed(tile.high, 4)),
+            rescale.zero.eq(held(zero)),
+        ]
+        for lane, t in enumerate(lanes):
+            m.d.comb += [
+                rescale.t[lane].eq(delayed(t, 2)),
+                rescale.scale[lane].eq(scales[lane]), rescale.offset[lane].eq(offsets[lane]),
+            ]
+
+        # The sequencer ends a tile only when all of it fits here, so nothing upstream ever waits.
+        m.submodules.buffer = buffer = SyncFIFOBuffered(width=16 * len(lanes), depth=self.tiles * self.groups)
+        arrived = Signal(4 + Rescale.latency)
+        m.d.sync += arrived.eq((arrived << 1) | self.valid)
+        m.d.comb += [
+            buffer.w_en.eq(arrived[-1]),
+            buffer.w_data.eq(Cat(rescale.o[lane][:16] for lane in range(len(lanes)))),
+            self.o.valid.eq(buffer.r_rdy), self.o.payload.eq(buffer.r_data), buffer.r_en.eq(self.o.ready),
+        ]
+        return m
+
+    def _correct(self, held, tile):
+        """Corrected accumulators, two registers later: T' = S 2^(l+r) - r_i 2^l [right] - c_j 2^r [left]."""
+        a = self.accumulator_bits
+        left, right = tile.left_bipolar, tile.right_bipolar
+        c = [self.c[j * a : (j + 1) * a].as_signed() for j in range(self.columns)]
+        columns = [held(held(Mux(left, Mux(right, value << 1, value), 0))) for value in c]
+        rows = []
+        for i in range(self.drain_rows):
+            value = self.r[i * a : (i + 1) * a].as_signed()
+            rows.append(Mux(right, Mux(left, value << 1, value), 0))
+        lanes = []
+        for i in range(self.drain_rows):
+            for j in range(self.columns):
+                lane = i * self.columns + j
+                s = self.s[lane * a : (lane + 1) * a].as_signed()
+                shifted = Mux(left & right, s << 2, Mux(left | right, s << 1, s))
+                difference = held(held(shifted) - held(rows[i]))
+                lanes.append((difference - columns[j])[: a + 3].as_signed())
+        return lanes
+
+    def _constants(self, m, held, delayed, tile):
+        """Scale and offset of each lane, four registers after the group: by column the word's, by row the row's."""
+        m.submodules.constants = memory = Memory(
+            shape=self.columns * CONSTANT_BITS, depth=self.constant_depth, init=[])
+        write = memory.write_port(granularity=self.chunk_entries * CONSTANT_BITS)
+        read = memory.read_port()
+        load = self.i_constant
+        chunk = Cat(load.p.data[e * IMAGE_BITS : e * IMAGE_BITS + CONSTANT_BITS] for e in range(self.chunk_entries))
+        m.d.comb += load.ready.eq(1)
+        m.d.sync += [
+            write.addr.eq(load.p.address),
+            write.data.eq(chunk.replicate(self.columns // self.chunk_entries)),
+            write.en.eq(Mux(load.valid, 1 << load.p.chunk, 0)),
+        ]
+        first_row = (tile.row_tile << log2(self.rows)) + (self.group << log2(self.drain_rows))
+        address = Signal(len(tile.constant_address))
+        by_row = tile.constant_by_row
+        m.d.sync += address.eq(tile.constant_address + Mux(by_row, first_row >> log2(self.columns), 0))
+        busy = held(self.valid)
+        m.d.sync += self.error.eq(busy & (address >= self.constant_depth))
+        m.d.comb += [read.addr.eq(address), read.en.eq(1)]
+        word = held(read.data)
+
+        position = delayed((first_row & (self.columns - 1)) >> log2(self.drain_rows), 3)
+        use_row = delayed(by_row, 3)
+        entry = [word[c * CONSTANT_BITS : (c + 1) * CONSTANT_BITS] for c in range(self.columns)]
+        scales, offsets = [], []
+        for i in range(self.drain_rows):
+            mine = Signal(CONSTANT_BITS, name=f"constant_of_row{i}")
+            with m.Switch(position):
+                for at in range(self.columns // self.drain_rows):
+                    with m.Case(at):
+                        m.d.comb += mine.eq(entry[at * self.drain_rows + i])
+            for j in range(self.columns):
+                chosen = held(Mux(use_row, mine, entry[j]))
+                scales.append(chosen[:SCALE_BITS].as_signed())
+                offsets.append(chosen[SCALE_BITS:].as_signed())
+        return scales, offsets
+
+

@@ -1,0 +1,115 @@
+"""QMM engine: operand memories, sequencer, array, drain and tile writer, as one unit that executes QMM instructions."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect
+
+from golden.registers import Error
+from hw.array import Array
+from hw.drain import Drain
+from hw.instruction import ERROR, ISSUE
+from hw.operand_memory import OperandMemory
+from hw.sequencer import Sequencer
+from hw.tile_writer import TileWriter
+
+
+class Qmm(wiring.Component):
+    """Executes QMM instructions in order; the next one starts while the last still drains.
+
+    Parameters
+    ----------
+    config : hw.config.AcceleratorConfig
+
+    Members
+    -------
+    i : In(stream(ISSUE));  length : In(16)
+    i_left_load, i_right_load, i_constant : In(stream)
+        LOAD and GATHER writes, see `OperandMemory` and `Drain`.
+    i_left_row, i_right_row : In(stream)
+        Codes from row units.
+    o_rows : Out(stream)
+        Groups for the row buffer.
+    done : Out(1);  error : Out(ERROR)
+    busy, wait_drain, idle, drain_busy, drain_stall : Out(1)
+        For the counters.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        c = config
+        groups = c.rows // c.drain_rows
+        #: Two tiles cover the way from the last word of a tile to its last write.
+        self.tiles = 2 if groups > 4 else 4
+        self._left = OperandMemory(
+            c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
+        self._right = OperandMemory(
+            c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
+        self._sequencer = Sequencer(
+            c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
+        self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits)
+        self._drain = Drain(
+            c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)
+        self._writer = TileWriter(
+            c.rows, c.columns, c.depth, c.drain_rows, c.left_depth, c.right_depth, self.tiles)
+
+        def like(port):
+            return In(stream.Signature(port.payload.shape()))
+
+        super().__init__({
+            "i": In(stream.Signature(ISSUE)), "length": In(16),
+            "i_left_load": like(self._left.i_load), "i_right_load": like(self._right.i_load),
+            "i_left_row": like(self._left.i_row), "i_right_row": like(self._right.i_row),
+            "i_constant": like(self._drain.i_constant),
+            "o_rows": Out(stream.Signature(self._writer.o_rows.payload.shape())),
+            "done": Out(1), "error": Out(ERROR),
+            "busy": Out(1), "wait_drain": Out(1), "idle": Out(1), "drain_busy": Out(1), "drain_stall": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.left = left = self._left
+        m.submodules.right = right = self._right
+        m.submodules.sequencer = sequencer = self._sequencer
+        m.submodules.array = array = self._array
+        m.submodules.drain = drain = self._drain
+        m.submodules.writer = writer = self._writer
+
+        connect(m, wiring.flipped(self.i), sequencer.i)
+        connect(m, wiring.flipped(self.i_left_load), left.i_load)
+        connect(m, wiring.flipped(self.i_right_load), right.i_load)
+        connect(m, wiring.flipped(self.i_left_row), left.i_row)
+        connect(m, wiring.flipped(self.i_right_row), right.i_row)
+        connect(m, wiring.flipped(self.i_constant), drain.i_constant)
+        connect(m, drain.o, writer.i)
+        connect(m, writer.o_left, left.i_drain)
+        connect(m, writer.o_right, right.i_drain)
+        connect(m, writer.o_rows, wiring.flipped(self.o_rows))
+
+        # Both take every descriptor; their buffers hold as many tiles as the sequencer lets out.
+        for target in (drain.i_tile, writer.i_tile):
+            m.d.comb += [target.valid.eq(sequencer.o_tile.valid), target.payload.eq(sequencer.o_tile.payload)]
+        m.d.comb += sequencer.o_tile.ready.eq(1)
+
+        # Control keeps step with the words on their way through the memories.
+        control = Cat(sequencer.first, sequencer.double, sequencer.subtract, sequencer.last, sequencer.enable)
+        for _ in range(OperandMemory.read_latency):
+            control, before = Signal(5), control
+            m.d.sync += control.eq(before)
+        m.d.comb += [
+            left.read_address.eq(sequencer.left_address), right.read_address.eq(sequencer.right_address),
+            sequencer.length.eq(self.length),
+            array.left.eq(left.o), array.right.eq(right.o),
+            Cat(array.first, array.double, array.subtract, array.last, array.enable).eq(control),
+            drain.s.eq(array.s), drain.r.eq(array.r), drain.c.eq(array.c),
+            drain.valid.eq(array.valid), drain.group.eq(array.group),
+            sequencer.tile_done.eq(writer.tile_done),
+            self.done.eq(writer.done),
+            self.busy.eq(sequencer.enable), self.wait_drain.eq(sequencer.waiting),
+            self.idle.eq(~sequencer.active & ~self.i.valid),
+            self.drain_busy.eq(writer.i.valid), self.drain_stall.eq(writer.stalled),
+        ]
+        with m.If(sequencer.error.valid):
+            m.d.comb += self.error.eq(sequencer.error)
+        with m.Elif(drain.error | writer.error):
+            m.d.comb += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
+        return m

@@ -1,0 +1,149 @@
+"""Tile writer: drained groups to where their instruction wants them - operand memory, plane by plane, or row buffer."""
+
+from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from golden.instruction import Destination
+from hw.operand_memory import OperandMemory, log2
+from hw.sequencer import ADDRESS_BITS, tile_layout
+
+
+def row_group_layout(drain_rows, columns, groups):
+    """A drained group on its way to the row buffer."""
+    return data.StructLayout({
+        "values": data.ArrayLayout(signed(16), drain_rows * columns),
+        "column_tile": 12, "group": range(max(groups, 2)), "last": 1,
+    })
+
+
+def drain_write_layout(depth, banks, width, drain_rows, columns):
+    """A write of C bits to each of G neighbouring banks of an operand memory."""
+    return data.StructLayout({
+        "address": range(depth), "bank": range(banks), "column": range(max(width // columns, 2)),
+        "data": drain_rows * columns})
+
+
+class TileWriter(wiring.Component):
+    """Routes groups; the bits of a code go one plane a cycle.
+
+    Parameters
+    ----------
+    rows, columns, depth, drain_rows : int
+        R, C, K, G.
+    left_depth, right_depth, tiles : int
+
+    Members
+    -------
+    i_tile : In(stream);  i : In(stream)
+        Descriptors, and groups as `Drain` gives them.
+    o_left, o_right : Out(stream);  o_rows : Out(stream)
+    tile_done : Out(1)
+        The last group of a tile was taken.
+    done : Out(1)
+        The last write of an instruction is in memory.
+    stalled : Out(1)
+        A group waits for its destination.
+    error : Out(1)
+        An address is outside its memory.
+    """
+
+    def __init__(self, rows, columns, depth, drain_rows, left_depth, right_depth, tiles):
+        self.rows, self.columns, self.depth, self.drain_rows = rows, columns, depth, drain_rows
+        self.left_depth, self.right_depth, self.tiles = left_depth, right_depth, tiles
+        self.groups = rows // drain_rows
+        super().__init__({
+            "i_tile": In(stream.Signature(tile_layout(columns))),
+            "i": In(stream.Signature(data.ArrayLayout(signed(16), drain_rows * columns))),
+            "o_left": Out(stream.Signature(drain_write_layout(left_depth, rows, depth, drain_rows, columns))),
+            "o_right": Out(stream.Signature(drain_write_layout(right_depth, columns, depth, drain_rows, columns))),
+            "o_rows": Out(stream.Signature(row_group_layout(drain_rows, columns, self.groups))),
+            "tile_done": Out(1), "done": Out(1), "stalled": Out(1), "error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        layout = tile_layout(self.columns)
+        m.submodules.tiles = tiles = SyncFIFOBuffered(width=layout.size, depth=self.tiles)
+        tile = data.View(layout, tiles.r_data)
+        m.d.comb += [
+            tiles.w_data.eq(self.i_tile.payload), tiles.w_en.eq(self.i_tile.valid), self.i_tile.ready.eq(1),
+        ]
+
+        group = Signal(range(max(self.groups, 2)))
+        plane = Signal(3)
+        offset = Signal(ADDRESS_BITS)  # of the plane, and on the right of the group's tile of C rows
+        tile_offset = Signal(ADDRESS_BITS)
+        to_rows = tile.destination == Destination.ROWS.value
+        to_right = tile.destination == Destination.RIGHT.value
+        last_plane = to_rows | (plane == tile.bits - 1)
+        last_group = group == self.groups - 1
+
+        # Codes: one request register in front of each memory. Rows: straight through.
+        request = Signal(drain_write_layout(1 << ADDRESS_BITS, max(self.rows, self.columns), self.depth,
+                                            self.drain_rows, self.columns))
+        request_left, request_right, request_last = Signal(), Signal(), Signal()
+        accepted = Signal()
+        free = ~(request_left | request_right) | accepted
+        outside = (request_left & (request.address >= self.left_depth)) | (
+            request_right & (request.address >= self.right_depth))
+        m.d.comb += [
+            self.o_left.valid.eq(request_left & ~outside), self.o_right.valid.eq(request_right & ~outside),
+            self.o_left.payload.eq(Cat(request.address[: len(self.o_left.p.address)],
+                                       request.bank[: len(self.o_left.p.bank)], request.column, request.data)),
+            self.o_right.payload.eq(Cat(request.address[: len(self.o_right.p.address)],
+                                        request.bank[: len(self.o_right.p.bank)], request.column, request.data)),
+            accepted.eq((request_left & self.o_left.ready) | (request_right & self.o_right.ready)),
+            self.error.eq(outside),
+        ]
+
+        present = self.i.valid & tiles.r_rdy
+        step = Signal()
+        m.d.comb += [
+            self.o_rows.valid.eq(present & to_rows),
+            self.o_rows.p.values.eq(self.i.payload),
+            self.o_rows.p.column_tile.eq(tile.column_tile),
+            self.o_rows.p.group.eq(group),
+            self.o_rows.p.last.eq(last_group & tile.last_column),
+            step.eq(present & Mux(to_rows, self.o_rows.ready, free)),
+            self.stalled.eq(present & ~step),
+            self.i.ready.eq(step & last_plane),
+            tiles.r_en.eq(step & last_plane & last_group),
+            self.tile_done.eq(tiles.r_en),
+        ]
+        with m.If(accepted):
+            m.d.sync += [request_left.eq(0), request_right.eq(0), request_last.eq(0)]
+        with m.If(step):
+            with m.If(last_plane):
+                m.d.sync += [plane.eq(0), group.eq(Mux(last_group, 0, group + 1))]
+                m.d.sync += [tile_offset.eq(self._next_tile_offset(tile, group, tile_offset, last_group, to_right)),
+                             offset.eq(self._next_tile_offset(tile, group, tile_offset, last_group, to_right))]
+            with m.Else():
+                m.d.sync += [plane.eq(plane + 1), offset.eq(offset + tile.plane)]
+            with m.If(~to_rows):
+                bits = Cat(self.i.payload[lane].as_unsigned().bit_select(plane, 1)
+                           for lane in range(self.drain_rows * self.columns))
+                m.d.sync += [
+                    request_left.eq(~to_right), request_right.eq(to_right),
+                    request_last.eq(last_plane & last_group & tile.last),
+                    request.address.eq(tile.address + offset),
+                    request.bank.eq(Mux(to_right, tile.bank, 0) + (group << log2(self.drain_rows))),
+                    request.column.eq(tile.column),
+                    request.data.eq(bits),
+                ]
+
+        # Completed means in memory: what starts then may read it.
+        finished = (accepted & request_last) | (self.tile_done & to_rows & tile.last)
+        pipeline = Signal(OperandMemory.write_latency)
+        m.d.sync += pipeline.eq((pipeline << 1) | finished)
+        m.d.comb += self.done.eq(pipeline[-1])
+        return m
+
+    def _next_tile_offset(self, tile, group, tile_offset, last_group, to_right):
+        """Where R > C a row tile spans several tiles of C rows on the right."""
+        if self.rows <= self.columns:
+            return 0
+        share = self.columns // self.drain_rows
+        step = to_right & ((group & (share - 1)) == share - 1)
+        return Mux(last_group, 0, tile_offset + Mux(step, tile.tile, 0))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from golden.instruction import Memory
+from program.memories import depth_of
 from program.program import CompileError
 
 #: Loads are issued so many weight-bearing operations ahead, where there is space.
@@ -48,12 +49,6 @@ class _Space:
 
     def take(self, address, size, start, end):
         self.tenants.append(_Tenant(address, size, start, end))
-
-
-def depth_of(config, memory):
-    """Words in a memory, and the parameter that says so."""
-    name = f"{memory.name.lower()}_depth"
-    return getattr(config, name), name
 
 
 def allocate(ops, config):

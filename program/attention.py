@@ -74,9 +74,7 @@ class AttentionLowering:
         builder, block = self.builder, self.block
         scale, offset = builder.fold(block.score, block.query.output, block.key.output, self.head_width)
         columns = self.score_tiles * self.config.columns
-        self.score_constant = builder.constants(
-            f"{self.name}.score", np.repeat(scale, columns), np.repeat(offset, columns)
-        )
+        self.score_constant = builder.constants(f"{self.name}.score", np.repeat(scale, columns), np.repeat(offset, columns))
         scale, offset = builder.fold(block.context, block.probability, block.value.output, self.tokens)
         self.context_constant = builder.constants(
             f"{self.name}.context",
@@ -109,9 +107,7 @@ class AttentionLowering:
         low, builder, block = self.lowering, self.builder, self.block
         name = f"{self.name}.probability{head}"
         check_product(f"{self.name}.scores", self.config, block.query.output, block.key.output, self.head_width)
-        probability = builder.operand(
-            name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability
-        )
+        probability = builder.operand(name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability)
         word = head * self.head_words
         query = self.query.part(word=word, words=self.head_words)
         key = self.key.part(word=word, words=self.head_words)

@@ -12,6 +12,7 @@ from program.graph import At, Buffer, Op, Operand, Split, Step
 from program.image import Image
 from program.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up, spread
 from program.limits import check_product
+from program.memories import banks, word_bits
 from program.program import CompileError
 
 
@@ -38,16 +39,8 @@ class Builder:
         self.ops = []
         self.symbols = {}
 
-    def banks(self, memory):
-        return self.config.rows if memory is Memory.LEFT else self.config.columns
-
     def word_bytes(self, memory):
-        c = self.config
-        bits = {
-            Memory.LEFT: c.rows * c.depth, Memory.RIGHT: c.columns * c.depth, Memory.CONSTANT: c.columns * 64,
-            Memory.NORM: c.row_lanes * 64, Memory.RESIDUAL: c.row_lanes * 16,
-        }  # fmt: skip
-        return bits[memory] // 8
+        return word_bits(self.config, memory) // 8
 
     def words(self, elements):
         """Words of K bits."""
@@ -89,8 +82,8 @@ class Builder:
 
     def weight(self, name, memory, codes, code_format, region=Region.IMAGE):
         """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words."""
-        data = pack_operand(codes, code_format.bits, self.banks(memory), self.config.depth)
-        tiles = ceil_div(codes.shape[0], self.banks(memory))
+        data = pack_operand(codes, code_format.bits, banks(self.config, memory), self.config.depth)
+        tiles = ceil_div(codes.shape[0], banks(self.config, memory))
         return Operand(self.load(name, memory, data, region), tiles, self.words(codes.shape[1]), code_format)
 
     def constants(self, name, scale, offset):
@@ -121,7 +114,7 @@ class Builder:
             "constant_base": scaling.constant, "constant_by_row": int(scaling.by_row), "shift": scaling.shift,
             "low": scaling.low, "high": scaling.high,
         }  # fmt: skip
-        writes = ()
+        writes: tuple[Buffer, ...] = ()
         if target is not None:
             left_memory = target.buffer.memory is Memory.LEFT
             fields |= target.write_fields("destination") | {
@@ -175,7 +168,8 @@ class Builder:
             constant = self.constants(part, scale[start:end], offset[start:end])
             scaling = Scaling(At(constant), True, layer.constants.shift, *target.format.range)
             op = self.qmm(part, weight, x, (end - start) // c.rows, target.words * c.depth // c.columns, scaling,
-                          columns, target=target.part(tile=start // c.columns), split=Split(name, (end - start) // step))  # fmt: skip
+                          columns, target=target.part(tile=start // c.columns),
+                          split=Split(name, (end - start) // step))  # fmt: skip
             steps.append(op.steps[0])
         return steps
 

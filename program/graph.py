@@ -88,9 +88,7 @@ class Operand:
 
     def part(self, tile=0, word=0, words=None):
         """The operand from a tile on, and of each row only some words."""
-        return replace(
-            self, first=self.first + tile * self.tile + word, words=self.words if words is None else words
-        )
+        return replace(self, first=self.first + tile * self.tile + word, words=self.words if words is None else words)
 
     def read_fields(self, side):
         return {

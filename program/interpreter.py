@@ -1,6 +1,6 @@
 """The interpreter: a program on modelled memories, instruction by instruction, each by the function of its unit."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Interpreter:
     def __init__(self, program, input_data, length):
         c = program.config
         self.program, self.config, self.length = program, c, length
-        self.memories = {
+        self.memories: dict[Memory | None, Any] = {
             Memory.LEFT: np.zeros((c.left_depth, c.rows, c.depth // 8), np.uint8),
             Memory.RIGHT: np.zeros((c.right_depth, c.columns, c.depth // 8), np.uint8),
             Memory.CONSTANT: np.zeros((c.constant_depth, c.columns), np.uint64),
@@ -107,22 +107,17 @@ class Interpreter:
         """Codes (tiles * banks, words * K) of an operand of a QMM."""
         memory = self.memories[Memory[side.upper()]]
         base, plane, tile, bits = (getattr(i, f"{side}_{part}") for part in ("base", "plane", "tile", "bits"))
-        address = (
-            base
-            + np.arange(bits)[:, None, None] * plane
-            + np.arange(tiles)[:, None] * tile
-            + np.arange(i.words)
-        )
+        address = base + np.arange(bits)[:, None, None] * plane + np.arange(tiles)[:, None] * tile + np.arange(i.words)
         words = memory[address].swapaxes(2, 3)
         flat = unpack_words(words, i.words * self.config.depth).reshape(bits, -1, i.words * self.config.depth)
         return from_planes(flat, Kind(getattr(i, f"{side}_kind")))
 
     def _qmm(self, i):
-        c = self.config
-        kinds = Kind(i.left_kind), Kind(i.right_kind)
+        left_kind, right_kind = Kind(i.left_kind), Kind(i.right_kind)
         left, right = self._operand(i, "left", i.row_tiles), self._operand(i, "right", i.column_tiles)
-        t = correct(*count(left, right, kinds[0], i.left_bits, kinds[1], i.right_bits), *kinds)
-        words = ceil_div(t.shape[0] if i.constant_by_row else t.shape[1], c.columns)
+        s, r, c = count(left, right, left_kind, i.left_bits, right_kind, i.right_bits)
+        t = correct(s, r, c, left_kind, right_kind)
+        words = ceil_div(t.shape[0] if i.constant_by_row else t.shape[1], self.config.columns)
         entries = self.memories[Memory.CONSTANT][i.constant_base + np.arange(words)].ravel()
         scale = entries.astype(np.uint16).view(np.int16).astype(np.int64)
         offset = (entries << np.uint64(8)).view(np.int64) >> 24
@@ -133,7 +128,7 @@ class Interpreter:
         if i.mask:
             y[:, self.length :] = 0
         if i.destination == Destination.ROWS:
-            self.row_buffer += list(y.reshape(i.row_tiles, c.rows, -1))
+            self.row_buffer += list(y.reshape(i.row_tiles, self.config.rows, -1))
         else:
             memory = Memory.LEFT if i.destination == Destination.LEFT else Memory.RIGHT
             self._write(
@@ -147,12 +142,7 @@ class Interpreter:
         k, banks = self.config.depth, memory.shape[1]
         rows = np.arange(len(codes))
         first, end = column // k, ceil_div(column + codes.shape[1], k)
-        address = (
-            base
-            + np.arange(bits)[:, None, None] * plane
-            + (rows // banks)[:, None] * tile
-            + np.arange(first, end)
-        )
+        address = base + np.arange(bits)[:, None, None] * plane + (rows // banks)[:, None] * tile + np.arange(first, end)
         bank = (rows % banks)[:, None]
         stored = unpack_words(memory[address, bank], (end - first) * k)
         start = column - first * k

@@ -151,9 +151,7 @@ class Lowering:
     def _attend(self, name, block):
         attention = AttentionLowering(self, name, block)
         norm = self._norm(name, block.norm, transposes=False)
-        self.builder.to_rows(
-            f"{name}.output", attention.context, self.row_tiles, block.output, attention.in_tiles, norm
-        )
+        self.builder.to_rows(f"{name}.output", attention.context, self.row_tiles, block.output, attention.in_tiles, norm)
 
     def _feed_forward(self, name, block, transposes):
         builder, up, down = self.builder, block.up, block.down

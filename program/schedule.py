@@ -4,8 +4,8 @@ import numpy as np
 
 from golden.instruction import QUEUE_OF, Instruction, Memory, Opcode, Queue
 from golden.instruction import encode as encode_instruction
-from program.allocate import depth_of
 from program.graph import At, Step
+from program.memories import depth_of
 from program.program import CompileError
 
 

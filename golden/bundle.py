@@ -15,7 +15,7 @@ import safetensors.numpy
 
 from golden.check import check_encoder
 from golden.codes import Kind, from_planes, pack_words, planes, unpack_words
-from golden.model import Encoder, Format, Linear
+from golden.model import Encoder, Format, Input, Linear
 
 FORMAT = "bittern-bundle-1"
 
@@ -93,11 +93,30 @@ def load(path):
     return bundle
 
 
+def _require(condition, message):
+    if not condition:
+        raise ValueError(message)
+
+
 def _check_samples(bundle):
-    labels = bundle.samples.labels
-    if labels.size and not 0 <= labels.min() <= labels.max() < bundle.encoder.config.classes:
-        wrong = labels[(labels < 0) | (labels >= bundle.encoder.config.classes)][0]
-        raise ValueError(f"a sample's label must be in 0..{bundle.encoder.config.classes - 1}, not {wrong}")
+    config, samples = bundle.encoder.config, bundle.samples
+    count = len(samples.labels)
+    _require(len(bundle.labels) == config.classes, f"{config.classes} classes need as many names, not {len(bundle.labels)}")
+    _require(samples.labels.shape == (count,), f"samples' labels must have shape (samples,), not {samples.labels.shape}")
+    text = config.input is Input.TOKENS
+    shape = (count, config.tokens) if text else (count, config.tokens, config.input_size)
+    _require(samples.inputs.shape == shape, f"samples' inputs must have shape {shape}, not {samples.inputs.shape}")
+    _require(samples.lengths.shape == (count,), f"there must be {count} sample lengths, not {samples.lengths.shape}")
+    _require(len(samples.texts) in (0, count), f"there must be {count} sample texts or none, not {len(samples.texts)}")
+    low, high = (0, config.input_size - 1) if text else bundle.encoder.embedding.input_format.range
+    _check_between(samples.inputs, low, high, "token id" if text else "patch code")
+    _check_between(samples.lengths, 1, config.tokens, "length")
+    _check_between(samples.labels, 0, config.classes - 1, "label")
+
+
+def _check_between(array, low, high, name):
+    wrong = array[(array < low) | (array > high)]
+    _require(not wrong.size, f"a sample's {name} must be in {low}..{high}, not {wrong[:1].sum()}")
 
 
 def _digest(structure, tensors):

@@ -104,6 +104,9 @@ def encode(encoder, inputs, length=None):
         raise ValueError(f"this model takes inputs of shape {expected}, not {np.shape(inputs)}")
     if not 1 <= length <= config.tokens:
         raise ValueError(f"the length must be in 1..{config.tokens}, not {length}")
+    low, high = encoder.embedding.input_format.range
+    if config.input is Input.PATCHES and not low <= np.min(inputs) <= np.max(inputs) <= high:
+        raise ValueError(f"patch codes must be in {low}..{high}, but go from {np.min(inputs)} to {np.max(inputs)}")
 
     trace = {}
     stream, x, saturated = add_norm(

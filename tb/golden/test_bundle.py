@@ -127,6 +127,12 @@ def replaced(made, path, value):
     [
         ("samples.labels", np.array([0, 3, 1]), ("0..2", "not 3")),
         ("samples.labels", np.array([0, -1, 1]), ("0..2", "not -1")),
+        ("samples.lengths", np.array([1, 9, 1]), ("length", "1..8", "not 9")),
+        ("samples.lengths", np.array([1, 2]), ("3 sample lengths",)),
+        ("samples.inputs", np.full((3, 8, 16), 256), ("patch code", "0..255", "not 256")),
+        ("samples.inputs", np.zeros((3, 7, 16), np.int64), ("(3, 8, 16)", "(3, 7, 16)")),
+        ("samples.texts", ("one",), ("3 sample texts", "not 1")),
+        ("labels", ("a", "b"), ("3 classes", "not 2")),
         ("encoder.config.layers", 2, ("1 layers", "not 2")),
         ("encoder.config.width", 33, ("33",)),
         ("encoder.config.classes", 4, ("classifier.weight", "(4, 32)")),
@@ -142,3 +148,9 @@ def test_a_bundle_that_breaks_a_rule_is_refused_with_rule_and_value(tmp_path, pa
     file = tmp_path / "a.bundle"
     bundle.save(replaced(make_bundle(), path, value), file)
     assert_refused(file, *words)
+
+
+def test_a_sample_with_a_token_outside_the_vocabulary_is_refused(tmp_path):
+    made = make_bundle(input=Input.TOKENS)
+    bundle.save(replaced(made, "samples.inputs", np.full((3, 8), 16)), tmp_path / "a.bundle")
+    assert_refused(tmp_path / "a.bundle", "token id", "0..15", "not 16")

@@ -99,3 +99,10 @@ def test_a_token_outside_the_vocabulary_is_named(wrong):
     encoder = random_encoder(np.random.default_rng(5), **SHAPE, input=Input.TOKENS)
     with pytest.raises(ValueError, match=rf"0\.\.6, not {wrong}"):
         encode(encoder, np.array([0, 1, 2, 3, wrong]), 5)
+
+
+@pytest.mark.parametrize("wrong", [-1, 256])
+def test_a_patch_code_out_of_range_is_named(wrong):
+    encoder = random_encoder(np.random.default_rng(6), **SHAPE)
+    with pytest.raises(ValueError, match=rf"0\.\.255, but go from .*{wrong}"):
+        encode(encoder, np.array([[wrong] + [0] * 6] * 5), 5)

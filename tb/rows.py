@@ -1,0 +1,30 @@
+"""Rows of numbers as the elements of `hw.row_stream`, and back."""
+
+import numpy as np
+
+
+def _framing(rows, groups):
+    group = np.tile(np.arange(groups), rows)
+    return {"row": np.repeat(np.arange(rows), groups), "group": group, "last": group == groups - 1}
+
+
+def to_elements(values, lanes):
+    """Batch of `row_element` for ``values`` (rows, columns); columns a multiple of ``lanes``."""
+    rows, columns = values.shape
+    framing = _framing(rows, columns // lanes)
+    return {"values": values.reshape(-1, lanes), "first": framing["group"] == 0, **framing}
+
+
+def from_elements(batch, rows):
+    """``(rows, columns)`` of a whole batch of `row_element` or `code_element`; asserts the framing."""
+    content = batch["codes"] if "codes" in batch else batch["values"]
+    framing = _framing(rows, len(content) // rows)
+    for name, expected in framing.items():
+        assert (batch[name] == expected).all(), f"wrong {name}"
+    assert "first" not in batch or (batch["first"] == (framing["group"] == 0)).all(), "wrong first"
+    return content.reshape(rows, -1)
+
+
+def stacked(batches):
+    """One batch of several."""
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}

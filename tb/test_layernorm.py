@@ -1,0 +1,273 @@
+"""Residual sum and norm against their references: both norms, both residuals, widths, extremes, stalls, reset in the middle."""
+
+import cocotb
+import numpy as np
+import pytest
+from amaranth import Module
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
+from golden import layernorm, residual
+from hw.layernorm import NORM_COMMAND, NORM_CONSTANTS, LayerNorm
+from hw.row_stream import code_element, load_chunk, row_element
+
+from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
+from tb.payload import pack
+from tb.rows import from_elements, stacked, to_elements
+
+RESIDUAL_DEPTH, NORM_DEPTH = 200, 24
+
+
+class Observed(wiring.Component):
+    """The unit, with the writes to its residual memory as outputs."""
+
+    def __init__(self, lanes, row_columns, axi_bits):
+        self.unit = LayerNorm(lanes, row_columns, RESIDUAL_DEPTH, NORM_DEPTH, axi_bits)
+        self.unit._MustUse__silence = True  # elaborated by hand, to reach its memory
+        ports = {"o_write": Out(1), "o_write_address": Out(17), "o_write_data": Out(lanes * 16)}
+        super().__init__(dict(self.unit.signature.members.items()) | ports)
+
+    def elaborate(self, platform):
+        m = Module()
+        inside = self.unit.elaborate(platform)
+        m.submodules.unit = inside
+        for name, member in self.unit.signature.members.items():
+            if member.is_signature:
+                ends = getattr(self, name), getattr(self.unit, name)
+                wiring.connect(m, wiring.flipped(ends[0]), ends[1])
+            elif member.flow is In:
+                m.d.comb += getattr(self.unit, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(self.unit, name))
+        memory = inside.submodules.residual
+        m.d.comb += [
+            self.o_write.eq(memory.write_enable),
+            self.o_write_address.eq(memory.write_address),
+            self.o_write_data.eq(memory.write_data),
+        ]
+        return m
+
+
+class Bench:
+    def __init__(self, dut, stall, rng):
+        self.lanes, self.axi_bits = parameters()["lanes"], parameters()["axi_bits"]
+        self.row_columns = parameters()["row_columns"]
+        self.dut, self.rng = dut, rng
+        self.command = StreamSource(dut, "i_command", NORM_COMMAND, stall, rng)
+        self.source = StreamSource(dut, "i", row_element(self.lanes), stall, rng)
+        self.load_residual = StreamSource(dut, "i_load_residual", load_chunk(self.lanes * 16, self.axi_bits), stall, rng)
+        self.load_norm = StreamSource(dut, "i_load_norm", load_chunk(self.lanes * 64, self.axi_bits), stall, rng)
+        self.sink = StreamSink(dut, "o", code_element(self.lanes), stall, rng)
+        self.drivers = self.command, self.source, self.sink, self.load_residual, self.load_norm
+        #: What the residual memory must hold, what it was seen to hold, and the norm memory: (words, lanes).
+        self.residual = np.zeros((RESIDUAL_DEPTH, self.lanes), np.int64)
+        self.seen = self.residual.copy()
+        self.constants = {name: np.zeros((NORM_DEPTH, self.lanes), np.int64) for name, _ in NORM_CONSTANTS}
+        self.expected_saturated = self.saturated = self.errors = 0
+        cocotb.start_soon(self._watch())
+
+    async def _watch(self):
+        dut = self.dut
+        while True:
+            await RisingEdge(dut.clk)
+            if dut.o_write.value:
+                word = int(dut.o_write_data.value).to_bytes(self.lanes * 2, "little")
+                self.seen[int(dut.o_write_address.value)] = np.frombuffer(word, np.int16)
+            # Icarus knows that what is read beyond a memory is unknown.
+            count = dut.o_saturated.value
+            self.saturated += int(count) if count.is_resolvable else 10**6
+            self.errors += int(dut.o_error.value)
+
+    async def fill(self, magnitude=2**15):
+        """Random residual stream and constants, through the LOAD streams."""
+        rng = self.rng
+        self.residual[:] = rng.integers(-magnitude, magnitude, self.residual.shape)
+        self.seen[:] = self.residual
+        for array in self.constants.values():
+            array[:] = rng.integers(-(2**15), 2**15, array.shape)
+        loads = [self.load_residual.send(self._chunks(self.residual.astype(np.int16)))]
+        words = pack(NORM_CONSTANTS, {name: array.reshape(-1) for name, array in self.constants.items()})
+        words = np.array(words, np.uint64).reshape(NORM_DEPTH, self.lanes)
+        loads.append(self.load_norm.send(self._chunks(words)))
+        for load in loads:
+            await load
+
+    def _chunks(self, words):
+        beats = np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1, self.axi_bits // 8)
+        count, chunks, _ = beats.shape
+        return {
+            "address": np.repeat(np.arange(count), chunks),
+            "chunk": np.tile(np.arange(chunks), count),
+            "data": np.array([int.from_bytes(beat.tobytes(), "little") for beat in beats.reshape(count * chunks, -1)], object),
+        }
+
+    def job(self, rows, groups, updates=None, **fields):
+        """Updates of an instruction and its command, random where not given."""
+        rng = self.rng
+        if updates is None:
+            updates = rng.integers(-(2**15), 2**15, (rows, groups * self.lanes))
+        columns = int(rng.integers(2, groups * self.lanes + 1))
+        low, high = sorted(rng.integers(-256, 256, 2).tolist())
+        command = {
+            "rows": rows,
+            "columns": columns,
+            "rms": int(rng.integers(2)),
+            "keep_sum": int(rng.integers(2)),
+            "epsilon": int(rng.integers(1, 2**32)),
+            "residual_shift": int(rng.integers(5, 20)),
+            "code_shift": int(rng.integers(8, 26)),
+            "low": low,
+            "high": high,
+            "residual_base": int(rng.integers(0, RESIDUAL_DEPTH - rows * groups + 1)),
+            "constant_base": int(rng.integers(0, NORM_DEPTH - groups + 1)),
+            **fields,
+        }
+        command["width_reciprocal"] = layernorm.width_reciprocal(command["columns"])
+        return updates, command
+
+    def expect(self, updates, command):
+        """Codes (rows, columns); updates the expected residual memory."""
+        rows, groups, d = command["rows"], updates.shape[1] // self.lanes, command["columns"]
+        words = slice(command["residual_base"], command["residual_base"] + rows * groups)
+        used = slice(command["constant_base"], command["constant_base"] + groups)
+        constant = {name: array[used].reshape(-1)[:d] for name, array in self.constants.items()}
+        before = self.residual[words].reshape(rows, -1)[:, :d]
+        total, saturated = residual.add_residual(before, updates[:, :d])
+        normal = layernorm.normalise(total, command["epsilon"], bool(command["rms"]))
+        codes = layernorm.affine(
+            normal, constant["code_scale"], constant["code_offset"], command["code_shift"], command["low"], command["high"]
+        )
+        if not command["keep_sum"]:
+            total, clipped = layernorm.affine_to_residual(
+                normal, constant["residual_scale"], constant["residual_offset"], command["residual_shift"]
+            )
+            saturated += clipped
+        self.expected_saturated += saturated
+        padding = ((0, 0), (0, updates.shape[1] - d))
+        self.residual[words] = np.pad(total, padding).reshape(-1, self.lanes)
+        return np.pad(codes, padding)
+
+    async def check(self, *jobs):
+        self.command.send({name: np.array([command[name] for _, command in jobs]) for name in jobs[0][1]})
+        self.source.send(stacked([to_elements(updates, self.lanes) for updates, _ in jobs]))
+        for updates, command in jobs:
+            expected = self.expect(updates, command) & 255
+            got = from_elements(await self.sink.receive(updates.size // self.lanes), command["rows"])
+            assert (got == expected).all(), (command, np.argwhere(got != expected)[:5])
+        await ClockCycles(self.dut.clk, 20)
+        assert (self.seen == self.residual).all(), np.argwhere(self.seen != self.residual)[:5]
+        assert self.saturated == self.expected_saturated
+        assert not self.errors
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.4])
+async def random_rows_match(dut, stall):
+    bench = Bench(dut, stall, np.random.default_rng(1))
+    await start_clock(dut)
+    await bench.fill()
+    shapes = [(5, 8), (3, 1), (2, 3), (7, 2), (4, 16), (1, 1), (5, 4)]
+    await bench.check(*[bench.job(rows, groups) for rows, groups in shapes])
+    await bench.sink.expect_nothing()
+
+
+@cocotb.test()
+async def every_width_matches(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(2))
+    await start_clock(dut)
+    await bench.fill()
+    groups = bench.row_columns // bench.lanes
+    await bench.check(*[bench.job(2, groups, columns=columns) for columns in range(2, bench.row_columns + 1)])
+
+
+@cocotb.test()
+async def every_shift_matches(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(3))
+    await start_clock(dut)
+    await bench.fill()
+    await bench.check(*[
+        bench.job(2, 2, residual_shift=shift, code_shift=31 - shift, low=low, high=high, keep_sum=0)
+        for shift in range(32)
+        for low, high in [(-256, 255), (0, 1), (-8, 7)]
+    ])  # fmt: skip
+
+
+@cocotb.test()
+async def extreme_rows_match(dut):
+    bench = Bench(dut, 0.2, np.random.default_rng(4))
+    await start_clock(dut)
+    rng, lanes = bench.rng, bench.lanes
+    for magnitude in (1, 30, 2**15):
+        await bench.fill(magnitude)
+        jobs = []
+        for epsilon in (1, 2**32 - 1):
+            for rms in (0, 1):
+                updates = rng.choice([-(2**15), 2**15 - 1], (4, 4 * lanes))
+                jobs.append(bench.job(4, 4, updates, epsilon=epsilon, rms=rms, code_shift=16))
+                updates = rng.integers(-1, 2, (6, 4 * lanes))
+                updates[0], updates[1] = 0, -(2**15)
+                updates[2:4] = rng.integers(-(2**15), 2**15, (2, 1))
+                jobs.append(bench.job(6, 4, updates, epsilon=epsilon, rms=rms, columns=4 * lanes - 1, code_shift=18))
+        await bench.check(*jobs)
+
+
+@cocotb.test()
+async def works_after_a_reset_in_the_middle(dut):
+    bench = Bench(dut, 0.3, np.random.default_rng(5))
+    await start_clock(dut)
+    for pause in (20, 60, 90):
+        await bench.fill()
+        updates, command = bench.job(12, 4)
+        bench.command.send({name: [value] for name, value in command.items()})
+        bench.source.send(to_elements(updates, bench.lanes))
+        await bench.sink.receive(pause // 10)
+        await ClockCycles(dut.clk, pause)
+        await reset(dut, *bench.drivers)
+        await bench.fill()
+        bench.saturated, bench.expected_saturated = 0, 0
+        await bench.check(bench.job(3, 3), bench.job(2, 5))
+        await bench.sink.expect_nothing()
+
+
+@cocotb.test()
+async def addresses_beyond_a_memory_are_errors(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(6))
+    await start_clock(dut)
+    await bench.fill()
+    for fields, errors in [({"residual_base": RESIDUAL_DEPTH - 7}, 2), ({"constant_base": NORM_DEPTH - 3}, 2), ({}, 0)]:
+        before = bench.errors
+        updates, command = bench.job(2, 4, keep_sum=0, **fields)
+        bench.command.send({name: [value] for name, value in command.items()})
+        bench.source.send(to_elements(updates, bench.lanes))
+        await bench.sink.receive(8)
+        await ClockCycles(dut.clk, 5)
+        assert bench.errors - before == errors, fields
+    chunk = {"address": [RESIDUAL_DEPTH], "chunk": [0], "data": np.array([1], object)}
+    await bench.load_residual.send(chunk)
+    await ClockCycles(dut.clk, 3)
+    await bench.load_norm.send(chunk | {"address": [NORM_DEPTH]})
+    await ClockCycles(dut.clk, 3)
+    assert bench.errors - before == 2
+
+
+@cocotb.test()
+async def sustains_an_element_a_cycle(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(7))
+    await start_clock(dut)
+    await bench.fill()
+    for rows, groups, most in [(12, 16, 1.1), (20, 8, 1.6), (40, 4, 3)]:
+        start = get_sim_time("ns")
+        await bench.check(bench.job(rows, groups))
+        cycles = (get_sim_time("ns") - start) / 5
+        dut._log.info("%d groups a row: %.2f cycles an element, latency included", groups, cycles / (rows * groups))
+        assert cycles <= most * rows * groups + 100
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize(("lanes", "row_columns", "axi_bits"), [(4, 64, 64), (8, 136, 32)])
+def test_layernorm(simulator, lanes, row_columns, axi_bits):
+    simulate(
+        Observed(lanes, row_columns, axi_bits), __name__, simulator,
+        parameters={"lanes": lanes, "row_columns": row_columns, "axi_bits": axi_bits},
+    )  # fmt: skip

@@ -13,7 +13,7 @@ from tb.axi_monitor import AxiMonitor
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 
 SIZE = 1 << 16
-WIDTHS = [32, 64, 512]
+WIDTHS = [64, 512]
 
 
 class Bench:

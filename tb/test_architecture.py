@@ -62,6 +62,8 @@ def test_imports_point_one_way(folder):
 @pytest.mark.parametrize("folder", ["golden", "hw", "tb", "program", "boards", "codesign"])
 def test_no_pytorch_outside_training(folder):
     for path in sorted((ROOT / folder).rglob("*.py")):
+        if path.is_relative_to(ROOT / "tb" / "train"):
+            continue
         for name, line in imports_of(path):
             assert name.split(".")[0] != "torch", f"{path.relative_to(ROOT)}:{line} imports torch"
 

@@ -10,6 +10,7 @@ from hw.norm_statistics import MEAN_BITS, NORM_WIDTH, SQUARES_BITS, TOTAL_BITS, 
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree, tree_latency
 from hw.row_memory import RowMemory
 from hw.row_stream import code_element, load_chunk, row_element
+from hw.skid import Skid
 from hw.stream_queue import StreamQueue
 
 #: One for each instruction; fields as in `golden.instruction`. ``columns`` is 2..4095.
@@ -182,7 +183,7 @@ class LayerNorm(wiring.Component):
         ]
 
         # Second pass: normalise, map to residual and to codes. It stalls as a whole with the output.
-        m.submodules.output = output = StreamQueue(code_element(lanes), 2)
+        m.submodules.output = output = Skid(code_element(lanes))
         slot, group = Signal(range(self.slots)), Signal(self.group_bits)
         fire, advance = Signal(), Signal()
         row = waiting.o.p

@@ -6,7 +6,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.pipeline import held, log2
-from hw.row_stream import row_element, tile_group
+from hw.row_stream import row_element
+from hw.tile_writer import row_group_layout
 
 #: One for each row instruction: how much of the buffer it reads.
 ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12})
@@ -30,7 +31,8 @@ class RowBuffer(wiring.Component):
     Members
     -------
     i : In(stream)
-        Groups of a tile, in any order but for the last; each element written in the cycle of its transfer.
+        Groups of a tile, in any order but for the last: row ``group * drain_rows + r``, column
+        ``column_tile * columns + c`` at ``values[r * columns + c]``.
     i_command : In(stream)
     o : Out(stream)
     o_waiting : Out
@@ -47,7 +49,7 @@ class RowBuffer(wiring.Component):
         self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
         self.row_columns, self.lanes = row_columns, lanes
         super().__init__({
-            "i": In(stream.Signature(tile_group(rows, columns, drain_rows))),
+            "i": In(stream.Signature(row_group_layout(drain_rows, columns, rows // drain_rows))),
             "i_command": In(stream.Signature(ROW_COMMAND)),
             "o": Out(stream.Signature(row_element(lanes))),
             "o_waiting": Out(1),

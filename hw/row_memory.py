@@ -24,9 +24,9 @@ class RowMemory(wiring.Component):
         Holds while ``read_enable`` is 0.
     write_address, write_enable, write_data : In
     i_load : In(stream)
-        `hw.row_stream.load_chunk`.
+        `hw.row_stream.load_chunk`; the address must be in range.
     o_error : Out
-        Strobe: an address was beyond the memory, nothing was written.
+        Strobe: an address of the ports was beyond the memory; nothing was written.
     """
 
     def __init__(self, depth, width, axi_bits):
@@ -48,11 +48,10 @@ class RowMemory(wiring.Component):
         chunks = self.width // self.axi_bits
         load = self.i_load
         address = Signal(17)
-        writing, write_fits, read_fits = Signal(), Signal(), Signal()
+        write_fits, read_fits = Signal(), Signal()
         m.d.comb += [
             load.ready.eq(~self.write_enable),
             address.eq(Mux(self.write_enable, self.write_address, load.p.address)),
-            writing.eq(self.write_enable | load.valid),
             write_fits.eq(address < self.depth),
             write.addr.eq(address),
             write.data.eq(Mux(self.write_enable, self.write_data, load.p.data.replicate(chunks))),
@@ -64,5 +63,5 @@ class RowMemory(wiring.Component):
         for chunk in range(chunks):
             here = load.p.chunk == chunk
             m.d.comb += write.en[chunk].eq(write_fits & (self.write_enable | (load.valid & here)))
-        m.d.sync += self.o_error.eq((writing & ~write_fits) | (self.read_enable & ~read_fits))
+        m.d.sync += self.o_error.eq((self.write_enable & ~write_fits) | (self.read_enable & ~read_fits))
         return m

@@ -4,20 +4,6 @@ from amaranth import signed
 from amaranth.lib import data
 
 
-def tile_group(rows, columns, drain_rows):
-    """What the drain sends to the row buffer: ``drain_rows`` rows of a tile of ``rows`` x ``columns``.
-
-    ``values`` has row ``group * drain_rows + r``, column ``column_tile * columns + c`` at ``r * columns + c``; ``last``
-    marks the last group of a tile of rows, over all its column tiles.
-    """
-    return data.StructLayout({
-        "values": data.ArrayLayout(signed(16), drain_rows * columns),
-        "column_tile": 12,
-        "group": range(max(rows // drain_rows, 2)),
-        "last": 1,
-    })  # fmt: skip
-
-
 def row_element(lanes):
     """``lanes`` neighbouring values of a row: columns ``group * lanes`` and up; ``first`` and ``last`` of the row."""
     return data.StructLayout({
@@ -38,5 +24,5 @@ def code_write(banks, depth, width, lanes):
 
 
 def load_chunk(width, axi_bits):
-    """A beat of a LOAD: ``data`` is part ``chunk`` of word ``address``; the address is wide so that it can be checked."""
+    """A beat of a LOAD: ``data`` is part ``chunk`` of word ``address``."""
     return data.StructLayout({"address": 16, "chunk": range(max(width // axi_bits, 2)), "data": axi_bits})

@@ -9,6 +9,7 @@ from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree, tree_latency
 from hw.reciprocal import Reciprocal
 from hw.row_stream import code_element, row_element
+from hw.skid import Skid
 from hw.stream_queue import StreamQueue
 
 #: One for each instruction. ``columns``, at least 1: keys at and beyond it are masked.
@@ -181,7 +182,7 @@ class Softmax(wiring.Component):
         ]
 
         # Third pass: multiply, round, shift, clip. It stalls as a whole with the output.
-        m.submodules.output = output = StreamQueue(code_element(lanes), 2)
+        m.submodules.output = output = Skid(code_element(lanes))
         slot, group = Signal(range(self.slots)), Signal(self.group_bits)
         fire, row_coded, advance = Signal(), Signal(), Signal()
         m.d.comb += [

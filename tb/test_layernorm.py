@@ -8,12 +8,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
-from golden import layernorm, residual
-from hw.layernorm import NORM_COMMAND, NORM_CONSTANTS, LayerNorm
+from hw.layernorm import NORM_COMMAND, LayerNorm
 from hw.row_stream import code_element, load_chunk, row_element
 
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
-from tb.payload import pack
+from tb.norm_model import NormModel
 from tb.rows import from_elements, stacked, to_elements
 
 RESIDUAL_DEPTH, NORM_DEPTH = 200, 24
@@ -60,10 +59,9 @@ class Bench:
         self.load_norm = StreamSource(dut, "i_load_norm", load_chunk(self.lanes * 64, self.axi_bits), stall, rng)
         self.sink = StreamSink(dut, "o", code_element(self.lanes), stall, rng)
         self.drivers = self.command, self.source, self.sink, self.load_residual, self.load_norm
-        #: What the residual memory must hold, what it was seen to hold, and the norm memory: (words, lanes).
-        self.residual = np.zeros((RESIDUAL_DEPTH, self.lanes), np.int64)
-        self.seen = self.residual.copy()
-        self.constants = {name: np.zeros((NORM_DEPTH, self.lanes), np.int64) for name, _ in NORM_CONSTANTS}
+        self.model = NormModel(RESIDUAL_DEPTH, NORM_DEPTH, self.lanes)
+        #: The residual memory as its writes were seen.
+        self.seen = self.model.residual.copy()
         self.expected_saturated = self.saturated = self.errors = 0
         cocotb.start_soon(self._watch())
 
@@ -81,82 +79,29 @@ class Bench:
 
     async def fill(self, magnitude=2**15):
         """Random residual stream and constants, through the LOAD streams."""
-        rng = self.rng
-        self.residual[:] = rng.integers(-magnitude, magnitude, self.residual.shape)
-        self.seen[:] = self.residual
-        for array in self.constants.values():
-            array[:] = rng.integers(-(2**15), 2**15, array.shape)
-        loads = [self.load_residual.send(self._chunks(self.residual.astype(np.int16)))]
-        words = pack(NORM_CONSTANTS, {name: array.reshape(-1) for name, array in self.constants.items()})
-        words = np.array(words, np.uint64).reshape(NORM_DEPTH, self.lanes)
-        loads.append(self.load_norm.send(self._chunks(words)))
+        self.model.fill(self.rng, magnitude)
+        self.seen[:] = self.model.residual
+        residual, constants = self.model.loads(self.axi_bits)
+        loads = [self.load_residual.send(residual), self.load_norm.send(constants)]
         for load in loads:
             await load
 
-    def _chunks(self, words):
-        beats = np.ascontiguousarray(words).view(np.uint8).reshape(len(words), -1, self.axi_bits // 8)
-        count, chunks, _ = beats.shape
-        return {
-            "address": np.repeat(np.arange(count), chunks),
-            "chunk": np.tile(np.arange(chunks), count),
-            "data": np.array([int.from_bytes(beat.tobytes(), "little") for beat in beats.reshape(count * chunks, -1)], object),
-        }
-
     def job(self, rows, groups, updates=None, **fields):
         """Updates of an instruction and its command, random where not given."""
-        rng = self.rng
         if updates is None:
-            updates = rng.integers(-(2**15), 2**15, (rows, groups * self.lanes))
-        columns = int(rng.integers(2, groups * self.lanes + 1))
-        low, high = sorted(rng.integers(-256, 256, 2).tolist())
-        command = {
-            "rows": rows,
-            "columns": columns,
-            "rms": int(rng.integers(2)),
-            "keep_sum": int(rng.integers(2)),
-            "epsilon": int(rng.integers(1, 2**32)),
-            "residual_shift": int(rng.integers(5, 20)),
-            "code_shift": int(rng.integers(8, 26)),
-            "low": low,
-            "high": high,
-            "residual_base": int(rng.integers(0, RESIDUAL_DEPTH - rows * groups + 1)),
-            "constant_base": int(rng.integers(0, NORM_DEPTH - groups + 1)),
-            **fields,
-        }
-        command["width_reciprocal"] = layernorm.width_reciprocal(command["columns"])
-        return updates, command
-
-    def expect(self, updates, command):
-        """Codes (rows, columns); updates the expected residual memory."""
-        rows, groups, d = command["rows"], updates.shape[1] // self.lanes, command["columns"]
-        words = slice(command["residual_base"], command["residual_base"] + rows * groups)
-        used = slice(command["constant_base"], command["constant_base"] + groups)
-        constant = {name: array[used].reshape(-1)[:d] for name, array in self.constants.items()}
-        before = self.residual[words].reshape(rows, -1)[:, :d]
-        total, saturated = residual.add_residual(before, updates[:, :d])
-        normal = layernorm.normalise(total, command["epsilon"], bool(command["rms"]))
-        codes = layernorm.affine(
-            normal, constant["code_scale"], constant["code_offset"], command["code_shift"], command["low"], command["high"]
-        )
-        if not command["keep_sum"]:
-            total, clipped = layernorm.affine_to_residual(
-                normal, constant["residual_scale"], constant["residual_offset"], command["residual_shift"]
-            )
-            saturated += clipped
-        self.expected_saturated += saturated
-        padding = ((0, 0), (0, updates.shape[1] - d))
-        self.residual[words] = np.pad(total, padding).reshape(-1, self.lanes)
-        return np.pad(codes, padding)
+            updates = self.rng.integers(-(2**15), 2**15, (rows, groups * self.lanes))
+        return updates, self.model.random_command(self.rng, rows, groups, **fields)
 
     async def check(self, *jobs):
         self.command.send({name: np.array([command[name] for _, command in jobs]) for name in jobs[0][1]})
         self.source.send(stacked([to_elements(updates, self.lanes) for updates, _ in jobs]))
         for updates, command in jobs:
-            expected = self.expect(updates, command) & 255
+            expected, saturated = self.model.run(updates, command)
+            self.expected_saturated += saturated
             got = from_elements(await self.sink.receive(updates.size // self.lanes), command["rows"])
-            assert (got == expected).all(), (command, np.argwhere(got != expected)[:5])
+            assert (got == expected & 255).all(), (command, np.argwhere(got != expected & 255)[:5])
         await ClockCycles(self.dut.clk, 20)
-        assert (self.seen == self.residual).all(), np.argwhere(self.seen != self.residual)[:5]
+        assert (self.seen == self.model.residual).all(), np.argwhere(self.seen != self.model.residual)[:5]
         assert self.saturated == self.expected_saturated
         assert not self.errors
 
@@ -243,12 +188,6 @@ async def addresses_beyond_a_memory_are_errors(dut):
         await bench.sink.receive(8)
         await ClockCycles(dut.clk, 5)
         assert bench.errors - before == errors, fields
-    chunk = {"address": [RESIDUAL_DEPTH], "chunk": [0], "data": np.array([1], object)}
-    await bench.load_residual.send(chunk)
-    await ClockCycles(dut.clk, 3)
-    await bench.load_norm.send(chunk | {"address": [NORM_DEPTH]})
-    await ClockCycles(dut.clk, 3)
-    assert bench.errors - before == 2
 
 
 @cocotb.test()

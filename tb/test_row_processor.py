@@ -1,0 +1,324 @@
+"""Random SOFTMAX, NORM and STORE against their references; bad shapes, addresses out of range, reset in the middle."""
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.triggers import ClockCycles, RisingEdge
+from golden.codes import planes
+from golden.instruction import FIELDS, Instruction, Opcode, encode
+from golden.registers import Error
+from golden.softmax import softmax
+from hw.config import AcceleratorConfig, preset
+from hw.instruction import ISSUE
+from hw.row_processor import STORE_REQUEST, RowProcessor
+
+from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
+from tb.norm_model import NormModel
+
+#: Few lanes beside the columns, rows longer than a power of two of words, two beats to an element.
+NARROW = AcceleratorConfig(
+    rows=4, columns=16, depth=16, drain=32, row_lanes=8, axi_bits=64, left_depth=500, right_depth=300, constant_depth=64,
+    norm_depth=40, residual_depth=500, row_columns=80,
+)  # fmt: skip
+CONFIGS = {"tiny": preset("tiny"), "narrow": NARROW}
+
+
+class Operands:
+    """An operand memory as its writes leave it: a bit for each (address, bank, position)."""
+
+    def __init__(self, banks, depth, width, lanes):
+        self.banks, self.depth, self.width, self.lanes = banks, depth, width, lanes
+        self.expected = np.zeros((depth, banks, width), np.uint8)
+        self.seen = self.expected.copy()
+        self.writes = 0
+
+    def place(self, rng, rows, groups, bits):
+        """Random base and strides that keep all planes and tiles apart."""
+        words = -(-groups * self.lanes // self.width)
+        tiles = -(-rows // self.banks)
+        tile = words + int(rng.integers(2))
+        plane = tile * tiles + int(rng.integers(2))
+        end = (bits - 1) * plane + (tiles - 1) * tile + words
+        return {"base": int(rng.integers(0, self.depth - end + 1)), "plane": plane, "tile": tile}
+
+    def expect(self, codes, bits, place):
+        k = np.arange(codes.shape[1])
+        for p, plane in enumerate(planes(codes, bits)):
+            for row, content in enumerate(plane):
+                address = place["base"] + p * place["plane"] + row // self.banks * place["tile"]
+                self.expected[address + k // self.width, row % self.banks, k % self.width] = content
+
+    def write(self, request):
+        for n in range(len(request["data"])):
+            part = int(request["column"][n]) * self.lanes
+            bits = int(request["data"][n]) >> np.arange(self.lanes) & 1
+            self.seen[request["address"][n], request["bank"][n], part : part + self.lanes] = bits
+        self.writes += len(request["data"])
+
+
+class Bench:
+    def __init__(self, dut, stall, rng):
+        self.dut, self.rng, self.stall = dut, rng, stall
+        self.config = c = CONFIGS[parameters()["config"]]
+        unit = RowProcessor(c)
+        unit._MustUse__silence = True
+
+        def source(name):
+            return StreamSource(dut, name, getattr(unit, name).payload.shape(), stall, rng)
+
+        def sink(name):
+            return StreamSink(dut, name, getattr(unit, name).payload.shape(), stall, rng)
+
+        self.instructions, self.rows = StreamSource(dut, "i", ISSUE, stall, rng), source("i_rows")
+        self.load_residual, self.load_norm = source("i_load_residual"), source("i_load_norm")
+        self.left_writes, self.right_writes = sink("o_left"), sink("o_right")
+        self.store_requests = StreamSink(dut, "o_store", STORE_REQUEST, stall, rng)
+        self.store_data = sink("o_store_data")
+        self.drivers = [driver for driver in vars(self).values() if isinstance(driver, (StreamSource, StreamSink))]
+        self.model = NormModel(c.residual_depth, c.norm_depth, c.row_lanes)
+        self.left = Operands(c.rows, c.left_depth, c.depth, c.row_lanes)
+        self.right = Operands(c.columns, c.right_depth, c.depth, c.row_lanes)
+        self.saturated = self.expected_saturated = 0
+        self.done, self.errors, self.busy = 0, [], {}
+        dut.i_length.value, dut.i_store_done.value = 0, 0
+        self.tasks = [cocotb.start_soon(self._watch())]
+        self.start_sinks()
+
+    def start_sinks(self):
+        self.sinks = [
+            cocotb.start_soon(self._collect(self.left_writes, self.left)),
+            cocotb.start_soon(self._collect(self.right_writes, self.right)),
+        ]
+
+    async def _collect(self, sink, operands):
+        while True:
+            operands.write(await sink.receive(1, patience=10**9))
+
+    async def _watch(self):
+        while True:
+            await RisingEdge(self.dut.clk)
+            self.done += int(self.dut.o_done.value)
+            count = self.dut.o_saturated.value
+            self.saturated += int(count) if count.is_resolvable else 10**6
+            error = int(self.dut.o_error.value)
+            if error & 1:
+                self.errors.append(error >> 1)
+
+    async def fill(self):
+        self.model.fill(self.rng)
+        residual, constants = self.model.loads(self.config.axi_bits)
+        loads = [self.load_residual.send(residual), self.load_norm.send(constants)]
+        for load in loads:
+            await load
+
+    def send_rows(self, values):
+        """Through the drain's port: whole tiles, random beyond the rows and columns that there are."""
+        c = self.config
+        rows, columns = values.shape
+        row_tiles, column_tiles = -(-rows // c.rows), -(-columns // c.columns)
+        full = self.rng.integers(-(2**15), 2**15, (row_tiles * c.rows, column_tiles * c.columns))
+        full[:rows, :columns] = values
+        groups = c.rows // c.drain_rows
+        grouped = full.reshape(row_tiles, groups, c.drain_rows, column_tiles, c.columns).transpose(0, 3, 1, 2, 4)
+        count = row_tiles * column_tiles * groups
+        index = np.arange(count)
+        self.rows.send({
+            "values": grouped.reshape(count, -1),
+            "column_tile": index // groups % column_tiles,
+            "group": index % groups,
+            "last": index % (groups * column_tiles) == groups * column_tiles - 1,
+        })  # fmt: skip
+
+    def send_instruction(self, opcode, fields):
+        word = int.from_bytes(encode(Instruction(opcode, fields)), "little")
+        self.instructions.send({"bits": np.array([word], object), "index": [int(self.rng.integers(2**16))]})
+
+    def softmax(self, rows, groups, **fields):
+        """Send a random SOFTMAX; what it must leave in memory."""
+        rng = self.rng
+        columns, length = (int(n) for n in rng.integers(1, groups * self.config.row_lanes + 1, 2))
+        self.dut.i_length.value = length
+        fields = {
+            "rows": rows, "groups": groups, "columns": columns, "bits": int(rng.integers(1, 9)),
+            "mask": int(rng.integers(2)), "step": int(rng.integers(2**15, 2**16)), "step_shift": int(rng.integers(8, 16)),
+            "left_enable": 1, **fields,
+        }  # fmt: skip
+        place = self.left.place(rng, rows, groups, fields["bits"])
+        scores = rng.integers(-300, 300, (rows, groups * self.config.row_lanes))
+        self.send_instruction(Opcode.SOFTMAX, fields | {f"left_{name}": value for name, value in place.items()})
+        self.send_rows(scores)
+        real = min(length, columns) if fields["mask"] else columns
+        codes = softmax(scores, real, fields["step"], fields["step_shift"], fields["bits"])
+        self.left.expect(codes, fields["bits"], place)
+
+    def norm(self, rows, groups, **fields):
+        """Send a random NORM; what it must leave in memory."""
+        rng = self.rng
+        fields = self.model.random_command(rng, rows, groups, **fields) | {"groups": groups, "bits": int(rng.integers(1, 9))}
+        updates = rng.integers(-(2**15), 2**15, (rows, groups * self.config.row_lanes))
+        codes, saturated = self.model.run(updates, fields)
+        self.expected_saturated += saturated
+        for side in ("left", "right"):
+            fields[f"{side}_enable"] = int(rng.integers(4) > 0)
+            operands = getattr(self, side)
+            place = operands.place(rng, rows, groups, fields["bits"])
+            fields |= {f"{side}_{name}": value for name, value in place.items()}
+            if fields[f"{side}_enable"]:
+                operands.expect(codes, fields["bits"], place)
+        self.send_instruction(Opcode.NORM, fields)
+        self.send_rows(updates)
+
+    async def store(self, rows, groups):
+        """Send a random STORE and answer it."""
+        c = self.config
+        values = self.rng.integers(-(2**15), 2**15, (rows, groups * c.row_lanes))
+        request = {"region": int(self.rng.integers(3)), "offset": int(self.rng.integers(2**32))}
+        self.send_instruction(Opcode.STORE, request | {"rows": rows, "groups": groups})
+        self.send_rows(values)
+        beats = values.size * 16 // c.axi_bits
+        got = await self.store_requests.receive(1)
+        assert {name: int(value[0]) for name, value in got.items()} == request | {"beats": beats}
+        words = await self.store_data.receive(beats)
+        data = b"".join(int(word).to_bytes(c.axi_bits // 8, "little") for word in words)
+        assert (np.frombuffer(data, np.int16).reshape(values.shape) == values).all()
+        before = self.done
+        await ClockCycles(self.dut.clk, 10)
+        assert self.done == before, "done before the last answer"
+        self.dut.i_store_done.value = 1
+        await RisingEdge(self.dut.clk)
+        self.dut.i_store_done.value = 0
+
+    async def finish(self, count, patience=20_000):
+        """Wait for ``count`` instructions in all; at the last `o_done` everything must be in memory."""
+        for _ in range(patience):
+            if self.done >= count or self.errors:
+                break
+            await RisingEdge(self.dut.clk)
+        assert not self.errors
+        assert self.done == count
+        await RisingEdge(self.dut.clk)
+        for name in ("left", "right"):
+            operands = getattr(self, name)
+            wrong = np.argwhere(operands.seen != operands.expected)
+            assert not len(wrong), (name, wrong[:5])
+        assert self.saturated == self.expected_saturated
+
+
+async def run_some(bench, count):
+    c, rng = bench.config, bench.rng
+    start = bench.done
+    for n in range(count):
+        rows, groups = int(rng.integers(1, 3 * c.rows)), int(rng.integers(1, c.row_columns // c.row_lanes + 1))
+        groups = groups if rng.integers(3) else min(groups, 2)
+        match int(rng.integers(3)):
+            case 0:
+                bench.softmax(rows, groups)
+            case 1:
+                bench.norm(rows, groups)
+            case 2:
+                await bench.store(rows, groups)
+        await bench.finish(start + n + 1)
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.4])
+async def random_programs_match(dut, stall):
+    bench = Bench(dut, stall, np.random.default_rng(1))
+    await start_clock(dut)
+    await bench.fill()
+    await run_some(bench, 40 if stall == 0 else 20)
+
+
+@cocotb.test()
+async def instructions_run_back_to_back(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(2))
+    await start_clock(dut)
+    await bench.fill()
+    for n in range(20):
+        if n % 2:
+            bench.norm(3, 2)
+        else:
+            bench.softmax(5, 3, mask=0)
+    await bench.finish(20)
+
+
+@cocotb.test()
+async def works_after_a_reset_in_the_middle(dut):
+    bench = Bench(dut, 0.2, np.random.default_rng(3))
+    await start_clock(dut)
+    for pause in (30, 70, 150):
+        await bench.fill()
+        bench.norm(20, 4)
+        bench.softmax(9, 3)
+        await ClockCycles(dut.clk, pause)
+        for task in bench.sinks:
+            task.cancel()
+        await reset(dut, *bench.drivers)
+        bench.start_sinks()
+        for operands in (bench.left, bench.right):
+            operands.expected[:] = operands.seen
+        await bench.fill()
+        bench.saturated = bench.expected_saturated = bench.done = 0
+        await run_some(bench, 6)
+
+
+BAD = [
+    (Opcode.SOFTMAX, {"rows": 0}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"groups": 0}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"groups": 17, "columns": 4}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"columns": 9}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"columns": 0}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"mask": 1}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"bits": 0}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"bits": 9}, Error.SHAPE),
+    (Opcode.SOFTMAX, {"left_base": 511, "left_plane": 1}, Error.ADDRESS_RANGE),
+    (Opcode.SOFTMAX, {"rows": 8, "left_tile": 600}, Error.ADDRESS_RANGE),
+    (Opcode.NORM, {"columns": 1}, Error.SHAPE),
+    (Opcode.NORM, {"bits": 0}, Error.SHAPE),
+    (Opcode.NORM, {"epsilon": 0}, Error.SHAPE),
+    (Opcode.NORM, {"residual_base": 511}, Error.ADDRESS_RANGE),
+    (Opcode.NORM, {"constant_base": 63}, Error.ADDRESS_RANGE),
+    (Opcode.NORM, {"right_enable": 1, "right_base": 0xFFFF}, Error.ADDRESS_RANGE),
+    (Opcode.STORE, {"rows": 0}, Error.SHAPE),
+    (Opcode.STORE, {"region": 3}, Error.SHAPE),
+    (Opcode.HALT, {}, Error.SHAPE),
+]
+
+
+@cocotb.test()
+async def bad_instructions_are_errors_and_the_next_program_runs(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(4))
+    await start_clock(dut)
+    good = {
+        "rows": 2, "groups": 2, "columns": 7, "bits": 2, "left_enable": 1, "step": 2**15, "epsilon": 1,
+        "width_reciprocal": 2**28, "region": 2,
+    }  # fmt: skip
+    for opcode, fields, error in BAD:
+        await bench.fill()
+        dut.i_length.value = 0
+        names = {field.name for field in FIELDS[opcode]}
+        fields = {name: value for name, value in (good | fields).items() if name in names}
+        bench.send_instruction(opcode, fields)
+        bench.send_rows(bench.rng.integers(-(2**15), 2**15, (8, 16)))
+        await ClockCycles(dut.clk, 300)
+        assert bench.errors == [error.value], (opcode, fields, bench.errors)
+        assert bench.done == 0
+        for task in bench.sinks:
+            task.cancel()
+        await reset(dut, *bench.drivers)
+        bench.start_sinks()
+        for operands in (bench.left, bench.right):
+            operands.expected[:] = operands.seen
+        await bench.fill()
+        bench.saturated = bench.expected_saturated = 0
+        bench.errors = []
+        bench.softmax(3, 2)
+        bench.norm(3, 2)
+        await bench.finish(2)
+        bench.done = 0
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_row_processor(simulator, config):
+    simulate(RowProcessor(CONFIGS[config]), __name__, simulator, parameters={"config": config})

@@ -1,0 +1,137 @@
+"""Code writer: every plane of every row at its address, whatever the places, widths and stalls."""
+
+import cocotb
+import numpy as np
+import pytest
+from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
+from golden.codes import planes
+from hw.code_writer import CODE_PLACE, CodeWriter
+from hw.row_stream import code_element, code_write
+
+from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
+from tb.payload import pack
+from tb.rows import to_elements
+
+#: banks, depth, width, lanes.
+SIZES = {"tiny": (4, 512, 16, 4), "odd depth": (8, 300, 32, 4), "one part": (2, 65536, 8, 8)}
+
+
+class Bench:
+    def __init__(self, dut, stall, rng):
+        self.dut, self.rng = dut, rng
+        self.banks, self.depth, self.width, self.lanes = sizes = SIZES[parameters()["sizes"]]
+        self.source = StreamSource(dut, "i", code_element(self.lanes), stall, rng)
+        self.sink = StreamSink(dut, "o", code_write(*sizes), stall, rng)
+        self.drivers = self.source, self.sink
+
+    def place(self, **fields):
+        self.dut.i_place.value = pack(CODE_PLACE, {name: [value] for name, value in fields.items()})[0]
+
+    def send(self, codes):
+        elements = to_elements(codes & 255, self.lanes)
+        del elements["first"]
+        elements["codes"] = elements.pop("values")
+        return self.source.send(elements)
+
+    def expect(self, codes, base, plane, tile, bits):
+        """Writes in order: element by element, plane by plane."""
+        rows, columns = codes.shape
+        row, column, p = np.meshgrid(np.arange(rows), np.arange(0, columns, self.lanes), np.arange(bits), indexing="ij")
+        content = planes(codes, bits).reshape(bits, rows, -1, self.lanes).transpose(1, 2, 0, 3)
+        return {
+            "address": (base + p * plane + row // self.banks * tile + column // self.width).reshape(-1),
+            "bank": (row % self.banks).reshape(-1),
+            "column": (column % self.width // self.lanes).reshape(-1),
+            "data": (content @ (1 << np.arange(self.lanes))).reshape(-1),
+        }  # fmt: skip
+
+    async def check(self, rows, groups, bits):
+        rng = self.rng
+        codes = rng.integers(-(2 ** (bits - 1)), 2**bits, (rows, groups * self.lanes))
+        place = {"base": int(rng.integers(self.depth // 2)), "plane": int(rng.integers(8)), "tile": int(rng.integers(5))}
+        self.place(bits=bits, **place)
+        expected = self.expect(codes, bits=bits, **place)
+        self.send(codes)
+        got = await self.sink.receive(len(expected["data"]))
+        for name, part in expected.items():
+            assert (got[name] == part).all(), (name, place)
+        await ClockCycles(self.dut.clk, 2)
+        assert self.dut.o_busy.value == 0
+
+
+@cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def writes_match(dut, stall):
+    bench = Bench(dut, stall, np.random.default_rng(1))
+    await start_clock(dut)
+    for bits in range(1, 9):
+        await bench.check(int(bench.rng.integers(1, 4 * bench.banks)), int(bench.rng.integers(1, 12)), bits)
+    await bench.sink.expect_nothing()
+
+
+@cocotb.test()
+async def largest_strides_stay_exact(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(2))
+    await start_clock(dut)
+    codes = bench.rng.integers(0, 256, (3 * bench.banks, bench.lanes))
+    for place in [
+        {"base": 0xFFFF, "plane": 0xFFFF, "tile": 0xFFFF},
+        {"base": bench.depth - 1, "plane": 1, "tile": 0},
+        {"base": 0, "plane": 0, "tile": 0x8000},
+        {"base": 0, "plane": 0x4000, "tile": 1},
+    ]:
+        bench.place(bits=8, **place)
+        expected = bench.expect(codes, bits=8, **place)
+        fits = expected["address"] < bench.depth
+        bench.send(codes)
+        if fits.any():
+            got = await bench.sink.receive(int(fits.sum()))
+            for name, part in expected.items():
+                assert (got[name] == part[fits]).all(), (name, place)
+        await ClockCycles(dut.clk, 30 * bench.banks)
+        await bench.sink.expect_nothing(20)
+
+
+@cocotb.test()
+async def an_address_beyond_the_memory_is_an_error(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(3))
+    await start_clock(dut)
+    for base, errors in [(bench.depth - 1, 0), (bench.depth - 1, 1)]:
+        bench.place(base=base, plane=errors, tile=0, bits=2)
+        bench.send(np.ones((1, bench.lanes), int))
+        seen = 0
+        dut.o__ready.value = 1
+        for _ in range(10):
+            await RisingEdge(dut.clk)
+            seen += int(dut.o_error.value)
+        assert seen == errors
+
+
+@cocotb.test()
+async def works_after_a_reset_in_the_middle(dut):
+    bench = Bench(dut, 0.3, np.random.default_rng(4))
+    await start_clock(dut)
+    for pause in (3, 10, 25):
+        bench.place(base=0, plane=1, tile=1, bits=5)
+        bench.send(bench.rng.integers(0, 32, (4, 4 * bench.lanes)))
+        await ClockCycles(dut.clk, pause)
+        await reset(dut, *bench.drivers)
+        await bench.check(5, 3, 3)
+        await bench.sink.expect_nothing()
+
+
+@cocotb.test()
+async def sustains_a_write_a_cycle(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(5))
+    await start_clock(dut)
+    for bits in (1, 3):
+        start = get_sim_time("ns")
+        await bench.check(10, 10, bits)
+        assert (get_sim_time("ns") - start) / 5 <= 100 * bits + 10
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_code_writer(simulator, sizes):
+    simulate(CodeWriter(*SIZES[sizes]), __name__, simulator, parameters={"sizes": sizes})

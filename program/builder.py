@@ -144,8 +144,7 @@ class Builder:
             weight = self.weight(f"{part}.weight", Memory.RIGHT, matrix[start:end], layer.weight_format)
             constant = self.constants(part, scale[start:end], offset[start:end])
             scaling = Scaling(At(constant), False, layer.constants.shift, *target.format.range)
-            columns = int(np.clip(outputs[-1] + 1 - start, 0, end - start))
-            op = self.qmm(part, x, weight, row_tiles, (end - start) // c.columns, scaling, columns,
+            op = self.qmm(part, x, weight, row_tiles, (end - start) // c.columns, scaling, end - start,
                           target=target, column=start, split=Split(name, (end - start) // c.columns))  # fmt: skip
             steps.append(op.steps[0])
         return steps

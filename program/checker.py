@@ -20,6 +20,7 @@ from golden.instruction import (
 from program.footprint import footprint, units_per_word
 from program.layout import ceil_div
 from program.memories import depth_of
+from program.program import ProgramError
 from program.rules import Broken, check_instruction, require
 
 #: Row tiles in the row buffer.
@@ -27,10 +28,6 @@ ROW_TILES = 2
 #: Instructions that are sure to fit in a queue while they wait; the hardware has room for more.
 QUEUE_DEPTH = 1
 MAX_COUNT = (1 << 16) - 1
-
-
-class ProgramError(ValueError):
-    """A program that must not run: the instruction and what is wrong with it, in one sentence."""
 
 
 def check(program):

@@ -23,6 +23,12 @@ class MachineError(ValueError):
         self.code, self.index = code, index
 
 
+class _Fault(Exception):
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
 class Result(NamedTuple):
     """Logits as in `golden.encoder.encode`, all tensors by name, and the number of saturated residual elements."""
 
@@ -72,8 +78,8 @@ class Interpreter:
         instruction = self.program.instructions[index]
         try:
             getattr(self, f"_{instruction.opcode.name.lower()}")(instruction)
-        except MachineError as error:
-            raise MachineError(error.code, index, error.args[0]) from None
+        except _Fault as fault:
+            raise MachineError(fault.code, index, str(fault)) from None
         except IndexError as error:
             raise MachineError(Error.ADDRESS_RANGE, index, f"an address is outside its memory ({error})") from None
 
@@ -83,7 +89,7 @@ class Interpreter:
     def _fetch(self, region, offset, size):
         data = self.regions[Region(region)]
         if offset + size > len(data):
-            raise MachineError(Error.AXI_READ, -1, f"byte {offset + size - 1} is outside region {Region(region).name}")
+            raise _Fault(Error.AXI_READ, f"byte {offset + size - 1} is outside region {Region(region).name}")
         return np.frombuffer(data, np.uint8, size, offset)
 
     def _load(self, i):
@@ -98,7 +104,7 @@ class Interpreter:
         ids = self._fetch(i.index_region, i.index_offset, 4 * i.count).view("<u4").astype(np.int64)
         for row, number in enumerate(ids):
             if number >= i.limit:
-                raise MachineError(Error.INDEX_RANGE, -1, f"index {number} is not below {i.limit}")
+                raise _Fault(Error.INDEX_RANGE, f"index {number} is not below {i.limit}")
             data = self._fetch(i.region, i.offset + number * i.row_beats * beat, i.words * self.config.depth // 8)
             address = i.address + row // self.config.rows * i.tile + np.arange(i.words)
             self.memories[Memory.LEFT][address, row % self.config.rows] = data.reshape(i.words, -1)
@@ -154,7 +160,7 @@ class Interpreter:
         """Rows (rows, groups * L) from the row buffer, and a mask of the columns that are real."""
         tiles = ceil_div(i.rows, self.config.rows)
         if len(self.row_buffer) < tiles:
-            raise MachineError(Error.WATCHDOG, -1, f"the row buffer has {len(self.row_buffer)} row tiles, not {tiles}")
+            raise _Fault(Error.WATCHDOG, f"the row buffer has {len(self.row_buffer)} row tiles, not {tiles}")
         taken, self.row_buffer = self.row_buffer[:tiles], self.row_buffer[tiles:]
         rows = np.concatenate(taken)[: i.rows]
         width = i.groups * self.config.row_lanes
@@ -194,5 +200,5 @@ class Interpreter:
         data = self._take_rows(i).astype("<i2").tobytes()
         output = self.memories[None]
         if i.offset + len(data) > len(output):
-            raise MachineError(Error.AXI_WRITE, -1, f"byte {i.offset + len(data) - 1} is outside region OUTPUT")
+            raise _Fault(Error.AXI_WRITE, f"byte {i.offset + len(data) - 1} is outside region OUTPUT")
         output[i.offset : i.offset + len(data)] = data

@@ -13,6 +13,10 @@ class CompileError(ValueError):
     """An encoder that does not fit the accelerator: the tensor, the value and what to raise, in one sentence."""
 
 
+class ProgramError(ValueError):
+    """A program, or a file of one, that must not run: what is wrong with it and where, in one sentence."""
+
+
 @dataclass(frozen=True)
 class Symbol:
     """Where a tensor of `golden.encoder.encode` is, and when.

@@ -69,7 +69,8 @@ def _gather(i, program):
     for name in ("count", "limit", "row_beats", "words"):
         require(getattr(i, name) > 0, f"has {name} 0")
     require(i.words * config.depth <= i.row_beats * config.axi_bits, f"has {i.words} words in {i.row_beats} beats")
-    require(i.region != Region.OUTPUT and i.index_region != Region.OUTPUT, "reads region OUTPUT")
+    require(i.region != Region.OUTPUT, "reads region OUTPUT")
+    require(i.index_region == Region.INPUT, f"takes indices from region {i.index_region}, not INPUT")
     _external(i, program, i.limit * i.row_beats * config.axi_bits // 8)
     beat = config.axi_bits // 8
     _external(i, program, ceil_div(4 * i.count, beat) * beat, i.index_region, i.index_offset, "index ")

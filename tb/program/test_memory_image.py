@@ -1,0 +1,64 @@
+"""Inputs are packed as the instructions expect them, and bad ones are refused."""
+
+import numpy as np
+import pytest
+
+from golden.encoder import encode
+from golden.model import Head, Input
+from hw.config import PRESETS, preset
+from program.interpreter import Interpreter, MachineError, run
+from program.memory_image import pack_input, unpack_output
+from tb.models import random_encoder, random_inputs
+from tb.program.cases import changed, compiled
+
+
+@pytest.fixture(scope="module", params=list(Input))
+def case(request):
+    encoder = random_encoder(np.random.default_rng(4), input=request.param, head=Head.TOKEN)
+    return encoder, compiled(encoder, preset("tiny"))
+
+
+def test_the_input_has_the_size_the_program_says(case):
+    encoder, _ = case
+    for config in PRESETS.values():
+        program = compiled(encoder, config)
+        inputs, length = random_inputs(np.random.default_rng(0), encoder, 1)[0]
+        assert len(pack_input(program, inputs, length)) == program.input.bytes
+
+
+def test_a_bad_input_is_refused(case):
+    encoder, program = case
+    inputs, _ = random_inputs(np.random.default_rng(0), encoder, 1)[0]
+    for length in (0, 9):
+        with pytest.raises(ValueError, match=rf"the length must be in 1..8, not {length}"):
+            pack_input(program, inputs, length)
+    with pytest.raises(ValueError, match="takes inputs of shape"):
+        pack_input(program, inputs[:-1], 8)
+    limit = 16 if encoder.config.input is Input.TOKENS else 256
+    for wrong in (-1, limit):
+        bad = inputs.copy()
+        bad.flat[3] = wrong
+        with pytest.raises(ValueError, match=rf"must be in 0..{limit - 1}, not {wrong}"):
+            pack_input(program, bad, 8)
+
+
+def test_the_logits_of_all_tokens_are_unpacked(case):
+    encoder, program = case
+    inputs, length = random_inputs(np.random.default_rng(0), encoder, 2)[1]
+    machine = Interpreter(program, pack_input(program, inputs, length), length)
+    for index in range(len(program.instructions)):
+        machine.step(index)
+    logits = unpack_output(program, machine.memories[None])
+    assert np.array_equal(logits, encode(encoder, inputs, length)["logits"])
+
+
+def test_the_interpreter_reports_what_the_hardware_would(case):
+    encoder, program = case
+    inputs, length = random_inputs(np.random.default_rng(0), encoder, 1)[0]
+    data = pack_input(program, inputs, length)
+    with pytest.raises(MachineError, match=r"instruction 0: byte .* is outside region IMAGE"):
+        run(changed(program, 0, region=0, offset=1 << 24), data, length)
+    if encoder.config.input is Input.TOKENS:
+        gather = next(i for i, name in enumerate(program.names) if "gathered" in name)
+        with pytest.raises(MachineError, match=f"instruction {gather}: index 16 is not below 16"):
+            run(program, b"\x10\0\0\0" + data[4:], length)

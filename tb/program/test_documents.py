@@ -1,0 +1,10 @@
+"""The generated pages in docs/ are what the code says now."""
+
+import pytest
+
+from program.documents import FOLDER, documents
+
+
+@pytest.mark.parametrize("name", documents())
+def test_the_page_is_up_to_date(name):
+    assert (FOLDER / name).read_text() == documents()[name], "run `python -m program.documents`"

@@ -55,6 +55,8 @@ def random_encoder(
     residual_fraction=8,
     weight=BINARY,
     codes=BINARY,
+    feed=None,
+    last=None,
     query=BINARY,
     key=BINARY,
     value=BINARY,
@@ -73,6 +75,8 @@ def random_encoder(
         Of the encoder's weights, and of the table for token inputs. `TERNARY` gives -1, 0 and 1 only.
     codes, query, key, value, probability, context, hidden, patch : Format
         Of the norms' outputs, and so on through a block; ``patch`` is that of the input.
+    feed, last : Format or None
+        Of the norms' outputs before a feed-forward block and before the head, where not ``codes``.
     ends : Format
         Weights of the patch projection, the pooler and the classifier; the pooled codes too.
 
@@ -84,6 +88,7 @@ def random_encoder(
         classes=classes, input=input, order=order, attention=attention, head=head, input_size=input_size,
         residual_fraction=residual_fraction,
     )  # fmt: skip
+    feed, last = feed or codes, last or codes
     embedding_weight = weight if input is Input.TOKENS else ends
     batch = [_random_input(rng, config, patch) for _ in range(CALIBRATION_SAMPLES)]
     unit = 1 << residual_fraction
@@ -95,8 +100,8 @@ def random_encoder(
         made = Linear(matrix, weight_format, _spread(rng, t, output, spread), output)
         return made, [linear(sample, x_format, made) for sample in x]
 
-    def make_norm(streams, updates):
-        made = _random_norm(rng, config, rms, codes)
+    def make_norm(streams, updates, output):
+        made = _random_norm(rng, config, rms, output)
         results = [add_norm(stream, update, made) for stream, update in zip(streams, updates, strict=True)]
         return made, [stream for stream, _, _ in results], [x for _, x, _ in results]
 
@@ -107,11 +112,11 @@ def random_encoder(
         updates = [_apply(sample, projection.constants, None) for sample in t]
     else:
         projection, updates = make_linear(batch, patch, width, None, embedding_weight)
-    norm, stream, x = make_norm([position] * len(batch), updates)
+    norm, stream, x = make_norm([position] * len(batch), updates, codes)
     embedding = Embedding(projection, weight if input is Input.TOKENS else patch, position, norm)
 
     blocks = []
-    for _ in range(layers):
+    for index in range(layers):
         inner = heads * head_width
         query_linear, q = make_linear(x, codes, inner, query, weight)
         key_linear, k = make_linear(x, codes, inner, key, weight)
@@ -119,19 +124,19 @@ def random_encoder(
         made = _random_attention(rng, config, (q, k, v), (query, key, value), probability, context)
         score, step, step_shift, context_constants, mixed = made
         output, updates = make_linear(mixed, context, width, None, weight)
-        norm, stream, x = make_norm(stream, updates)
+        norm, stream, x = make_norm(stream, updates, feed)
         block = AttentionBlock(
             query_linear, key_linear, value_linear, score, step, step_shift, probability, context_constants, context,
             output, norm,
         )  # fmt: skip
-        up, h = make_linear(x, codes, feed_forward, hidden, weight)
+        up, h = make_linear(x, feed, feed_forward, hidden, weight)
         down, updates = make_linear(h, hidden, width, None, weight)
-        norm, stream, x = make_norm(stream, updates)
+        norm, stream, x = make_norm(stream, updates, last if index == layers - 1 else codes)
         blocks.append(Layer(block, FeedForward(up, down, norm)))
 
-    pooling, pooler_linear, x_format = None, None, codes
+    pooling, pooler_linear, x_format = None, None, last
     if head is Head.MEAN:
-        pooling, x = _random_pooling(rng, x, codes, ends, tokens)
+        pooling, x = _random_pooling(rng, x, last, ends, tokens)
         x_format = ends
     elif head is Head.CLS:
         x = [sample[:1] for sample in x]

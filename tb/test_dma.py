@@ -154,7 +154,7 @@ class Bench:
         config, rng = self.config, self.rng
         count = fields.get("count", int(rng.integers(1, 40)))
         row_beats = fields.get("row_beats", int(rng.integers(1, 5)))
-        words = int(rng.integers(1, row_beats * config.axi_bits // config.depth + 1))
+        words = int(rng.integers(1, max(1, row_beats) * config.axi_bits // config.depth + 1))
         tile = int(rng.integers(words, words + 3))
         tiles = -(-count // config.rows)
         limit = fields.get("limit", 50)

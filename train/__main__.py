@@ -24,7 +24,7 @@ MEBIBYTE = 1 << 20
 def main(arguments=None):
     """Exit status: 0, or 2 for a recipe or data that cannot be used."""
     options = _parser().parse_args(arguments)
-    console = Console()
+    console = Console(soft_wrap=True)
     torch.set_num_threads(options.threads)
     try:
         recipe = read_recipe(options.recipe)

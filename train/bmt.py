@@ -92,13 +92,13 @@ class Attention(nn.Module):
         query = self._split(self.query_quantizer(self.query(x)))
         key = self._split(self.key_quantizer(self.key(x)))
         value = self._split(self.value_quantizer(self.value(x)))
-        scores = query @ key.transpose(-1, -2) * (math.log2(math.e) / math.sqrt(self.head_width))
+        scores = (query @ key.transpose(-1, -2)).float() * (math.log2(math.e) / math.sqrt(self.head_width))
         if not self.training and self.query_quantizer.format is not None:
             scores = grid(scores, SCORE_FRACTION, SCORE_BITS)
         if mask is not None:
             scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
         probability = self.probability_quantizer(torch.softmax(scores * math.log(2), -1))
-        context = (probability @ value).transpose(1, 2).flatten(2)
+        context = (probability @ value).float().transpose(1, 2).flatten(2)
         return self.output(self.context_quantizer(context))
 
     def _split(self, x):

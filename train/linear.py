@@ -5,6 +5,7 @@ from torch import nn
 from torch.nn import functional
 
 from golden.codes import Kind
+from train.quantizers import pass_inside, sign
 
 
 def quantize_weight(weight, weight_format, axis=None):
@@ -15,7 +16,7 @@ def quantize_weight(weight, weight_format, axis=None):
     """
     if weight_format.kind is Kind.BIPOLAR:
         mean, scale = _mean(weight, axis), _mean(weight.abs(), axis)
-        return torch.where(weight >= mean, 1.0, -1.0), scale
+        return sign(weight - mean), scale
     high = weight_format.range[1]
     scale = weight.abs().max().clamp(min=1e-8) / high
     return torch.floor(weight / scale + 0.5).clamp(-high, high), scale
@@ -36,7 +37,7 @@ class _Substitute(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         (weight,) = ctx.saved_tensors
-        return gradient * (weight.abs() <= 1), None
+        return pass_inside(gradient, weight, -1.0, 1.0), None
 
 
 class QuantizedLinear(nn.Linear):
@@ -49,7 +50,8 @@ class QuantizedLinear(nn.Linear):
         nn.init.zeros_(self.bias)
 
     def forward(self, x):
-        return functional.linear(x, self._quantized(), self.bias)
+        # Under autocast (training only) the product is in bfloat16; what follows is not.
+        return functional.linear(x, self._quantized()).float() + self.bias
 
     def _quantized(self):
         if self.format is None:

@@ -123,7 +123,8 @@ def _run_epoch(model, teacher, optimizer, schedule, step, recipe, split, epoch, 
             inputs, lengths, labels = _tensors(split, index)
             if recipe.augment:
                 inputs = shift_and_flip(inputs, rng)
-            loss = _loss(model, teacher, inputs, lengths, labels, step)
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                loss = _loss(model, teacher, inputs, lengths, labels, step)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -49,7 +49,7 @@ def test_each_tensor_may_have_a_format_of_its_own(seed):
         kind = kinds[rng.integers(len(kinds))]
         return Format(kind, 1 if kind is Kind.BIPOLAR else int(rng.integers(1, 9)))
 
-    names = ("weight", "codes", "query", "key", "value", "context", "hidden", "patch", "ends")
+    names = ("weight", "codes", "feed", "last", "query", "key", "value", "context", "hidden", "patch", "ends")
     formats = {name: any_format(*Kind) for name in names}
     encoder = random_encoder(rng, **SHAPE | {"layers": 2}, **formats, probability=any_format(Kind.UNSIGNED))
     for inputs, length in random_inputs(rng, encoder, 2):

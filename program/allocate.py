@@ -6,8 +6,9 @@ from golden.instruction import Memory
 from program.memories import depth_of
 from program.program import CompileError
 
-#: Loads are issued so many weight-bearing operations ahead, where there is space.
-PREFETCH = 2
+#: So many loads may be issued ahead of the operations that need them, where there is space. What a queue of the
+#: scheduler holds: more would fill it, and the operations behind them could not be fetched.
+AHEAD = 8
 
 
 class DoesNotFit(Exception):
@@ -79,18 +80,16 @@ def allocate(ops, config):
         _take(spaces, buffer, address, first[buffer], last[buffer])
 
     issued = [[] for _ in ops]
-    loading = []
+    uses = []  # of each load so far, the operation that needs it
     earliest = 0
     for index, op in enumerate(ops):
-        loads = [buffer for buffer in _in_order(op) if buffer.fetches and first[buffer] == index]
-        if not loads:
-            continue
-        if loading:
-            earliest = max(earliest, 1, loading[-PREFETCH] + 1 if len(loading) >= PREFETCH else 1)
-        loading.append(index)
-        for buffer in loads:
-            earliest = _place_load(spaces, buffer, op, earliest, index, last[buffer])
-            issued[earliest].append(buffer)
+        for buffer in _in_order(op):
+            if buffer.fetches and first[buffer] == index:
+                uses += [index] * len(buffer.fetches)
+                if len(uses) > AHEAD:
+                    earliest = max(earliest, min(uses[-AHEAD - 1] + 1, index))
+                earliest = _place_load(spaces, buffer, op, earliest, index, last[buffer])
+                issued[earliest].append(buffer)
     return issued
 
 

@@ -183,7 +183,7 @@ def _build(kind, structure, name, tensors):
             for key in ("weight_format", "constants", "output")
         }
         return Linear(weight=weight, **rest)
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         return kind(
             **{

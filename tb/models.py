@@ -1,5 +1,7 @@
 """Random encoders for tests: legal, of any structure, with constants that keep every code well spread."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from golden import layernorm, residual, softmax
@@ -218,7 +220,7 @@ def _random_attention(rng, config, qkv, formats, probability, context):
     ]
     score = _spread(rng, t, None if soft else probability, 96)
     step, step_shift = softmax.quantize_step(2.0 / config.tokens / (probability.range[1] + 1))
-    block = AttentionBlock(None, None, None, score, step, step_shift, probability, None, context, None, None)
+    block = SimpleNamespace(step=step, step_shift=step_shift, probability=probability)
     mixed = []
     for sample, v in zip(t, qkv[2], strict=True):
         scores = _apply(sample, score, None if soft else probability)

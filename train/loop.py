@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -70,9 +71,9 @@ def run_step(model, teacher, step, recipe, dataset, path, console):
     optimizer = torch.optim.AdamW(_groups(model, step.weight_decay), lr=step.learning_rate)
     steps_per_epoch = math.ceil(len(dataset.train) / step.batch)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _warm_linear(step.epochs * steps_per_epoch))
-    state = {"epoch": 0, "best": -1.0, "weights": None}
+    state: dict[str, Any] = {"epoch": 0, "best": -1.0, "weights": None}
     if path.exists():
-        saved = torch.load(path, weights_only=False)
+        saved = torch.load(path)
         state = saved["state"]
         model.load_state_dict(saved["model"])
         optimizer.load_state_dict(saved["optimizer"])

@@ -12,9 +12,13 @@ from golden.model import Format
 from golden.qmm import plane_pairs, product, qmm
 from tb.golden import plain
 from tb.golden.strategies import codes, formats
-from tb.models import TERNARY, random_codes
+from tb.models import BINARY, TERNARY, random_codes
 
 ALL = [Format(Kind.BIPOLAR, 1)] + [Format(kind, bits) for kind in (Kind.UNSIGNED, Kind.SIGNED) for bits in range(1, 9)]
+
+
+def counted(left, right, left_format, right_format):
+    return qmm(left, right, left_format.kind, left_format.bits, right_format.kind, right_format.bits)
 
 
 def slow(left, right, left_format, right_format):
@@ -25,7 +29,7 @@ def slow(left, right, left_format, right_format):
 def test_every_pair_of_formats_multiplies_exactly(left_format, right_format):
     rng = np.random.default_rng([left_format.bits, right_format.bits])
     left, right = random_codes(rng, left_format, (2, 21)), random_codes(rng, right_format, (3, 21))
-    assert qmm(left, right, *left_format, *right_format).tolist() == slow(left, right, left_format, right_format)
+    assert counted(left, right, left_format, right_format).tolist() == slow(left, right, left_format, right_format)
 
 
 @given(st.data(), formats, formats, st.integers(1, 9), st.integers(1, 9), st.integers(1, 70))
@@ -33,7 +37,7 @@ def test_any_shape_and_any_extreme_multiplies_exactly(data, left_format, right_f
     left = data.draw(codes(left_format, (rows, depth)))
     right = data.draw(codes(right_format, (columns, depth)))
     expected = slow(left, right, left_format, right_format)
-    assert qmm(left, right, *left_format, *right_format).tolist() == expected
+    assert counted(left, right, left_format, right_format).tolist() == expected
     assert product(left, right, left_format.kind, right_format.kind).tolist() == expected
 
 
@@ -41,10 +45,10 @@ def test_any_shape_and_any_extreme_multiplies_exactly(data, left_format, right_f
 def test_ternary_weights_multiply_as_one_signed_or_two_bipolar_operands(data, left_format, depth):
     left = data.draw(codes(left_format, (2, depth)))
     ternary = random_codes(np.random.default_rng(depth), TERNARY, (3, depth))
-    signed = qmm(left, ternary, *left_format, *TERNARY)
+    signed = counted(left, ternary, left_format, TERNARY)
     assert signed.tolist() == slow(left, ternary, left_format, TERNARY)
     first, second = (ternary >= 0).astype(int), (ternary > 0).astype(int)
-    halves = [qmm(left, part, *left_format, Kind.BIPOLAR, 1) for part in (first, second)]
+    halves = [counted(left, part, left_format, BINARY) for part in (first, second)]
     assert np.array_equal(halves[0] + halves[1], 2 * signed)
 
 

@@ -71,14 +71,16 @@ def real_softmax(scores, length):
 
 def assert_close_to_real(scores, length, alpha, bits):
     p = real_softmax(scores, length)
-    codes = softmax(scores, length, *quantize_step(alpha), bits)[:, :length]
+    step, step_shift = quantize_step(alpha)
+    codes = softmax(scores, length, step, step_shift, bits)[:, :length]
     error = np.abs(codes - np.minimum(p / alpha, (1 << bits) - 1))
     assert (error <= distance_bound(p, alpha, length)).all()
 
 
 @given(score_rows(), st.floats(2.0**-15, 2.0), st.integers(1, 8))
 def test_a_code_is_within_the_stated_distance_of_the_real_probability_over_its_step(drawn, alpha, bits):
-    assert_close_to_real(*drawn, alpha, bits)
+    scores, length = drawn
+    assert_close_to_real(scores, length, alpha, bits)
 
 
 @pytest.mark.parametrize("keys", [1, 2, 128, 512])

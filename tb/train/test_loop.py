@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from train.data import Dataset, Split, to_patches, tokenize, train_tokenizer  # 
 from train.loop import predict, shift_and_flip, train  # noqa: E402
 from train.recipe import Model, Recipe, RecipeError, Step, Task, read_recipe  # noqa: E402
 
+RECIPES = Path(__file__).parents[2] / "train" / "recipes"
 STEPS = (Step(32, 3, 32, 3e-3), Step(1, 2, 32, 3e-3, hidden_weight=0.1))
 RECIPE = Recipe("toy", Task.FASHION_MNIST, 1, Model(1, 32, 2, 16, 32), STEPS)
 
@@ -93,7 +95,7 @@ def test_texts_become_padded_ids_with_lengths():
 
 @pytest.mark.parametrize("name", ["fashion-mnist-w1a1", "fashion-mnist-w1a4", "sst2-w1a1"])
 def test_the_recipes_of_the_project_are_valid(name):
-    assert read_recipe(f"train/recipes/{name}.toml").name == name
+    assert read_recipe(RECIPES / f"{name}.toml").name == name
 
 
 @pytest.mark.parametrize(
@@ -117,8 +119,8 @@ def test_a_recipe_that_cannot_run_is_refused_in_one_sentence(tmp_path, text, wor
     ("arguments", "word"),
     [
         (["none.toml"], "there is no recipe at none.toml"),
-        (["train/recipes/sst2-w1a1.toml"], "BITTERN_SST2"),
-        (["train/recipes/fashion-mnist-w1a1.toml", "--data", "nowhere"], "dataset-fashion-mnist"),
+        ([str(RECIPES / "sst2-w1a1.toml")], "BITTERN_SST2"),
+        ([str(RECIPES / "fashion-mnist-w1a1.toml"), "--data", "nowhere"], "dataset-fashion-mnist"),
     ],
 )
 def test_what_a_user_gets_wrong_is_one_sentence_and_status_2(arguments, word, capsys, monkeypatch):

@@ -119,7 +119,8 @@ def _take(spaces, buffer, address, start, end):
 def refusal(buffer, op, config):
     """The CompileError for a buffer that found no place."""
     depth, name = depth_of(config, buffer.memory)
-    return CompileError(
-        f"{buffer.name} needs {buffer.size} words of the {buffer.memory.name.lower()} memory, but of its {depth} words "
-        f"not so many are free together at {op.name}; raise {name} or choose a larger preset"
-    )
+    memory = f"the {buffer.memory.name.lower()} memory"
+    have = f"{memory} has {depth}"
+    if buffer.size <= depth:
+        have = f"of the {depth} in {memory} so many are not free together during {op.name}"
+    return CompileError(f"{buffer.name} needs {buffer.size} words, but {have}; raise {name} or choose a larger preset")

@@ -54,11 +54,6 @@ class Builder:
         buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
         return Operand(buffer, tiles, words, code_format)
 
-    @staticmethod
-    def operand_of(buffer, tiles, words, code_format):
-        """A buffer as an operand."""
-        return Operand(buffer, tiles, words, code_format)
-
     def load(self, name, memory, data, region=Region.IMAGE):
         """A buffer that one LOAD fills, from the image or from the start of another region."""
         offset = self.image.add(name, data) if region is Region.IMAGE else 0

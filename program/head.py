@@ -7,7 +7,7 @@ from golden.instruction import Memory, Opcode, Region
 from golden.model import Constants, Format, Head, Linear
 from golden.rescale import fold_rounding
 from program.builder import Scaling
-from program.graph import At, Step
+from program.graph import At, Operand, Step
 from program.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from program.limits import check_product
 from program.program import CompileError, OutputLayout
@@ -62,7 +62,7 @@ def _mean(lowering):
 
     check_product("pooled", c, BIT, codes, n)
     masks = [pack_operand(np.arange(n)[None] < length, 1, c.rows, c.depth) for length in range(n + 1)]
-    mask = builder.operand_of(builder.load_by_length("pooled.mask", Memory.LEFT, masks), 1, words, BIT)
+    mask = Operand(builder.load_by_length("pooled.mask", Memory.LEFT, masks), 1, words, BIT)
     offset = fold_rounding(pooling.constants.offset, pooling.constants.shift)
     channels = round_up(c.rows, c.columns)
     builder.check_offsets("pooled", offset)

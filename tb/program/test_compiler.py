@@ -6,11 +6,13 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from golden.codes import Kind
+from golden.codes import Kind, values
 from golden.instruction import Opcode, Queue
 from golden.model import Attention, Format, Head, Input, Order
 from hw.config import PRESETS, preset
+from program.builder import Builder
 from program.compiler import compile_encoder
+from program.limits import check_product
 from program.program import CompileError
 from tb.models import BINARY, TERNARY, random_encoder
 from tb.program.cases import any_config, any_encoder, assert_right, assert_right_in_any_order, compiled
@@ -121,11 +123,11 @@ def test_the_same_encoder_gives_the_same_program():
         ({"width": 80}, {}, "the width of the model is 80, .* has 64; raise row_columns"),
         ({"tokens": 70}, {"residual_depth": 2048}, "the number of tokens is 70, .* raise row_columns"),
         ({"classes": 70}, {}, "the number of classes is 70, .* raise row_columns"),
-        ({}, {"left_depth": 10}, "of the left memory, but of its 10 words .* raise left_depth"),
-        ({}, {"right_depth": 20}, "of the right memory, but of its 20 words .* raise right_depth"),
-        ({}, {"constant_depth": 5}, "of the constant memory, but of its 5 words .* raise constant_depth"),
-        ({}, {"norm_depth": 5}, "of the norm memory, but of its 5 words .* raise norm_depth"),
-        ({}, {"residual_depth": 5}, "embedding.position .* of its 5 words .* raise residual_depth"),
+        ({}, {"left_depth": 10}, "hidden needs 8 words, but of the 10 in the left memory so many are .*; raise left_depth"),
+        ({}, {"right_depth": 20}, "needs 64 words, but the right memory has 20; raise right_depth"),
+        ({}, {"constant_depth": 5}, "needs 8 words, but the constant memory has 5; raise constant_depth"),
+        ({}, {"norm_depth": 5}, "the norm memory has 5; raise norm_depth"),
+        ({}, {"residual_depth": 5}, "position needs 64 words, but the residual memory has 5; raise residual_depth"),
         ({"patch": Format(Kind.UNSIGNED, 8), "input_size": 60}, {"accumulator_bits": 18},
          "embedding.projection: a sum over 60 products of 8 by 8 bits .* raise accumulator_bits"),
     ],
@@ -134,3 +136,31 @@ def test_what_does_not_fit_is_refused_by_name_and_value(encoder, changes, words)
     rng = np.random.default_rng(1)
     with pytest.raises(CompileError, match=words):
         compile_encoder(random_encoder(rng, **encoder), replace(preset("tiny"), **changes))
+
+
+def test_an_offset_that_is_too_large_with_what_is_folded_in_is_refused():
+    Builder.check_offsets("x", np.array([-(1 << 39), (1 << 39) - 1]))
+    with pytest.raises(CompileError, match=r"x: a rescale offset of 549755813888, .* does not fit 40 bit"):
+        Builder.check_offsets("x", np.array([0, 1 << 39]))
+
+
+@pytest.mark.parametrize("kinds", list(product(Kind, Kind)))
+def test_a_product_is_refused_from_the_first_depth_that_could_overflow(kinds):
+    """The bound is exact for weights that are not known: the worst operands reach it."""
+    x, w = (Format(kind, 1 if kind is Kind.BIPOLAR else 4) for kind in kinds)
+    config = replace(preset("tiny"), accumulator_bits=16)
+    ends = [values(f.range, f.kind) for f in (x, w)]
+    counts = [np.array(f.range) for f in (x, w)]
+    fits = True
+    for depth in (10, 145, 146, 511, 512, 2184, 2185, 4000, 4096, 16383, 16384, 32767, 32768, 70000):
+        share = depth if kinds == (Kind.BIPOLAR, Kind.BIPOLAR) else 0
+        sums = [depth * a * b for a in counts[0] for b in counts[1]]
+        sums += [depth * a * b - share for a in ends[0] for b in ends[1]]
+        sums += [depth * a for a in counts[0]]
+        fits = all(-(1 << 15) <= s < 1 << 15 for s in sums)
+        if fits:
+            check_product("x", config, x, w, depth)
+        else:
+            with pytest.raises(CompileError, match=f"x: a sum over {depth} products"):
+                check_product("x", config, x, w, depth)
+    assert not fits

@@ -67,8 +67,8 @@ class Qmm(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.left = left = self._left
-        m.submodules.right = right = self._right
+        m.submodules.left_memory = left = self._left
+        m.submodules.right_memory = right = self._right
         m.submodules.sequencer = sequencer = self._sequencer
         m.submodules.array = array = self._array
         m.submodules.drain = drain = self._drain

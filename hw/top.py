@@ -1,0 +1,199 @@
+"""The accelerator: all units, connected. Its ports are what a block design sees."""
+
+from amaranth import Array, Cat, ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.instruction import Memory, Queue
+from hw.axi import (
+    READ_REQUEST,
+    WRITE_REQUEST,
+    AxiLite,
+    AxiRead,
+    AxiWrite,
+    connect_flat,
+    flat_members,
+    read_data_layout,
+)
+from hw.axi_reader import AxiReader
+from hw.axi_writer import AxiWriter
+from hw.control import SETTINGS, Control, event_layout
+from hw.dma import Dma
+from hw.instruction import ERROR, ISSUE
+from hw.qmm import Qmm
+from hw.read_arbiter import ReadArbiter
+from hw.row_processor import RowProcessor
+from hw.scheduler import Scheduler
+
+
+class Core(wiring.Component):
+    """What computes; reset as one after an error, while the bus and the registers live on.
+
+    Members
+    -------
+    i_settings : In(SETTINGS)
+    i_dma, i_qmm, i_row : In(stream of `ISSUE`)
+    o_done : Out(3);  o_error : Out(3 x ERROR)
+        By `Queue`.
+    o_request, i_data
+        To and from the AXI reader.
+    o_write_request, o_write_data : Out(stream);  i_write_done : In(1)
+        To and from the AXI writer.
+    o_events : Out
+        Strobes for the counters, those of the scheduler and the bus excepted.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self._dma, self._qmm, self._rows = Dma(config), Qmm(config), RowProcessor(config)
+        issue = In(stream.Signature(ISSUE))
+        super().__init__({
+            "i_settings": In(SETTINGS), "i_dma": issue, "i_qmm": issue, "i_row": issue,
+            "o_done": Out(3), "o_error": Out(data.ArrayLayout(ERROR, 3)),
+            "o_request": Out(stream.Signature(READ_REQUEST)),
+            "i_data": In(stream.Signature(read_data_layout(config.axi_bits))),
+            "o_write_request": Out(stream.Signature(WRITE_REQUEST)),
+            "o_write_data": Out(stream.Signature(config.axi_bits)), "i_write_done": In(1),
+            "o_events": Out(event_layout(config.row_lanes)),
+        })  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.dma, m.submodules.qmm, m.submodules.rows = dma, qmm, rows = self._dma, self._qmm, self._rows
+
+        for port, unit in ((self.i_dma, dma), (self.i_qmm, qmm), (self.i_row, rows)):
+            wiring.connect(m, wiring.flipped(port), unit.i)
+        wiring.connect(m, dma.o_request, wiring.flipped(self.o_request))
+        wiring.connect(m, wiring.flipped(self.i_data), dma.i_data)
+        wiring.connect(m, rows.o_left, qmm.i_left_row)
+        wiring.connect(m, rows.o_right, qmm.i_right_row)
+        m.d.comb += [
+            dma.i_settings.eq(self.i_settings), qmm.length.eq(self.i_settings.length),
+            rows.i_length.eq(self.i_settings.length),
+            rows.i_rows.valid.eq(qmm.o_rows.valid), rows.i_rows.payload.eq(qmm.o_rows.payload),
+            qmm.o_rows.ready.eq(rows.i_rows.ready),
+        ]
+        self._connect_loads(m, dma, qmm, rows)
+        self._connect_store(m, rows)
+
+        m.d.comb += [
+            self.o_done[Queue.DMA].eq(dma.o_done), self.o_done[Queue.QMM].eq(qmm.done), self.o_done[Queue.ROW].eq(rows.o_done),
+            self.o_error[Queue.DMA].eq(dma.o_error), self.o_error[Queue.QMM].eq(qmm.error),
+            self.o_error[Queue.ROW].eq(rows.o_error),
+            self.o_events.qmm_busy.eq(qmm.busy), self.o_events.qmm_wait_drain.eq(qmm.wait_drain),
+            self.o_events.drain_busy.eq(qmm.drain_busy), self.o_events.drain_stall.eq(qmm.drain_stall),
+            self.o_events.dma_busy.eq(dma.o_busy), self.o_events.dma_wait_memory.eq(dma.o_wait_memory),
+            self.o_events.saturations.eq(rows.o_saturated),
+        ]
+        for name in ("row_wait_buffer", "softmax_busy", "norm_busy", "store_busy"):
+            m.d.comb += self.o_events[name].eq(rows.o_events[name])
+        return m
+
+    def _connect_loads(self, m, dma, qmm, rows):
+        """The DMA names a memory; that memory takes the write."""
+        targets = {
+            Memory.LEFT: qmm.i_left_load, Memory.RIGHT: qmm.i_right_load, Memory.CONSTANT: qmm.i_constant,
+            Memory.NORM: rows.i_load_norm, Memory.RESIDUAL: rows.i_load_residual,
+        }  # fmt: skip
+        for memory, target in targets.items():
+            m.d.comb += target.valid.eq(dma.o.valid & (dma.o.p.memory == memory.value))
+            for name in target.payload.shape().members:
+                m.d.comb += target.payload[name].eq(dma.o.payload[name])
+        ready = Array(targets[memory].ready for memory in Memory)
+        m.d.comb += dma.o.ready.eq(ready[dma.o.p.memory])
+
+    def _connect_store(self, m, rows):
+        base = Array([self.i_settings.image_base, self.i_settings.input_base, self.i_settings.output_base])
+        request = rows.o_store
+        m.d.comb += [
+            self.o_write_request.valid.eq(request.valid), request.ready.eq(self.o_write_request.ready),
+            self.o_write_request.p.address.eq(base[request.p.region] + request.p.offset),
+            self.o_write_request.p.beats.eq(request.p.beats),
+            rows.i_store_done.eq(self.i_write_done),
+        ]
+        wiring.connect(m, rows.o_store_data, wiring.flipped(self.o_write_data))
+
+
+class Accelerator(wiring.Component):
+    """The whole accelerator.
+
+    Parameters
+    ----------
+    config : hw.config.AcceleratorConfig
+
+    Members
+    -------
+    aclk, aresetn : In(1)
+        One clock for everything; synchronous reset, low.
+    s_axi_control_* : AXI4-Lite slave, registers of `golden.registers`
+    m_axi_memory_* : AXI4 master
+    irq : Out(1)
+        High until acknowledged.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        super().__init__({
+            "aclk": In(1), "aresetn": In(1),
+            **flat_members("s_axi_control", AxiLite().flip()),
+            **flat_members("m_axi_memory", AxiRead(config.axi_bits)),
+            **flat_members("m_axi_memory", AxiWrite(config.axi_bits)),
+            "irq": Out(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform):
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+
+        axi_bits = self.config.axi_bits
+        m.submodules.control = control = Control(self.config)
+        m.submodules.scheduler = scheduler = Scheduler(axi_bits)
+        m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(axi_bits))
+        m.submodules.reader = reader = AxiReader(axi_bits)
+        m.submodules.writer = writer = AxiWriter(axi_bits)
+        m.submodules.core = core = ResetInserter(scheduler.o_reset)(Core(self.config))
+
+        connect_flat(m, self, "s_axi_control", control.axi)
+        connect_flat(m, self, "m_axi_memory", reader.axi)
+        connect_flat(m, self, "m_axi_memory", writer.axi)
+        wiring.connect(m, scheduler.o_request, arbiter.i_fetch)
+        wiring.connect(m, core.o_request, arbiter.i_dma)
+        wiring.connect(m, arbiter.o, reader.i)
+        wiring.connect(m, reader.o, arbiter.i)
+        wiring.connect(m, arbiter.o_fetch, scheduler.i_data)
+        wiring.connect(m, arbiter.o_dma, core.i_data)
+        wiring.connect(m, core.o_write_request, writer.i_request)
+        wiring.connect(m, core.o_write_data, writer.i_data)
+        wiring.connect(m, scheduler.o_dma, core.i_dma)
+        wiring.connect(m, scheduler.o_qmm, core.i_qmm)
+        wiring.connect(m, scheduler.o_row, core.i_row)
+
+        # What the native harness watches: instructions issued to, and completed by, each queue.
+        trace_issue = Signal(3)
+        trace_done = Signal(3)
+        offers = (scheduler.o_dma, scheduler.o_qmm, scheduler.o_row)
+        m.d.sync += [
+            trace_issue.eq(Cat(offer.valid & offer.ready for offer in offers)),
+            trace_done.eq(core.o_done),
+        ]
+        m.d.comb += [
+            scheduler.i_start.eq(control.o_start), scheduler.i_settings.eq(control.o_settings),
+            scheduler.i_done.eq(core.o_done), scheduler.i_error.eq(core.o_error),
+            scheduler.i_write_error.eq(writer.error),
+            scheduler.i_progress.eq(reader.beat | writer.beat | trace_issue.any()), scheduler.i_idle.eq(reader.idle & writer.idle),
+            reader.discard.eq(scheduler.o_discard), writer.discard.eq(scheduler.o_discard),
+            core.i_settings.eq(control.o_settings), core.i_write_done.eq(writer.o_done),
+            control.i_busy.eq(scheduler.o_busy), control.i_done.eq(scheduler.o_done),
+            control.i_failure.eq(scheduler.o_failure), self.irq.eq(control.o_interrupt),
+        ]
+        events = control.i_events
+        m.d.comb += [
+            events.eq(core.o_events),
+            events.read_beats.eq(reader.beat), events.write_beats.eq(writer.beat),
+        ]
+        for name in ("instructions", "qmm_wait_semaphore", "dma_wait_semaphore", "row_wait_semaphore", "qmm_idle"):
+            m.d.comb += events[name].eq(scheduler.o_events[name])
+        return m
+
+

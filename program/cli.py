@@ -1,0 +1,166 @@
+"""The `bittern` command."""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from golden.bundle import BundleError, load
+from golden.model import Input
+from hw.config import PRESETS, preset
+from program.program import CompileError
+
+ROOT = Path(__file__).resolve().parent.parent
+LINT = "-Wall -Wno-DECLFILENAME -Wno-UNUSEDSIGNAL -Wno-PROCASSINIT -Wno-WIDTHEXPAND -Wno-WIDTHTRUNC".split()
+
+
+class UsageError(ValueError):
+    """Something the user can put right: one sentence."""
+
+
+def main(arguments=None):
+    """Entry point; returns the exit status: 0 passed, 1 failed, 2 wrong input."""
+    options = _parser().parse_args(arguments)
+    from program.rtl.build import BuildError  # needs Amaranth; `bittern info` does not
+
+    try:
+        return options.run(options)
+    except (UsageError, BundleError, CompileError, BuildError) as error:
+        print(f"bittern: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bittern: interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
+        return 130
+
+
+def _parser():
+    parser = argparse.ArgumentParser(prog="bittern", description="Binarized transformers on FPGAs.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    sim = commands.add_parser("sim", help="run a bundle's test samples on the RTL and compare every tensor")
+    sim.add_argument("--bundle", action="append", type=Path, help="bundle file, may be repeated (default: all in bundles/)")
+    sim.add_argument("--preset", default="small", help=f"accelerator: {', '.join(PRESETS)} (default: small)")
+    sim.add_argument("--samples", type=int, default=32, help="samples per bundle (default: 32)")
+    sim.add_argument("--latency", type=int, default=40, help="external memory: cycles to the first beat (default: 40)")
+    sim.add_argument("--bandwidth", type=int, default=256, help="external memory: beats per 256 cycles (default: 256)")
+    sim.add_argument("--output", type=Path, default=Path("build/sim"), help="folder of the results (default: build/sim)")
+    sim.add_argument("--flip", metavar="BYTE:BIT", help="flip a bit of the memory image that the RTL sees, to watch it fail")
+    sim.set_defaults(run=_sim)
+
+    verilog = commands.add_parser("verilog", help="write the accelerator as Verilog")
+    verilog.add_argument("--preset", default="all", help=f"{', '.join(PRESETS)} or all (default)")
+    verilog.add_argument("--output", type=Path, default=Path("build/verilog"), help="folder (default: build/verilog)")
+    verilog.set_defaults(run=_verilog)
+
+    lint = commands.add_parser("lint", help="lint the Verilog of the presets")
+    lint.add_argument("--preset", default="all")
+    lint.set_defaults(run=_lint, output=Path("build/lint"))
+
+    info = commands.add_parser("info", help="say what is in a bundle")
+    info.add_argument("bundle", type=Path)
+    info.set_defaults(run=_info)
+    return parser
+
+
+def _preset(name):
+    try:
+        return preset(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def _sim(options):
+    from program.sim import Options, simulate
+
+    _preset(options.preset)
+    bundles = options.bundle or sorted((ROOT / "bundles").glob("*.bundle"))
+    if not bundles:
+        raise UsageError("there are no bundles in bundles/; give one with --bundle FILE")
+    if not 1 <= options.bandwidth <= 256:
+        raise UsageError(f"--bandwidth must be in 1..256 beats per 256 cycles, not {options.bandwidth}")
+    if options.latency < 1:
+        raise UsageError(f"--latency must be at least 1 cycle, not {options.latency}")
+    settings = Options(
+        preset=options.preset, samples=options.samples, latency=options.latency, bandwidth=options.bandwidth,
+        output=options.output, flip=_flip(options.flip),
+    )  # fmt: skip
+    console = Console(highlight=False)
+    reports = [simulate(path, settings, console) for path in bundles]
+    passed = all(report["passed"] for report in reports)
+    console.print("PASS" if passed else "FAIL", style="bold green" if passed else "bold red")
+    return 0 if passed else 1
+
+
+def _flip(text):
+    if text is None:
+        return None
+    byte, _, bit = text.partition(":")
+    if not (byte.isdigit() and bit.isdigit() and int(bit) < 8):
+        raise UsageError(f"--flip takes BYTE:BIT with a bit in 0..7, not {text!r}")
+    return int(byte), int(bit)
+
+
+def write_verilog(name, folder):
+    """Emit preset ``name`` to ``folder/name/bittern.v``, whole or not at all; returns the path."""
+    from hw.emit import emit
+    from hw.top import Accelerator
+
+    path = Path(folder) / name / "bittern.v"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".v.partial")
+    partial.write_text(emit(Accelerator(preset(name)), "bittern"))
+    partial.rename(path)
+    return path
+
+
+def _names(name):
+    return list(PRESETS) if name == "all" else [name] if _preset(name) else []
+
+
+def _verilog(options):
+    for name in _names(options.preset):
+        path = write_verilog(name, options.output)
+        print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def _lint(options):
+    from program.rtl.build import find_tool
+
+    status = 0
+    for name in _names(options.preset):
+        path = write_verilog(name, options.output)
+        command = [find_tool("verilator"), "--lint-only", "--top-module", "bittern", *LINT, str(path)]
+        result = subprocess.run(command, check=False)
+        print(f"{name}: {'clean' if result.returncode == 0 else 'not clean'}")
+        status |= result.returncode != 0
+    return status
+
+
+def _info(options):
+    bundle = load(options.bundle)
+    config, record = bundle.encoder.config, bundle.record
+    print(f"{options.bundle}: {record.get('task', 'unnamed task')}")
+    shape = f"{config.tokens} tokens" if config.input is Input.TOKENS else f"{config.tokens} patches of {config.input_size}"
+    print(f"  input      {shape}; labels {', '.join(bundle.labels)}")
+    print(
+        f"  encoder    {config.layers} layers, d {config.width}, {config.heads} heads of {config.head_width}, f {config.feed_forward}, "
+        f"{config.order}-norm, {config.attention} attention, {config.head} head"
+    )
+    layer = bundle.encoder.layers[0]
+    formats = {
+        "weights": layer.feed_forward.up.weight_format, "input": bundle.encoder.embedding.norm.output,
+        "query": layer.attention.query.output, "probability": layer.attention.probability,
+        "hidden": layer.feed_forward.up.output,
+    }  # fmt: skip
+    print("  formats    " + ", ".join(f"{key} {kind.name.lower()} {bits}" for key, (kind, bits) in formats.items()))
+    for key, value in record.items():
+        print(f"  {key:10s} {value}")
+    print(f"  samples    {len(bundle.samples.labels)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Builds the harness for one configuration: Verilog, Verilator, C++, one shared library; kept by content."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import jinja2
+
+from golden.instruction import Memory
+from hw.emit import emit
+from hw.top import Accelerator
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TOP = "bittern"
+
+# Only what the harness looks into is kept visible; everything else Verilator may optimise away.
+_VISIBLE = jinja2.Template("""`verilator_config
+public_flat_rd -module "{{ top }}" -var "trace_issue"
+public_flat_rd -module "{{ top }}" -var "trace_done"
+{% for module in modules %}public_flat_rd -module "{{ module }}" -var "memory"
+{% endfor %}""")
+
+_MEMORIES = jinja2.Template("""std::vector<Array> arrays(const Vbittern& top, uint32_t memory) {
+    switch (memory) {
+{% for number, names in memories.items() %}    case {{ number }}: return {
+{% for name in names %}        array_of(top.rootp->{{ name }}),
+{% endfor %}    };
+{% endfor %}    }
+    return {};
+}
+""")
+
+
+class BuildError(RuntimeError):
+    """A missing or failing tool: one sentence that names it and where its output is."""
+
+
+def _path(*names):
+    return "__DOT__".join((TOP, *names))
+
+
+def _memories(config):
+    """C++ names of the arrays in each on-chip memory, in the order of their banks."""
+    qmm = ("core", "qmm")
+    return {
+        Memory.LEFT.value: [_path(*qmm, "left_memory", f"bank{b}", "memory") for b in range(config.rows)],
+        Memory.RIGHT.value: [_path(*qmm, "right_memory", f"bank{b}", "memory") for b in range(config.columns)],
+        Memory.RESIDUAL.value: [_path("core", "rows", "norm", "residual", "memory")],
+    }
+
+
+def _modules(config):
+    banks = {f"bittern_bank_{depth}x{config.depth}_{config.row_lanes}" for depth in (config.left_depth, config.right_depth)}
+    return sorted(banks) + [f"{TOP}.core.rows.norm.residual"]
+
+
+def find_tool(name):
+    """Path of a program. Raises BuildError that says how to get it."""
+    path = shutil.which(name)
+    if path is None:
+        raise BuildError(f"{name} is not on the PATH; run `make setup`, which installs it")
+    return path
+
+
+def _run(command, log, **kwargs):
+    with log.open("ab") as file:
+        result = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False, **kwargs)
+    if result.returncode:
+        raise BuildError(f"{Path(command[0]).name} failed; its output is in {log}")
+
+
+def build(config, progress=lambda text: None):
+    """Shared library of the harness for ``config``; built only when RTL, harness or tools changed.
+
+    ``progress`` is called with a line of text before each step. Raises BuildError.
+    """
+    verilator = find_tool("verilator")
+    for tool in ("g++", "make"):
+        find_tool(tool)
+    progress("emitting Verilog")
+    verilog = emit(Accelerator(config), TOP)
+    sources = {
+        "bittern.v": verilog,
+        "visible.vlt": _VISIBLE.render(top=TOP, modules=_modules(config)),
+        "memories.inc": _MEMORIES.render(memories=_memories(config)),
+        "harness.cpp": (Path(__file__).parent / "harness.cpp").read_text(),
+    }
+    version = subprocess.run([verilator, "--version"], capture_output=True, text=True, check=False).stdout
+    key = hashlib.sha256(repr((sorted(sources.items()), version, Path(__file__).read_text())).encode()).hexdigest()[:16]
+    folder = ROOT / "build" / "rtl" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    library = folder / "libbittern.so"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not library.exists():
+            for name, text in sources.items():
+                (folder / name).write_text(text)
+            _compile(verilator, folder, config, progress)
+    return library
+
+
+def _compile(verilator, folder, config, progress):
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    progress("translating to C++ (Verilator)")
+    _run(
+        [verilator, "--cc", "--top-module", TOP, "--prefix", "Vbittern", "-Mdir", "obj", "-O3", "--no-timing",
+         "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--output-split", "20000",
+         "-CFLAGS", "-fPIC", "visible.vlt", "bittern.v"],
+        log, cwd=folder,
+    )  # fmt: skip
+    progress("compiling C++")
+    make = ["make", "-C", "obj", "-f", "Vbittern.mk", f"-j{os.cpu_count() or 1}", "OPT_FAST=-O2", "OPT_SLOW=-O0",
+            "OPT_GLOBAL=-O1", f"OBJCACHE={shutil.which('ccache') or ''}", "libVbittern.a", "libverilated.a"]  # fmt: skip
+    _run(make, log, cwd=folder)
+    root = subprocess.run(
+        [verilator, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    defines = [
+        f"-DBEAT_BYTES={config.axi_bits // 8}",
+        f"-DTRACE_ISSUE=top.rootp->{_path('trace_issue')}",
+        f"-DTRACE_DONE=top.rootp->{_path('trace_done')}",
+    ]
+    partial = folder / "libbittern.partial.so"
+    _run(
+        ["g++", "-shared", "-fPIC", "-O2", "-std=c++17", *defines, "-Iobj", f"-I{root}/include", f"-I{root}/include/vltstd",
+         "harness.cpp", "-Wl,--whole-archive", "obj/libVbittern.a", "obj/libverilated.a", "-Wl,--no-whole-archive",
+         "-lpthread", "-o", str(partial)],
+        log, cwd=folder,
+    )  # fmt: skip
+    partial.rename(folder / "libbittern.so")

@@ -4,8 +4,8 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, NORMAL_FRACTION
 
+from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, NORMAL_FRACTION
 from hw.norm_statistics import MEAN_BITS, NORM_WIDTH, SQUARES_BITS, TOTAL_BITS, NormStatistics
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree, tree_latency
 from hw.row_memory import RowMemory

@@ -3,8 +3,8 @@
 from amaranth import Cat, Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
-from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, WIDTH_RECIPROCAL_BITS
 
+from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, WIDTH_RECIPROCAL_BITS
 from hw.pipeline import delayed, delayed_valid, held
 from hw.reciprocal import ReciprocalSqrt
 

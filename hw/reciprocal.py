@@ -1,8 +1,9 @@
 """Reciprocal and reciprocal square root of integers: normalise, look up, one Newton step."""
 
-from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
 from golden.reciprocal import (
     MANTISSA_MAX,
     RECIPROCAL_ENTRY_BITS,
@@ -10,7 +11,6 @@ from golden.reciprocal import (
     RSQRT_ENTRY_BITS,
     RSQRT_TABLE,
 )
-
 from hw.pipeline import delayed, delayed_valid, held, lookup
 
 

@@ -3,11 +3,11 @@
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from golden.codes import MAX_BITS
 from golden.instruction import INSTRUCTION_BITS, Opcode, Region
 from golden.layernorm import MAX_WIDTH_BITS
 from golden.registers import Error
-
 from hw.code_writer import CodeWriter
 from hw.instruction import ERROR, ISSUE, instruction_layout
 from hw.layernorm import NORM_COMMAND, LayerNorm
@@ -97,6 +97,7 @@ class RowProcessor(wiring.Component):
 
         # The instruction in progress, as each of the three opcodes reads it; the first fields are the same.
         bits = Signal(INSTRUCTION_BITS, reset_less=True)
+        failed = Signal()
         scores, norms, store = (
             data.View(instruction_layout(opcode), bits) for opcode in (Opcode.SOFTMAX, Opcode.NORM, Opcode.STORE)
         )
@@ -143,7 +144,8 @@ class RowProcessor(wiring.Component):
         codes_valid, left_passes, right_passes, codes_taken = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             codes.eq(Mux(is_norm, norm.o.payload, softmax.o.payload)),
-            codes_valid.eq(Mux(is_norm, norm.o.valid, softmax.o.valid)),
+            # What follows a fault may be garbage, and is not written.
+            codes_valid.eq(Mux(is_norm, norm.o.valid, softmax.o.valid) & ~failed),
             left_passes.eq(left.i.ready | ~norms.left_enable),
             right_passes.eq(right.i.ready | ~(is_norm & norms.right_enable)),
             left.i.payload.eq(codes),
@@ -178,7 +180,7 @@ class RowProcessor(wiring.Component):
             m.d.sync += rows_left.eq(rows_left - 1)
         unit_takes = Mux(is_softmax, softmax.i_command.ready, Mux(is_norm, norm.i_command.ready, self.o_store.ready))
 
-        busy, failed = Signal(), Signal()
+        busy = Signal()
         m.d.comb += busy.eq(1)
 
         def fail(error):
@@ -191,37 +193,35 @@ class RowProcessor(wiring.Component):
             fail(Error.ADDRESS_RANGE)
         with m.Elif(buffer.o_error):
             fail(Error.SHAPE)
-        with m.Else():
-            with m.FSM():
-                with m.State("idle"):
-                    m.d.comb += [busy.eq(0), self.i.ready.eq(1)]
-                    with m.If(self.i.valid):
-                        m.d.sync += bits.eq(self.i.p.bits)
-                        m.next = "measure"
-                with m.State("measure"):
-                    m.d.sync += [rows_left.eq(norms.rows), answered.eq(0)]
-                    m.next = "check"
-                with m.State("check"):
-                    m.next = "command unit"
-                with m.State("command unit"):
-                    with m.If(bad):
-                        fail(Error.SHAPE)
-                    with m.Else():
-                        m.d.comb += [
-                            softmax.i_command.valid.eq(is_softmax),
-                            norm.i_command.valid.eq(is_norm),
-                            self.o_store.valid.eq(is_store),
-                        ]
-                        with m.If(unit_takes):
-                            m.next = "command buffer"
-                with m.State("command buffer"):
-                    m.d.comb += buffer.i_command.valid.eq(1)
-                    with m.If(buffer.i_command.ready):
-                        m.next = "run"
-                with m.State("run"):
-                    with m.If(all_left):
-                        m.d.comb += self.o_done.eq(1)
-                        m.next = "idle"
+        with m.Else(), m.FSM():
+            with m.State("idle"):
+                m.d.comb += [busy.eq(0), self.i.ready.eq(1)]
+                with m.If(self.i.valid):
+                    m.d.sync += bits.eq(self.i.p.bits)
+                    m.next = "measure"
+            with m.State("measure"):
+                m.d.sync += [rows_left.eq(norms.rows), answered.eq(0)]
+                m.next = "check"
+            with m.State("check"):
+                m.next = "command unit"
+            with m.State("command unit"):
+                with m.If(bad):
+                    fail(Error.SHAPE)
+                with m.Else():
+                    m.d.comb += [
+                        softmax.i_command.valid.eq(is_softmax),
+                        norm.i_command.valid.eq(is_norm),
+                        self.o_store.valid.eq(is_store),
+                    ]
+                    with m.If(unit_takes):
+                        m.next = "command buffer"
+            with m.State("command buffer"):
+                m.d.comb += buffer.i_command.valid.eq(1)
+                with m.If(buffer.i_command.ready):
+                    m.next = "run"
+            with m.State("run"), m.If(all_left):
+                m.d.comb += self.o_done.eq(1)
+                m.next = "idle"
 
         m.d.comb += [
             self.o_events.softmax_busy.eq(busy & is_softmax),

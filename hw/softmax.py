@@ -4,8 +4,8 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
-from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
 
+from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree, tree_latency
 from hw.reciprocal import Reciprocal
 from hw.row_stream import code_element, row_element

@@ -1,9 +1,9 @@
 """Residual stream and norm constants as the accelerator holds them, and what a NORM makes of them."""
 
 import numpy as np
+
 from golden import layernorm, residual
 from hw.layernorm import NORM_CONSTANTS
-
 from tb.payload import pack
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
+
 from golden.codes import planes
 from hw.code_writer import CODE_PLACE, CodeWriter
 from hw.row_stream import code_element, code_write
-
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.payload import pack
 from tb.rows import to_elements

@@ -4,9 +4,9 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.triggers import RisingEdge
+
 from golden.reciprocal import reciprocal, reciprocal_sqrt
 from hw.reciprocal import Reciprocal, ReciprocalSqrt
-
 from tb.harness import SIMULATORS, parameters, reset, simulate, start_clock
 
 UNITS = {"reciprocal": (Reciprocal, reciprocal), "reciprocal_sqrt": (ReciprocalSqrt, reciprocal_sqrt)}

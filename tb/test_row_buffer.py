@@ -5,15 +5,20 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
+
 from hw.row_buffer import ROW_COMMAND, RowBuffer
 from hw.row_stream import row_element
 from hw.tile_writer import row_group_layout
-
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.rows import from_elements
 
 #: rows, columns, drain_rows, row_columns, lanes.
-SIZES = {"tiny": (4, 4, 2, 64, 4), "serial": (8, 16, 2, 80, 4), "whole tiles": (4, 8, 4, 24, 8), "single rows": (2, 4, 1, 16, 2)}
+SIZES = {
+    "tiny": (4, 4, 2, 64, 4),
+    "serial": (8, 16, 2, 80, 4),
+    "whole tiles": (4, 8, 4, 24, 8),
+    "single rows": (2, 4, 1, 16, 2),
+}
 
 
 class Bench:
@@ -94,7 +99,8 @@ async def a_column_beyond_the_buffer_is_an_error(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(4))
     await start_clock(dut)
     group = {"values": np.zeros((1, bench.drain_rows * bench.columns), int), "group": [0], "last": [0]}
-    for column_tile, error in [(bench.row_columns // bench.columns - 1, 0), (bench.row_columns // bench.columns, 1), (4095, 1)]:
+    tiles = bench.row_columns // bench.columns
+    for column_tile, error in [(tiles - 1, 0), (tiles, 1), (4095, 1)]:
         await bench.source.send(group | {"column_tile": [column_tile]})
         await RisingEdge(dut.clk)
         assert dut.o_error.value == error

@@ -4,6 +4,7 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
+
 from golden.codes import planes
 from golden.instruction import FIELDS, Instruction, Opcode, encode
 from golden.registers import Error
@@ -11,7 +12,6 @@ from golden.softmax import softmax
 from hw.config import AcceleratorConfig, preset
 from hw.instruction import ISSUE
 from hw.row_processor import STORE_REQUEST, RowProcessor
-
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.norm_model import NormModel
 
@@ -79,7 +79,7 @@ class Bench:
         self.left = Operands(c.rows, c.left_depth, c.depth, c.row_lanes)
         self.right = Operands(c.columns, c.right_depth, c.depth, c.row_lanes)
         self.saturated = self.expected_saturated = 0
-        self.done, self.errors, self.busy = 0, [], {}
+        self.done, self.errors = 0, []
         dut.i_length.value, dut.i_store_done.value = 0, 0
         self.tasks = [cocotb.start_soon(self._watch())]
         self.start_sinks()
@@ -105,6 +105,9 @@ class Bench:
                 self.errors.append(error >> 1)
 
     async def fill(self):
+        """Random residual stream and constants, through the LOAD streams; counts start anew."""
+        self.saturated = self.expected_saturated = self.done = 0
+        self.errors = []
         self.model.fill(self.rng)
         residual, constants = self.model.loads(self.config.axi_bits)
         loads = [self.load_residual.send(residual), self.load_norm.send(constants)]
@@ -258,31 +261,32 @@ async def works_after_a_reset_in_the_middle(dut):
         for operands in (bench.left, bench.right):
             operands.expected[:] = operands.seen
         await bench.fill()
-        bench.saturated = bench.expected_saturated = bench.done = 0
         await run_some(bench, 6)
 
 
-BAD = [
-    (Opcode.SOFTMAX, {"rows": 0}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"groups": 0}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"groups": 17, "columns": 4}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"columns": 9}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"columns": 0}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"mask": 1}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"bits": 0}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"bits": 9}, Error.SHAPE),
-    (Opcode.SOFTMAX, {"left_base": 511, "left_plane": 1}, Error.ADDRESS_RANGE),
-    (Opcode.SOFTMAX, {"rows": 8, "left_tile": 600}, Error.ADDRESS_RANGE),
-    (Opcode.NORM, {"columns": 1}, Error.SHAPE),
-    (Opcode.NORM, {"bits": 0}, Error.SHAPE),
-    (Opcode.NORM, {"epsilon": 0}, Error.SHAPE),
-    (Opcode.NORM, {"residual_base": 511}, Error.ADDRESS_RANGE),
-    (Opcode.NORM, {"constant_base": 63}, Error.ADDRESS_RANGE),
-    (Opcode.NORM, {"right_enable": 1, "right_base": 0xFFFF}, Error.ADDRESS_RANGE),
-    (Opcode.STORE, {"rows": 0}, Error.SHAPE),
-    (Opcode.STORE, {"region": 3}, Error.SHAPE),
-    (Opcode.HALT, {}, Error.SHAPE),
-]
+def bad_instructions(config):
+    """(opcode, fields that differ from good ones, error) of instructions that must be refused."""
+    c = config
+    left, norm, residual = c.left_depth - 1, c.norm_depth - 1, c.residual_depth - 1
+    yield Opcode.SOFTMAX, {"rows": 0}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"groups": 0}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"groups": c.row_columns // c.row_lanes + 1}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"columns": 2 * c.row_lanes + 1}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"columns": 0}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"mask": 1}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"bits": 0}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"bits": 9}, Error.SHAPE
+    yield Opcode.SOFTMAX, {"left_base": left, "left_plane": 1}, Error.ADDRESS_RANGE
+    yield Opcode.SOFTMAX, {"rows": 2 * c.rows, "left_tile": left + 1}, Error.ADDRESS_RANGE
+    yield Opcode.NORM, {"columns": 1}, Error.SHAPE
+    yield Opcode.NORM, {"bits": 0}, Error.SHAPE
+    yield Opcode.NORM, {"epsilon": 0}, Error.SHAPE
+    yield Opcode.NORM, {"residual_base": residual}, Error.ADDRESS_RANGE
+    yield Opcode.NORM, {"constant_base": norm}, Error.ADDRESS_RANGE
+    yield Opcode.NORM, {"right_enable": 1, "right_base": 0xFFFF}, Error.ADDRESS_RANGE
+    yield Opcode.STORE, {"rows": 0}, Error.SHAPE
+    yield Opcode.STORE, {"region": 3}, Error.SHAPE
+    yield Opcode.HALT, {}, Error.SHAPE
 
 
 @cocotb.test()
@@ -293,7 +297,7 @@ async def bad_instructions_are_errors_and_the_next_program_runs(dut):
         "rows": 2, "groups": 2, "columns": 7, "bits": 2, "left_enable": 1, "step": 2**15, "epsilon": 1,
         "width_reciprocal": 2**28, "region": 2,
     }  # fmt: skip
-    for opcode, fields, error in BAD:
+    for opcode, fields, error in bad_instructions(bench.config):
         await bench.fill()
         dut.i_length.value = 0
         names = {field.name for field in FIELDS[opcode]}
@@ -310,12 +314,9 @@ async def bad_instructions_are_errors_and_the_next_program_runs(dut):
         for operands in (bench.left, bench.right):
             operands.expected[:] = operands.seen
         await bench.fill()
-        bench.saturated = bench.expected_saturated = 0
-        bench.errors = []
         bench.softmax(3, 2)
         bench.norm(3, 2)
         await bench.finish(2)
-        bench.done = 0
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

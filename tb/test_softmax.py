@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles
 from cocotb.utils import get_sim_time
+
 from golden.softmax import softmax
 from hw.row_stream import code_element, row_element
 from hw.softmax import SOFTMAX_COMMAND, Softmax
-
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.rows import from_elements, stacked, to_elements
 

@@ -121,7 +121,7 @@ class Scheduler(wiring.Component):
                         m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
         with m.Elif(running & ~ending & (fetch.o.p.index == settings.program_length[:16])):
             m.d.sync += [ending.eq(1), missing_halt.eq(1)]
-        m.d.comb += fetch.i_stop.eq(ending)
+        m.d.comb += [fetch.i_count.eq(settings.program_length), fetch.i_stop.eq(ending)]
 
         # What has completed, per queue, and what has not.
         completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]

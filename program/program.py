@@ -91,7 +91,7 @@ class OutputLayout:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of the image: what it is, where, and into which memory it goes."""
+    """A part of the image: what it is and where; pieces of equal content share a place."""
 
     name: str
     offset: int

@@ -6,7 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, NORMAL_FRACTION
-from hw.norm_statistics import MEAN_BITS, NORM_WIDTH, SQUARES_BITS, TOTAL_BITS, NormStatistics
+from hw.norm_statistics import MEAN_BITS, NORM_WIDTH, SPREAD_BITS, SQUARES_BITS, TOTAL_BITS, NormStatistics
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree, tree_latency
 from hw.row_memory import RowMemory
 from hw.row_stream import code_element, load_chunk, row_element
@@ -23,6 +23,10 @@ NORM_COMMAND = data.StructLayout({
 NORM_CONSTANTS = data.StructLayout({
     "residual_scale": signed(16), "residual_offset": signed(16), "code_scale": signed(16), "code_offset": signed(16),
 })  # fmt: skip
+
+
+#: Most that a product of the normalisation is shifted: half of the bits of a spread, and a width's 10.
+MOST_SHIFT = SPREAD_BITS // 2 - 1 + MAX_WIDTH_BITS - 2
 
 
 class LayerNorm(wiring.Component):
@@ -93,7 +97,7 @@ class LayerNorm(wiring.Component):
         # The instruction in progress. Its width is normalised one bit a cycle, before the first row.
         command, width = Signal(NORM_COMMAND), Signal(NORM_WIDTH)
         rows_in, rows_out = Signal(16), Signal(16)
-        busy, ready = Signal(), Signal()
+        busy, preparing, entering = Signal(), Signal(), Signal()
         read_address, write_address = Signal(17), Signal(17)
         offered = self.i_command.p
         m.d.comb += [self.i_command.ready.eq(~busy), self.o_busy.eq(busy), statistics.i_width.eq(width)]
@@ -111,11 +115,11 @@ class LayerNorm(wiring.Component):
                 read_address.eq(offered.residual_base),
                 write_address.eq(offered.residual_base),
                 busy.eq(offered.rows != 0),
-                ready.eq(0),
+                preparing.eq(offered.rows != 0),
             ]
-        with m.Elif(busy & ~ready):
+        with m.Elif(preparing):
             with m.If(width.mantissa[-1] | (width.lift == MAX_WIDTH_BITS - 1)):
-                m.d.sync += ready.eq(1)
+                m.d.sync += [preparing.eq(0), entering.eq(1)]
             with m.Else():
                 m.d.sync += [width.mantissa.eq(width.mantissa << 1), width.lift.eq(width.lift + 1)]
         with m.If(self.o.valid & self.o.ready & self.o.p.last):
@@ -130,7 +134,7 @@ class LayerNorm(wiring.Component):
         take, row_taken, row_done = Signal(), Signal(), Signal()
         i = self.i.p
         m.d.comb += [
-            self.i.ready.eq(ready & (rows_in != 0) & (rows_held != self.slots)),
+            self.i.ready.eq(entering & (rows_held != self.slots)),
             take.eq(self.i.valid & self.i.ready),
             row_taken.eq(take & i.last),
             residual.read_address.eq(read_address),
@@ -139,7 +143,7 @@ class LayerNorm(wiring.Component):
         with m.If(take):
             m.d.sync += read_address.eq(read_address + 1)
         with m.If(row_taken):
-            m.d.sync += [slot.eq(slot + 1), rows_in.eq(rows_in - 1)]
+            m.d.sync += [slot.eq(slot + 1), rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
         m.d.sync += rows_held.eq(rows_held + row_taken - row_done)
 
         before = held(m, residual.read_data)
@@ -205,7 +209,7 @@ class LayerNorm(wiring.Component):
             valid = delayed_valid(m, fire, 14)
             x = held(m, row_read.data)
             mean, gain, shift = delayed(m, row.mean, 2), delayed(m, row.gain, 3), delayed(m, row.shift, 3)
-            half = held(m, (1 << shift) >> 1)
+            half = held(m, ((1 << shift) >> 1)[:MOST_SHIFT])
             coarse, fine = delayed(m, shift[3:], 2), delayed(m, shift[:3], 3)
             constant_address = held(m, command.constant_base + delayed(m, group, 5))
             constant_word = held(m, constants.read_data)

@@ -70,9 +70,9 @@ def saturated(value, bits):
 def lane_mask(m, group, columns, lanes):
     """A bit per lane, one cycle after ``group``: is column ``group * lanes + lane`` below ``columns``?
 
-    ``columns`` must be held since two cycles before.
+    ``columns`` must be held while the group passes.
     """
     whole = held(m, group < (columns >> log2(lanes)))
     partial = held(m, group == (columns >> log2(lanes)))
     rest = columns[: log2(lanes)]
-    return [whole | (partial & held(m, lane < rest)) for lane in range(lanes)]
+    return [whole | (partial & held(m, rest > lane)) for lane in range(lanes - 1)] + [whole]

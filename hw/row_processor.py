@@ -129,9 +129,11 @@ class RowProcessor(wiring.Component):
         beat = Signal(range(max(beats_of_element, 2)))
         beat_ends = beat == beats_of_element - 1
         row = buffer.o
-        for unit, selected in ((softmax, is_softmax), (norm, is_norm)):
-            m.d.comb += [unit.i.payload.eq(row.payload), unit.i.valid.eq(row.valid & selected)]
         m.d.comb += [
+            softmax.i.payload.eq(row.payload),
+            norm.i.payload.eq(row.payload),
+            softmax.i.valid.eq(row.valid & is_softmax),
+            norm.i.valid.eq(row.valid & is_norm),
             self.o_store_data.payload.eq(Cat(row.p.values).word_select(beat, self.config.axi_bits)),
             self.o_store_data.valid.eq(row.valid & is_store),
             row.ready.eq(Mux(is_store, self.o_store_data.ready & beat_ends, Mux(is_norm, norm.i.ready, softmax.i.ready))),

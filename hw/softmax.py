@@ -68,7 +68,7 @@ class Softmax(wiring.Component):
         # The instruction in progress.
         command = Signal(SOFTMAX_COMMAND)
         rows_in, rows_out = Signal(16), Signal(16)
-        busy = Signal()
+        busy, entering = Signal(), Signal()
         limit = Signal(8)
         m.d.comb += [self.i_command.ready.eq(~busy), self.o_busy.eq(busy)]
         with m.If(self.i_command.valid & ~busy):
@@ -77,6 +77,7 @@ class Softmax(wiring.Component):
                 rows_in.eq(self.i_command.p.rows),
                 rows_out.eq(self.i_command.p.rows),
                 busy.eq(self.i_command.p.rows != 0),
+                entering.eq(self.i_command.p.rows != 0),
             ]
         with m.If(self.o.valid & self.o.ready & self.o.p.last):
             m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
@@ -101,7 +102,7 @@ class Softmax(wiring.Component):
         take, row_taken = Signal(), Signal()
         i = self.i.p
         m.d.comb += [
-            self.i.ready.eq((rows_in != 0) & (scores_held != self.slots)),
+            self.i.ready.eq(entering & (scores_held != self.slots)),
             take.eq(self.i.valid & self.i.ready),
             row_taken.eq(take & i.last),
             score_write.addr.eq(place(i.group, slot)),
@@ -109,7 +110,7 @@ class Softmax(wiring.Component):
             score_write.en.eq(take),
         ]
         with m.If(row_taken):
-            m.d.sync += [slot.eq(slot + 1), rows_in.eq(rows_in - 1)]
+            m.d.sync += [slot.eq(slot + 1), rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
         mask = lane_mask(m, i.group, command.columns, lanes)
         lowest = Const(-(1 << 15), signed(16))
@@ -208,8 +209,9 @@ class Softmax(wiring.Component):
                 total = held(m, (product + half)[LEAST_SHIFT:MOST_SHIFT])
                 by_fours = held(m, total >> (coarse << 2))
                 code = held(m, by_fours >> fine)
-                codes.append(held(m, Mux(code[8:].any() | (code[:8] & ~limit).any(), limit, code[:8])))
-            cycles = 7
+                over = held(m, code[8:].any() | (code[:8] & ~limit).any())
+                codes.append(held(m, Mux(over, limit, held(m, code[:8]))))
+            cycles = 8
             valid = delayed_valid(m, fire, cycles)[-1]
             row, group, last = (delayed(m, signal, cycles) for signal in (gains.o.p.row, group, row_coded))
         m.d.comb += [

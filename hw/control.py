@@ -3,6 +3,7 @@
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from golden.registers import (
     ADDRESS,
     COUNTER_BASE,
@@ -11,11 +12,12 @@ from golden.registers import (
     REGISTERS,
     VERSION,
     Access,
-    Control as ControlBit,
     Error,
     Status,
 )  # fmt: skip
-
+from golden.registers import (
+    Control as ControlBit,
+)
 from hw.axi import ADDRESS_BITS, AxiLite
 
 OKAY, SLVERR = 0, 2
@@ -107,20 +109,18 @@ class Control(wiring.Component):
         done, error = Signal(), Signal()
         write, address, value, strobe = self._write_channel(m)
         m.d.sync += self.o_start.eq(0)
-        with m.If(write):
-            with m.Switch(address):
-                for name, register in stored.items():
-                    with m.Case(ADDRESS[name] >> 2):
-                        for byte in range(-(-len(register) // 8)):
-                            part = slice(byte * 8, byte * 8 + 8)
-                            allowed = strobe[byte] if name == "interrupt_enable" else strobe[byte] & ~self._running()
-                            with m.If(allowed):
-                                m.d.sync += register[part].eq(value[part])
-                with m.Case(ADDRESS["control"] >> 2):
-                    m.d.sync += self.o_start.eq(value[ControlBit.START] & strobe[0] & ~self._running())
-                with m.Case(ADDRESS["interrupt"] >> 2):
-                    with m.If(value[0] & strobe[0]):
-                        m.d.sync += pending.eq(0)
+        with m.If(write), m.Switch(address):
+            for name, register in stored.items():
+                with m.Case(ADDRESS[name] >> 2):
+                    for byte in range(-(-len(register) // 8)):
+                        part = slice(byte * 8, byte * 8 + 8)
+                        allowed = strobe[byte] if name == "interrupt_enable" else strobe[byte] & ~self._running()
+                        with m.If(allowed):
+                            m.d.sync += register[part].eq(value[part])
+            with m.Case(ADDRESS["control"] >> 2):
+                m.d.sync += self.o_start.eq(value[ControlBit.START] & strobe[0] & ~self._running())
+            with m.Case(ADDRESS["interrupt"] >> 2), m.If(value[0] & strobe[0]):
+                m.d.sync += pending.eq(0)
         with m.If(self.o_start):
             m.d.sync += [done.eq(0), error.eq(0), error_code.eq(0), error_instruction.eq(0)]
         with m.If(self.i_done):
@@ -186,9 +186,8 @@ class Control(wiring.Component):
             m.d.sync += [have_address.eq(axi.awvalid), address.eq(axi.awaddr >> 2)]
         with m.If(~have_data):
             m.d.sync += [have_data.eq(axi.wvalid), value.eq(axi.wdata), strobe.eq(axi.wstrb)]
-        with m.Switch(address):
-            with m.Case(*(register.address >> 2 for register in REGISTERS)):
-                m.d.comb += known.eq(1)
+        with m.Switch(address), m.Case(*(register.address >> 2 for register in REGISTERS)):
+            m.d.comb += known.eq(1)
         with m.If(write):
             m.d.sync += [
                 have_address.eq(0),

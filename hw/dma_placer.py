@@ -3,10 +3,10 @@
 from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+
 from golden.instruction import Memory
 from golden.registers import Error
-
-from hw.axi import Tag, read_data_layout
+from hw.axi import read_data_layout
 from hw.dma_requests import PLACEMENT
 from hw.instruction import ERROR
 

@@ -4,9 +4,9 @@ from amaranth import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+
 from golden.instruction import Memory, Opcode, Region
 from golden.registers import Error
-
 from hw.axi import ADDRESS_BITS, READ_REQUEST, Tag
 from hw.control import SETTINGS
 from hw.instruction import ERROR, ISSUE, instruction_layout
@@ -96,6 +96,7 @@ class DmaRequests(wiring.Component):
         in_range = Signal()
         distance = Signal(ADDRESS_BITS - (beat_bytes.bit_length() - 1))  # of the row from the table's start, in beats
 
+        free = ~request.valid | request.ready
         with m.If(request.ready):
             m.d.sync += request.valid.eq(0)
         with m.If(placement.ready):
@@ -159,28 +160,27 @@ class DmaRequests(wiring.Component):
                     m.next = "next row"
                 with m.Else():
                     m.next = "load"
-            with m.State("load"):
-                with m.If(~request.valid | request.ready):
+            with m.State("load"), m.If(free):
+                m.d.sync += [
+                    request.valid.eq(1),
+                    request.p.address.eq(table),
+                    request.p.beats.eq(load.beats),
+                    request.p.tag.eq(Tag.LOAD),
+                ]
+                m.next = "idle"
+            with m.State("next row"):
+                asks = (index_beats_left != 0) & (reserved <= self.chunk)
+                with m.If(asks & free):
+                    m.d.comb += asked.eq(wanted)
                     m.d.sync += [
                         request.valid.eq(1),
-                        request.p.address.eq(table),
-                        request.p.beats.eq(load.beats),
-                        request.p.tag.eq(Tag.LOAD),
+                        request.p.address.eq(indices),
+                        request.p.beats.eq(wanted),
+                        request.p.tag.eq(Tag.INDEX),
+                        indices.eq(indices + wanted * beat_bytes),
+                        index_beats_left.eq(index_beats_left - wanted),
                     ]
-                    m.next = "idle"
-            with m.State("next row"):
-                with m.If((index_beats_left != 0) & (reserved <= self.chunk)):
-                    with m.If(~request.valid | request.ready):
-                        m.d.comb += asked.eq(wanted)
-                        m.d.sync += [
-                            request.valid.eq(1),
-                            request.p.address.eq(indices),
-                            request.p.beats.eq(wanted),
-                            request.p.tag.eq(Tag.INDEX),
-                            indices.eq(indices + wanted * beat_bytes),
-                            index_beats_left.eq(index_beats_left - wanted),
-                        ]
-                with m.Elif(fifo.r_rdy):
+                with m.Elif(~asks & fifo.r_rdy):
                     m.d.sync += index.eq(fifo.r_data[: self.axi_bits].word_select(position, INDEX_BITS))
                     with m.If(fifo.r_data[-1]):
                         fail(Error.AXI_READ)
@@ -192,7 +192,7 @@ class DmaRequests(wiring.Component):
             with m.State("address"):
                 with m.If(~in_range):
                     fail(Error.INDEX_RANGE)
-                with m.Elif(~request.valid | request.ready):
+                with m.Elif(free):
                     m.d.sync += [
                         request.valid.eq(1),
                         request.p.address.eq(table + distance * beat_bytes),

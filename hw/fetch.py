@@ -4,8 +4,8 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
-from golden.instruction import INSTRUCTION_BITS, INSTRUCTION_BYTES
 
+from golden.instruction import INSTRUCTION_BITS, INSTRUCTION_BYTES
 from hw.axi import ADDRESS_BITS, READ_REQUEST, Tag, read_data_layout
 
 #: An instruction, its place in the program, and whether one of its beats came with an error.

@@ -2,6 +2,7 @@
 
 from amaranth import signed, unsigned
 from amaranth.lib import data
+
 from golden.instruction import HEADER as HEADER_FIELDS
 from golden.instruction import INSTRUCTION_BITS, layout
 from golden.registers import Error

@@ -2,11 +2,10 @@
 
 from amaranth import Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
+
 from golden.instruction import QUEUE_OF, Opcode, Queue
 from golden.registers import Error
-
 from hw.axi import READ_REQUEST, read_data_layout
 from hw.control import FAILURE, SETTINGS
 from hw.fetch import Fetch
@@ -106,19 +105,18 @@ class Scheduler(wiring.Component):
         with m.If(decoding):
             with m.If(fetch.o.p.error):
                 m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
-            with m.Else():
-                with m.Switch(fetch.o.p.bits[:8]):
-                    for opcode, queue in QUEUE_OF.items():
-                        with m.Case(opcode):
-                            m.d.comb += [
-                                queues[queue].i.valid.eq(1),
-                                fetch.o.ready.eq(queues[queue].i.ready),
-                                dispatch.eq(queues[queue].i.ready),
-                            ]
-                    with m.Case(Opcode.HALT):
-                        m.d.sync += ending.eq(1)
-                    with m.Default():
-                        m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
+            with m.Else(), m.Switch(fetch.o.p.bits[:8]):
+                for opcode, queue in QUEUE_OF.items():
+                    with m.Case(opcode):
+                        m.d.comb += [
+                            queues[queue].i.valid.eq(1),
+                            fetch.o.ready.eq(queues[queue].i.ready),
+                            dispatch.eq(queues[queue].i.ready),
+                        ]
+                with m.Case(Opcode.HALT):
+                    m.d.sync += ending.eq(1)
+                with m.Default():
+                    m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
         with m.Elif(running & ~ending & (fetch.o.p.index == settings.program_length[:16])):
             m.d.sync += [ending.eq(1), missing_halt.eq(1)]
         m.d.comb += [fetch.i_count.eq(settings.program_length), fetch.i_stop.eq(ending)]

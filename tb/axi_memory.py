@@ -1,4 +1,4 @@
-"""External memory for benches: cocotbext-axi's slave over bytes, with random pauses, bad ranges, and a way to fall silent."""
+"""External memory for benches: cocotbext-axi's slave over bytes, with random pauses, bad ranges, and silence."""
 
 import logging
 
@@ -53,7 +53,8 @@ class AxiMemory:
     def beats(self, address, count, axi_bits):
         """``count`` beats from ``address`` on as Python integers."""
         width = axi_bits // 8
-        return [int.from_bytes(self.bytes[a : a + width].tobytes(), "little") for a in range(address, address + count * width, width)]
+        content = self.bytes[address : address + count * width].reshape(count, width)
+        return [int.from_bytes(row.tobytes(), "little") for row in content]
 
     async def read(self, address, length):
         self._check(address)

@@ -46,7 +46,9 @@ class AxiMonitor:
     def assert_quiet(self):
         """All that was announced has been moved and answered."""
         assert not self._read_lengths, f"{len(self._read_lengths)} read bursts have not been answered"
-        assert not self._write_lengths and not self._sent_lengths and not self._sent, "a write burst lacks data"
+        assert not self._write_lengths, f"{len(self._write_lengths)} write bursts lack data"
+        assert not self._sent_lengths, "write data without an address"
+        assert not self._sent, "a write burst lacks its end"
         assert not self._unanswered, f"{self._unanswered} write bursts have not been answered"
 
     def _forget(self):
@@ -60,13 +62,17 @@ class AxiMonitor:
         edge = RisingEdge(self._dut.clk)
         while True:
             await edge
-            if not self._dut.rst.value.is_resolvable or self._dut.rst.value:
-                self._forget()
-                continue
-            # Answers first: what is announced in this cycle cannot be answered in it.
-            for channel in ("r", "b", "ar", "aw", "w"):
-                if channel in self._channels:
-                    self._cycle(channel)
+            self.cycle()
+
+    def cycle(self):
+        """One cycle, as the signals are now."""
+        if not self._dut.rst.value.is_resolvable or self._dut.rst.value:
+            self._forget()
+            return
+        # Answers first: what is announced in this cycle cannot be answered in it.
+        for channel in ("r", "b", "ar", "aw", "w"):
+            if channel in self._channels:
+                self._cycle(channel)
 
     def _cycle(self, channel):
         valid, ready, *signals, names = self._channels[channel]
@@ -82,7 +88,7 @@ class AxiMonitor:
                 payload[name] = int(signal.value)
             else:
                 # Lanes without strobe may hold anything.
-                assert name == "data" and channel in "w", f"{channel}{name} is X"
+                assert (channel, name) == ("w", "data"), f"{channel}{name} is X"
                 assert not int(self._channels["w"][3].value), "strobed wdata is X"
                 payload[name] = None
         assert refused in (None, payload), f"{channel} offered {refused}, was refused, and then offered {payload}"
@@ -109,8 +115,9 @@ class AxiMonitor:
         assert self._read_lengths, "read data that nobody asked for"
         self.read_beats += 1
         self._received += 1
-        assert payload["last"] == (self._received == self._read_lengths[0]), f"rlast is {payload['last']} on beat {self._received}"
-        if payload["last"]:
+        last = self._received == self._read_lengths[0]
+        assert payload["last"] == last, f"rlast is {payload['last']} on beat {self._received} of {self._read_lengths[0]}"
+        if last:
             self._read_lengths.popleft()
             self._received = 0
 

@@ -89,7 +89,8 @@ async def splits_at_boundaries(dut):
     bench = Bench(dut, 0.1, 2)
     await start_clock(dut)
     w = bench.width
-    await bench.check([(4096 - w, 1), (4096, 1), (8192 - w, 2), (12288, 16), (16384 + w, 17), (20480 + w, 15), (28672 - 5 * w, 300)])
+    places = [(4096 - w, 1), (4096, 1), (8192 - w, 2), (12288, 16), (16384 + w, 17), (20480 + w, 15), (28672 - 5 * w, 300)]
+    await bench.check(places)
     await bench.finish()
     assert sum(beats for _, beats in bench.monitor.writes) == bench.monitor.write_beats == 352
 
@@ -122,7 +123,8 @@ async def discard_finishes_bursts_without_writing(dut, stall, wait):
     await start_clock(dut)
     for _ in range(5):
         before = bench.memory.bytes.copy()
-        places = [(slot * (SIZE // 8) + address % (SIZE // 16), beats) for slot, (address, beats) in enumerate(bench.places(5))]
+        # Each in its own eighth of memory: every byte has one old and one new value.
+        places = [(n * (SIZE // 8) + address % (SIZE // 16), beats) for n, (address, beats) in enumerate(bench.places(5))]
         expected = bench.send(places)
         await ClockCycles(dut.clk, wait)
         dut.discard.value = 1

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
-from golden.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Error, Status
 
+from golden.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Error, Status
 from hw.config import preset
 from hw.control import FAILURE, SETTINGS, Control, event_layout
 from tb.harness import SIMULATORS, parameters, reset, simulate, start_clock
 from tb.payload import pack, unpack
 
-SETTING_REGISTERS = [r for r in REGISTERS if r.access is Access.WRITE and r.name not in ("control", "interrupt", "interrupt_enable")]
+NOT_SETTINGS = ("control", "interrupt", "interrupt_enable")
+SETTING_REGISTERS = [r for r in REGISTERS if r.access is Access.WRITE and r.name not in NOT_SETTINGS]
 KEPT_BITS = {"image_base_high": 8, "input_base_high": 8, "output_base_high": 8, "length": 16}
 
 
@@ -64,8 +65,7 @@ class Bench:
             self.dut.i_done.value = 1
         else:
             code, instruction = failure
-            (word,) = pack(FAILURE, {"valid": np.array([1]), "code": np.array([code]), "instruction": np.array([instruction])})
-            self.dut.i_failure.value = word
+            (self.dut.i_failure.value,) = pack(FAILURE, {"valid": [1], "code": [code], "instruction": [instruction]})
         await RisingEdge(self.dut.clk)
         self.dut.i_done.value = self.dut.i_failure.value = self.dut.i_busy.value = 0
 
@@ -152,7 +152,8 @@ async def starts_once_and_holds_settings_while_busy(dut):
     await bench.write("interrupt_enable", 1)
     assert await bench.read("interrupt_enable") == 1
     await bench.end()
-    assert bench.starts == 1 and bench.settings()["length"] == 77
+    assert bench.starts == 1
+    assert bench.settings()["length"] == 77
     assert await bench.read("status") == 1 << Status.DONE
 
 
@@ -165,10 +166,12 @@ async def latches_errors_until_the_next_start(dut):
         dut.i_busy.value = 1
         await ClockCycles(dut.clk, 2)
         assert await bench.read("status") == 1 << Status.BUSY
-        assert await bench.read("error_code") == 0 and await bench.read("error_instruction") == 0
+        assert await bench.read("error_code") == 0
+        assert await bench.read("error_instruction") == 0
         await bench.end((error, instruction))
         assert await bench.read("status") == 1 << Status.ERROR
-        assert await bench.read("error_code") == error and await bench.read("error_instruction") == instruction
+        assert await bench.read("error_code") == error
+        assert await bench.read("error_instruction") == instruction
 
 
 @cocotb.test()

@@ -1,4 +1,4 @@
-"""DMA behind a reader: LOAD and GATHER write what the architecture page says, bad instructions are refused with their code."""
+"""DMA behind a reader: LOAD and GATHER write what the architecture page says, bad ones are refused with their code."""
 
 from dataclasses import replace
 
@@ -9,9 +9,9 @@ from amaranth.hdl import Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
+
 from golden.instruction import Instruction, Memory, Opcode, Region, encode
 from golden.registers import Error
-
 from hw.axi import AxiRead
 from hw.axi_reader import AxiReader
 from hw.config import preset
@@ -143,10 +143,10 @@ class Bench:
         words = int(self.rng.integers(1, min(depth, max(2, 40 // chunks)) + 1))
         beats = max(1, words * chunks - int(self.rng.integers(chunks)) * int(self.rng.random() < 0.3))
         shift = int(self.rng.choice([0, 6, 8]))
-        defaults = dict(
-            region=int(self.rng.integers(3)), offset=int(self.rng.integers(500)) * self.width, index_shift=shift,
-            memory=memory, address=int(self.rng.integers(depth - words + 1)), beats=beats,
-        )  # fmt: skip
+        defaults = {
+            "region": int(self.rng.integers(3)), "offset": int(self.rng.integers(500)) * self.width, "index_shift": shift,
+            "memory": memory, "address": int(self.rng.integers(depth - words + 1)), "beats": beats,
+        }  # fmt: skip
         return Instruction(Opcode.LOAD, defaults | fields)
 
     def gather(self, **fields):
@@ -163,11 +163,11 @@ class Bench:
         index_offset = self.gathers % 64 * 0x100
         address = BASES[Region.OUTPUT] + index_offset
         self.memory.bytes[address : address + 4 * count] = rng.integers(0, limit, count).astype("<u4").view(np.uint8)
-        defaults = dict(
-            region=Region.INPUT, offset=int(rng.integers(100)) * self.width, index_region=Region.OUTPUT,
-            index_offset=index_offset, count=count, limit=limit, row_beats=row_beats, words=words,
-            address=int(rng.integers(config.left_depth - (tiles - 1) * tile - words + 1)), tile=tile,
-        )  # fmt: skip
+        defaults = {
+            "region": Region.INPUT, "offset": int(rng.integers(100)) * self.width, "index_region": Region.OUTPUT,
+            "index_offset": index_offset, "count": count, "limit": limit, "row_beats": row_beats, "words": words,
+            "address": int(rng.integers(config.left_depth - (tiles - 1) * tile - words + 1)), "tile": tile,
+        }  # fmt: skip
         return Instruction(Opcode.GATHER, defaults | fields)
 
     async def check(self, program):
@@ -176,7 +176,8 @@ class Bench:
         self.send(program)
         assert await self.receive(len(expected)) == expected
         await ClockCycles(self.dut.clk, 2)
-        assert self.done == done + len(program) and self.error is None
+        assert self.done == done + len(program)
+        assert self.error is None
 
     async def check_error(self, good, bad, code, most=0):
         """``good`` instructions complete, then ``bad`` fails with ``code`` after at most ``most`` correct writes."""
@@ -283,7 +284,9 @@ async def refuses_addresses_beyond_the_memory(dut):
             bad = bench.load(memory=memory, address=address, beats=beats)
             await bench.check_error([bench.load()], bad, Error.ADDRESS_RANGE, most)
     rows, depth = bench.config.rows, bench.config.left_depth
-    for address, tile, count, words, row_beats in [(depth - 1, 1, rows + 1, 1, 1), (1, 0xFFFF, rows + 1, 1, 1), (depth - 1, 0, 1, 2, 4)]:
+    for address, tile, count, words, row_beats in [
+        (depth - 1, 1, rows + 1, 1, 1), (1, 0xFFFF, rows + 1, 1, 1), (depth - 1, 0, 1, 2, 4)
+    ]:  # fmt: skip
         bad = bench.gather(address=address, tile=tile, count=count, words=words, row_beats=row_beats)
         await bench.check_error([bench.gather()], bad, Error.ADDRESS_RANGE, rows * words)
     await bench.check([bench.load(), bench.gather()])

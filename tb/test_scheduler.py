@@ -9,9 +9,9 @@ from amaranth.hdl import Module, ResetInserter
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
+
 from golden.instruction import INSTRUCTION_BYTES, QUEUE_OF, Instruction, Opcode, Queue, encode
 from golden.registers import Error
-
 from hw.axi import READ_REQUEST, AxiRead, Tag, read_data_layout
 from hw.axi_reader import AxiReader
 from hw.control import FAILURE, SETTINGS
@@ -83,7 +83,8 @@ class Bench:
         self.monitor = AxiMonitor(dut, "axi__", self.axi_bits)
         self.source = StreamSource(dut, "i_request", READ_REQUEST, stall, self.rng)
         self.sink = StreamSink(dut, "o_data", read_data_layout(self.axi_bits), stall, self.rng)
-        self.ports = [tuple(getattr(dut, f"o_{queue.name.lower()}__{part}") for part in ("valid", "ready", "payload")) for queue in Queue]
+        parts = ("valid", "ready", "payload")
+        self.ports = [tuple(getattr(dut, f"o_{queue.name.lower()}__{part}") for part in parts) for queue in Queue]
         self.speed = 0.3  # probability that a unit completes in a cycle
         self.fail_at = {}  # index: (code, how)
         self.stuck = set()  # indices that never complete
@@ -130,7 +131,8 @@ class Bench:
                 self.events[name] += int(amount[0])
         failure = unpack(FAILURE, [int(dut.o_failure.value)])
         if dut.o_done.value or failure["valid"][0]:
-            assert dut.o_busy.value and self.ended is None
+            assert dut.o_busy.value
+            assert self.ended is None
             self.ended = (Error(int(failure["code"][0])), int(failure["instruction"][0])) if failure["valid"][0] else "done"
         elif self.ended:
             assert not dut.o_busy.value
@@ -140,12 +142,13 @@ class Bench:
         done, errors, write_error = 0, [0, 0, 0], 0
         for queue, (_, ready, _) in zip(Queue, self.ports, strict=True):
             started = self.started[queue]
-            if started and started[0] not in self.stuck and started[0] not in self.fail_at and self.rng.random() < self.speed:
+            hurry = self.rng.random() < self.speed
+            if started and started[0] not in {*self.stuck, *self.fail_at} and hurry:
                 started.popleft()
                 self.completed[queue] += 1
                 done |= 1 << queue
             # Straight after a completion, so that done and error meet in one cycle.
-            if started and started[0] in self.fail_at and not self.failed and (done >> queue & 1 or self.rng.random() < self.speed):
+            if started and started[0] in self.fail_at and not self.failed and hurry:
                 self.failed = True
                 code = self.fail_at[started[0]]
                 if code is Error.AXI_WRITE:
@@ -165,7 +168,7 @@ class Bench:
             opcode = self.rng.choice(list(QUEUE_OF))
             waits = [int(self.rng.integers(max(0, n - 3), n + 1)) if self.rng.random() < 0.5 else 0 for n in counts]
             counts[QUEUE_OF[opcode]] += 1
-            program.append(Instruction(Opcode(opcode), dict(wait_dma=waits[0], wait_qmm=waits[1], wait_row=waits[2])))
+            program.append(Instruction(Opcode(opcode), {"wait_dma": waits[0], "wait_qmm": waits[1], "wait_row": waits[2]}))
         return program + [Instruction(Opcode.HALT, {})] * halt
 
     def put(self, program, length=None, watchdog=0, offset=PROGRAM):
@@ -255,8 +258,8 @@ async def fetches_beside_dma_traffic(dut):
     assert await bench.run() == "done"
     bench.check_seen(program, words)
     got = await received
-    expected = [beat for a, n in zip(address.tolist(), beats.tolist(), strict=True) for beat in bench.memory.beats(a, n, bench.axi_bits)]
-    assert got["data"].tolist() == expected
+    places = zip(address.tolist(), beats.tolist(), strict=True)
+    assert got["data"].tolist() == [beat for place in places for beat in bench.memory.beats(*place, bench.axi_bits)]
     assert got["tag"].tolist() == np.repeat(tags, beats).tolist()
 
 
@@ -266,8 +269,8 @@ async def counts_waits(dut):
     await start_clock(dut)
     bench.speed = 0.02
     program = [
-        Instruction(Opcode.LOAD, {}), Instruction(Opcode.QMM, dict(wait_dma=1)), Instruction(Opcode.NORM, dict(wait_qmm=1)),
-        Instruction(Opcode.LOAD, dict(wait_row=1)), Instruction(Opcode.HALT, {}),
+        Instruction(Opcode.LOAD, {}), Instruction(Opcode.QMM, {"wait_dma": 1}), Instruction(Opcode.NORM, {"wait_qmm": 1}),
+        Instruction(Opcode.LOAD, {"wait_row": 1}), Instruction(Opcode.HALT, {}),
     ]  # fmt: skip
     waits = dict.fromkeys(SCHEDULER_EVENTS.members, 0)
     for _ in range(8):
@@ -313,7 +316,7 @@ async def misses_halt(dut):
 async def refuses_programs_out_of_place(dut):
     bench = Bench(dut, 0.0, 7)
     await start_clock(dut)
-    for settings in (dict(length=1 << 16), dict(offset=PROGRAM + 4), dict(length=0x80000001)):
+    for settings in ({"length": 1 << 16}, {"offset": PROGRAM + 4}, {"length": 0x80000001}):
         bench.put(bench.program(3), **settings)
         assert await bench.run() == (Error.SHAPE, 0)
         await bench.check(5)

@@ -40,7 +40,7 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="command")
 
     sim = commands.add_parser("sim", help="run a bundle's test samples on the RTL and compare every tensor")
-    sim.add_argument("--bundle", action="append", type=Path, help="bundle file, may be repeated (default: all in bundles/)")
+    sim.add_argument("--bundle", action="append", type=Path, help="bundle file, may be repeated; all: those in bundles/ (default)")
     sim.add_argument("--preset", default="small", help=f"accelerator: {', '.join(PRESETS)} (default: small)")
     sim.add_argument("--samples", type=int, default=32, help="samples per bundle (default: 32)")
     sim.add_argument("--latency", type=int, default=40, help="external memory: cycles to the first beat (default: 40)")
@@ -75,7 +75,9 @@ def _sim(options):
     from program.sim import Options, simulate
 
     _preset(options.preset)
-    bundles = options.bundle or sorted((ROOT / "bundles").glob("*.bundle"))
+    bundles = options.bundle or [Path("all")]
+    if bundles == [Path("all")]:
+        bundles = sorted((ROOT / "bundles").glob("*.bundle"))
     if not bundles:
         raise UsageError("there are no bundles in bundles/; give one with --bundle FILE")
     if not 1 <= options.bandwidth <= 256:

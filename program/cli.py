@@ -10,21 +10,16 @@ from rich.console import Console
 from golden.bundle import BundleError, load
 from golden.model import Input
 from hw.config import PRESETS, preset
+from program.errors import BuildError, UsageError
 from program.program import CompileError
 
 ROOT = Path(__file__).resolve().parent.parent
 LINT = "-Wall -Wno-DECLFILENAME -Wno-UNUSEDSIGNAL -Wno-PROCASSINIT -Wno-WIDTHEXPAND -Wno-WIDTHTRUNC".split()
 
 
-class UsageError(ValueError):
-    """Something the user can put right: one sentence."""
-
-
 def main(arguments=None):
     """Entry point; returns the exit status: 0 passed, 1 failed, 2 wrong input."""
     options = _parser().parse_args(arguments)
-    from program.rtl.build import BuildError  # needs Amaranth; `bittern info` does not
-
     try:
         return options.run(options)
     except (UsageError, BundleError, CompileError, BuildError) as error:

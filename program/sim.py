@@ -15,6 +15,7 @@ from golden.encoder import encode
 from hw.config import preset
 from program.checker import check
 from program.compiler import compile_encoder
+from program.errors import UsageError
 from program.rtl.compare import Comparison
 from program.rtl.simulator import RtlSimulator, RunError
 from program.rtl.timeline import write_picture, write_trace
@@ -66,6 +67,8 @@ def simulate(path, options, console=None):
     console.print(_describe(bundle))
     image = bytearray(program.image)
     if options.flip is not None:
+        if options.flip[0] >= len(image):
+            raise UsageError(f"--flip must name a byte of the image, 0..{len(image) - 1}, not {options.flip[0]}")
         image[options.flip[0]] ^= 1 << options.flip[1]
     options.output.mkdir(parents=True, exist_ok=True)
 

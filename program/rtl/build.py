@@ -12,6 +12,7 @@ import jinja2
 from golden.instruction import Memory
 from hw.emit import emit
 from hw.top import Accelerator
+from program.errors import BuildError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOP = "bittern"
@@ -32,10 +33,6 @@ _MEMORIES = jinja2.Template("""std::vector<Array> arrays(const Vbittern& top, ui
     return {};
 }
 """)
-
-
-class BuildError(RuntimeError):
-    """A missing or failing tool: one sentence that names it and where its output is."""
 
 
 def _path(*names):

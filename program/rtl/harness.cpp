@@ -37,9 +37,14 @@ struct Event {
     uint32_t completed;  // 0 issued, 1 completed
 };
 
+// Shared by all simulations and never freed: Verilator keeps a pointer to the context of the last one created.
+VerilatedContext& context() {
+    static VerilatedContext* const shared = new VerilatedContext;
+    return *shared;
+}
+
 struct Harness {
-    VerilatedContext context;
-    Vbittern top{&context};
+    Vbittern top{&context()};
     std::vector<uint8_t> memory;
     uint64_t cycle = 0;
     uint32_t latency, beats_per_256;  // memory model: cycles to the first beat, and bandwidth

@@ -190,7 +190,9 @@ class RtlSimulator:
             for event in events:
                 if event.completed:
                     completed[event.queue] += 1
-                    on_completed(self._place[event.queue, completed[event.queue]])
+                    index = self._place.get((event.queue, completed[event.queue]))
+                    if index is not None:  # a corrupted image may hold more instructions than its program
+                        on_completed(index)
         self.write_register("interrupt", 1)
         counters = {name: self.read_register(f"counter_{name}") for name, _ in COUNTERS}
         if self.read_register("status") >> Status.ERROR & 1:

@@ -49,8 +49,9 @@ def new_model(recipe, dataset, step):
 
 
 def inherit(model, source):
-    """Weights and biases of ``source``; quantizer steps are left to calibration."""
-    known = {name: value for name, value in source.state_dict().items() if not _of_quantizer(name)}
+    """The weights of ``source``; quantizer steps are left to calibration where the formats differ."""
+    same = model.formats == source.formats
+    known = {name: value for name, value in source.state_dict().items() if same or not _of_quantizer(name)}
     model.load_state_dict(known, strict=False)
 
 

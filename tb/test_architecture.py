@@ -22,8 +22,8 @@ ALLOWED = {
     "tb": FOLDERS,
 }
 
-# The command line ties everything together, and Verilog has to come from somewhere.
-EXCEPTIONS = {"program/cli.py": FOLDERS, "program/rtl.py": ("hw",)}
+# What ties everything together, and what runs the Verilog, needs the Verilog; the compiler must not.
+EXCEPTIONS = {"program/cli.py": FOLDERS, "program/rtl/build.py": ("hw",)}
 
 
 def imports_of(path):

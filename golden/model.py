@@ -66,6 +66,12 @@ class EncoderConfig:
     residual_fraction: int
 
 
+def describe(config):
+    """The structure of an encoder in a few words."""
+    heads = f"{config.heads} heads of {config.head_width}"
+    return f"{config.layers} layers, d {config.width}, {heads}, f {config.feed_forward}"
+
+
 @dataclass(frozen=True)
 class Constants:
     """Rescale constants: ``clip((t * scale + offset) >> shift)``; scale and offset int64 (channels,)."""

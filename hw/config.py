@@ -65,12 +65,18 @@ class AcceleratorConfig:
         self._require(
             2 <= self.row_lanes <= self.columns, f"row_lanes must be in 2..columns ({self.columns}), not", self.row_lanes
         )
-        self._require(self.row_columns % self.depth == 0, f"row_columns must be a multiple of depth ({self.depth}), not",
-                      self.row_columns)
+        self._require(
+            self.row_columns % self.depth == 0,
+            f"row_columns must be a multiple of depth ({self.depth}), not",
+            self.row_columns,
+        )
         least = max(64, self.depth)
         most = min(512, self.rows * self.depth, self.columns * self.depth, 64 * self.columns, 16 * self.row_lanes)
-        self._require(least <= self.axi_bits <= most,
-                      f"axi_bits must be in {least}..{most} (64, depth, and the narrowest memory it fills), not", self.axi_bits)
+        self._require(
+            least <= self.axi_bits <= most,
+            f"axi_bits must be in {least}..{most} (64, depth, and the narrowest memory it fills), not",
+            self.axi_bits,
+        )
         self._require(16 <= self.accumulator_bits <= 32, "accumulator_bits must be in 16..32, not", self.accumulator_bits)
 
     @staticmethod
@@ -86,16 +92,46 @@ class AcceleratorConfig:
 
 PRESETS = {
     "tiny": AcceleratorConfig(
-        rows=4, columns=4, depth=16, drain=8, row_lanes=4, axi_bits=64, left_depth=512, right_depth=512,
-        constant_depth=64, norm_depth=64, residual_depth=512, row_columns=64,
+        rows=4,
+        columns=4,
+        depth=16,
+        drain=8,
+        row_lanes=4,
+        axi_bits=64,
+        left_depth=512,
+        right_depth=512,
+        constant_depth=64,
+        norm_depth=64,
+        residual_depth=512,
+        row_columns=64,
     ),
     "small": AcceleratorConfig(
-        rows=16, columns=16, depth=32, drain=32, row_lanes=8, axi_bits=128, left_depth=2048, right_depth=2048,
-        constant_depth=256, norm_depth=64, residual_depth=2048, row_columns=512,
+        rows=16,
+        columns=16,
+        depth=32,
+        drain=32,
+        row_lanes=8,
+        axi_bits=128,
+        left_depth=2048,
+        right_depth=2048,
+        constant_depth=256,
+        norm_depth=64,
+        residual_depth=2048,
+        row_columns=512,
     ),
     "zcu102": AcceleratorConfig(
-        rows=32, columns=32, depth=64, drain=128, row_lanes=32, axi_bits=512, left_depth=4096, right_depth=4096,
-        constant_depth=512, norm_depth=128, residual_depth=4096, row_columns=1024,
+        rows=32,
+        columns=32,
+        depth=64,
+        drain=128,
+        row_lanes=32,
+        axi_bits=512,
+        left_depth=4096,
+        right_depth=4096,
+        constant_depth=512,
+        norm_depth=128,
+        residual_depth=4096,
+        row_columns=1024,
     ),
 }
 

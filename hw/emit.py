@@ -31,9 +31,7 @@ def shared(component, name, **connections):
     flows = {path[0]: member.flow for path, member, _ in component.signature.flatten(component)}
     if set(flows) != set(connections):
         raise ValueError(f"{name} has ports {sorted(flows)}, but {sorted(connections)} are connected")
-    ports = {
-        f"{'i' if flows[port] == wiring.In else 'o'}_{port}": value for port, value in connections.items()
-    }
+    ports = {f"{'i' if flows[port] == wiring.In else 'o'}_{port}": value for port, value in connections.items()}
     return Instance(name, i_clk=ClockSignal(), i_rst=Const(0), **ports)
 
 
@@ -48,9 +46,7 @@ def _without_initial_values(emit_memory):
 def emit(component, name, ports=None):
     """Verilog text of ``component`` as module ``name``, with every shared module behind it."""
     _shared.clear()
-    silent = patch.object(
-        rtlil.ModuleEmitter, "emit_memory", _without_initial_values(rtlil.ModuleEmitter.emit_memory)
-    )
+    silent = patch.object(rtlil.ModuleEmitter, "emit_memory", _without_initial_values(rtlil.ModuleEmitter.emit_memory))
     with silent:
         texts = [verilog.convert(component, name=name, ports=ports, emit_src=False, strip_internal_attrs=True)]
         done = set()
@@ -60,4 +56,19 @@ def emit(component, name, ports=None):
                     verilog.convert(_shared[shared_name], name=shared_name, emit_src=False, strip_internal_attrs=True)
                 )
                 done.add(shared_name)
-    return "\n".join(texts)
+    return _with_defaults("\n".join(texts))
+
+
+def _with_defaults(text):
+    """Every case with a default, as lint wants it. Each signal has its value before the case, so the default is empty."""
+    lines, open_cases = [], []
+    for line in text.split("\n"):
+        word = line.split(maxsplit=1)[0] if line.strip() else ""
+        if word in ("case", "casez"):
+            open_cases.append(False)
+        elif word == "default:":
+            open_cases[-1] = True
+        elif word == "endcase" and not open_cases.pop():
+            lines.append(line.replace("endcase", "  default: /* empty */;"))
+        lines.append(line)
+    return "\n".join(lines)

@@ -40,30 +40,35 @@ class Qmm(wiring.Component):
         groups = c.rows // c.drain_rows
         #: Two tiles cover the way from the last word of a tile to its last write.
         self.tiles = 2 if groups > 4 else 4
-        self._left = OperandMemory(
-            c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
-        self._right = OperandMemory(
-            c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
-        self._sequencer = Sequencer(
-            c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
+        self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
+        self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
+        self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
         self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits)
-        self._drain = Drain(
-            c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)
-        self._writer = TileWriter(
-            c.rows, c.columns, c.depth, c.drain_rows, c.left_depth, c.right_depth, self.tiles)
+        self._drain = Drain(c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)
+        self._writer = TileWriter(c.rows, c.columns, c.depth, c.drain_rows, c.left_depth, c.right_depth, self.tiles)
 
         def like(port):
             return In(stream.Signature(port.payload.shape()))
 
-        super().__init__({
-            "i": In(stream.Signature(ISSUE)), "length": In(16),
-            "i_left_load": like(self._left.i_load), "i_right_load": like(self._right.i_load),
-            "i_left_row": like(self._left.i_row), "i_right_row": like(self._right.i_row),
-            "i_constant": like(self._drain.i_constant),
-            "o_rows": Out(stream.Signature(self._writer.o_rows.payload.shape())),
-            "done": Out(1), "error": Out(ERROR),
-            "busy": Out(1), "wait_drain": Out(1), "idle": Out(1), "drain_busy": Out(1), "drain_stall": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUE)),
+                "length": In(16),
+                "i_left_load": like(self._left.i_load),
+                "i_right_load": like(self._right.i_load),
+                "i_left_row": like(self._left.i_row),
+                "i_right_row": like(self._right.i_row),
+                "i_constant": like(self._drain.i_constant),
+                "o_rows": Out(stream.Signature(self._writer.o_rows.payload.shape())),
+                "done": Out(1),
+                "error": Out(ERROR),
+                "busy": Out(1),
+                "wait_drain": Out(1),
+                "idle": Out(1),
+                "drain_busy": Out(1),
+                "drain_stall": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -96,17 +101,24 @@ class Qmm(wiring.Component):
             control, before = Signal(5), control
             m.d.sync += control.eq(before)
         m.d.comb += [
-            left.read_address.eq(sequencer.left_address), right.read_address.eq(sequencer.right_address),
+            left.read_address.eq(sequencer.left_address),
+            right.read_address.eq(sequencer.right_address),
             sequencer.length.eq(self.length),
-            array.left.eq(left.o), array.right.eq(right.o),
+            array.left.eq(left.o),
+            array.right.eq(right.o),
             Cat(array.first, array.double, array.subtract, array.last, array.enable).eq(control),
-            drain.s.eq(array.s), drain.r.eq(array.r), drain.c.eq(array.c),
-            drain.valid.eq(array.valid), drain.group.eq(array.group),
+            drain.s.eq(array.s),
+            drain.r.eq(array.r),
+            drain.c.eq(array.c),
+            drain.valid.eq(array.valid),
+            drain.group.eq(array.group),
             sequencer.tile_done.eq(writer.tile_done),
             self.done.eq(writer.done),
-            self.busy.eq(sequencer.enable), self.wait_drain.eq(sequencer.waiting),
+            self.busy.eq(sequencer.enable),
+            self.wait_drain.eq(sequencer.waiting),
             self.idle.eq(~sequencer.active & ~self.i.valid),
-            self.drain_busy.eq(writer.i.valid), self.drain_stall.eq(writer.stalled),
+            self.drain_busy.eq(writer.i.valid),
+            self.drain_stall.eq(writer.stalled),
         ]
         with m.If(sequencer.error.valid):
             m.d.comb += self.error.eq(sequencer.error)

@@ -61,28 +61,37 @@ class Core(wiring.Component):
         m = Module()
         m.submodules.dma, m.submodules.qmm, m.submodules.rows = dma, qmm, rows = self._dma, self._qmm, self._rows
 
-        for port, unit in ((self.i_dma, dma), (self.i_qmm, qmm), (self.i_row, rows)):
-            wiring.connect(m, wiring.flipped(port), unit.i)
+        wiring.connect(m, wiring.flipped(self.i_dma), dma.i)
+        wiring.connect(m, wiring.flipped(self.i_qmm), qmm.i)
+        wiring.connect(m, wiring.flipped(self.i_row), rows.i)
         wiring.connect(m, dma.o_request, wiring.flipped(self.o_request))
         wiring.connect(m, wiring.flipped(self.i_data), dma.i_data)
         wiring.connect(m, rows.o_left, qmm.i_left_row)
         wiring.connect(m, rows.o_right, qmm.i_right_row)
         m.d.comb += [
-            dma.i_settings.eq(self.i_settings), qmm.length.eq(self.i_settings.length),
+            dma.i_settings.eq(self.i_settings),
+            qmm.length.eq(self.i_settings.length),
             rows.i_length.eq(self.i_settings.length),
-            rows.i_rows.valid.eq(qmm.o_rows.valid), rows.i_rows.payload.eq(qmm.o_rows.payload),
+            rows.i_rows.valid.eq(qmm.o_rows.valid),
+            rows.i_rows.payload.eq(qmm.o_rows.payload),
             qmm.o_rows.ready.eq(rows.i_rows.ready),
         ]
         self._connect_loads(m, dma, qmm, rows)
         self._connect_store(m, rows)
 
         m.d.comb += [
-            self.o_done[Queue.DMA].eq(dma.o_done), self.o_done[Queue.QMM].eq(qmm.done), self.o_done[Queue.ROW].eq(rows.o_done),
-            self.o_error[Queue.DMA].eq(dma.o_error), self.o_error[Queue.QMM].eq(qmm.error),
+            self.o_done[Queue.DMA].eq(dma.o_done),
+            self.o_done[Queue.QMM].eq(qmm.done),
+            self.o_done[Queue.ROW].eq(rows.o_done),
+            self.o_error[Queue.DMA].eq(dma.o_error),
+            self.o_error[Queue.QMM].eq(qmm.error),
             self.o_error[Queue.ROW].eq(rows.o_error),
-            self.o_events.qmm_busy.eq(qmm.busy), self.o_events.qmm_wait_drain.eq(qmm.wait_drain),
-            self.o_events.drain_busy.eq(qmm.drain_busy), self.o_events.drain_stall.eq(qmm.drain_stall),
-            self.o_events.dma_busy.eq(dma.o_busy), self.o_events.dma_wait_memory.eq(dma.o_wait_memory),
+            self.o_events.qmm_busy.eq(qmm.busy),
+            self.o_events.qmm_wait_drain.eq(qmm.wait_drain),
+            self.o_events.drain_busy.eq(qmm.drain_busy),
+            self.o_events.drain_stall.eq(qmm.drain_stall),
+            self.o_events.dma_busy.eq(dma.o_busy),
+            self.o_events.dma_wait_memory.eq(dma.o_wait_memory),
             self.o_events.saturations.eq(rows.o_saturated),
         ]
         for name in ("row_wait_buffer", "softmax_busy", "norm_busy", "store_busy"):
@@ -106,7 +115,8 @@ class Core(wiring.Component):
         base = Array([self.i_settings.image_base, self.i_settings.input_base, self.i_settings.output_base])
         request = rows.o_store
         m.d.comb += [
-            self.o_write_request.valid.eq(request.valid), request.ready.eq(self.o_write_request.ready),
+            self.o_write_request.valid.eq(request.valid),
+            request.ready.eq(self.o_write_request.ready),
             self.o_write_request.p.address.eq(base[request.p.region] + request.p.offset),
             self.o_write_request.p.beats.eq(request.p.beats),
             rows.i_store_done.eq(self.i_write_done),
@@ -178,22 +188,28 @@ class Accelerator(wiring.Component):
             trace_done.eq(core.o_done),
         ]
         m.d.comb += [
-            scheduler.i_start.eq(control.o_start), scheduler.i_settings.eq(control.o_settings),
-            scheduler.i_done.eq(core.o_done), scheduler.i_error.eq(core.o_error),
+            scheduler.i_start.eq(control.o_start),
+            scheduler.i_settings.eq(control.o_settings),
+            scheduler.i_done.eq(core.o_done),
+            scheduler.i_error.eq(core.o_error),
             scheduler.i_write_error.eq(writer.error),
-            scheduler.i_progress.eq(reader.beat | writer.beat | trace_issue.any()), scheduler.i_idle.eq(reader.idle & writer.idle),
-            reader.discard.eq(scheduler.o_discard), writer.discard.eq(scheduler.o_discard),
-            core.i_settings.eq(control.o_settings), core.i_write_done.eq(writer.o_done),
-            control.i_busy.eq(scheduler.o_busy), control.i_done.eq(scheduler.o_done),
-            control.i_failure.eq(scheduler.o_failure), self.irq.eq(control.o_interrupt),
+            scheduler.i_progress.eq(reader.beat | writer.beat | trace_issue.any()),
+            scheduler.i_idle.eq(reader.idle & writer.idle),
+            reader.discard.eq(scheduler.o_discard),
+            writer.discard.eq(scheduler.o_discard),
+            core.i_settings.eq(control.o_settings),
+            core.i_write_done.eq(writer.o_done),
+            control.i_busy.eq(scheduler.o_busy),
+            control.i_done.eq(scheduler.o_done),
+            control.i_failure.eq(scheduler.o_failure),
+            self.irq.eq(control.o_interrupt),
         ]
         events = control.i_events
         m.d.comb += [
             events.eq(core.o_events),
-            events.read_beats.eq(reader.beat), events.write_beats.eq(writer.beat),
+            events.read_beats.eq(reader.beat),
+            events.write_beats.eq(writer.beat),
         ]
         for name in ("instructions", "qmm_wait_semaphore", "dma_wait_semaphore", "row_wait_semaphore", "qmm_idle"):
             m.d.comb += events[name].eq(scheduler.o_events[name])
         return m
-
-

@@ -8,13 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from golden.bundle import BundleError, load
-from golden.model import Input
+from golden.model import Input, describe
 from hw.config import PRESETS, preset
 from program.errors import BuildError, UsageError
 from program.program import CompileError
 
 ROOT = Path(__file__).resolve().parent.parent
-LINT = "-Wall -Wno-DECLFILENAME -Wno-UNUSEDSIGNAL -Wno-PROCASSINIT -Wno-WIDTHEXPAND -Wno-WIDTHTRUNC".split()
+LINT = ["-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-PROCASSINIT", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC"]
 
 
 def main(arguments=None):
@@ -35,7 +35,9 @@ def _parser():
     commands = parser.add_subparsers(required=True, metavar="command")
 
     sim = commands.add_parser("sim", help="run a bundle's test samples on the RTL and compare every tensor")
-    sim.add_argument("--bundle", action="append", type=Path, help="bundle file, may be repeated; all: those in bundles/ (default)")
+    sim.add_argument(
+        "--bundle", action="append", type=Path, help="bundle file, may be repeated; all: those in bundles/ (default)"
+    )
     sim.add_argument("--preset", default="small", help=f"accelerator: {', '.join(PRESETS)} (default: small)")
     sim.add_argument("--samples", type=int, default=32, help="samples per bundle (default: 32)")
     sim.add_argument("--latency", type=int, default=40, help="external memory: cycles to the first beat (default: 40)")
@@ -142,10 +144,7 @@ def _info(options):
     print(f"{options.bundle}: {record.get('task', 'unnamed task')}")
     shape = f"{config.tokens} tokens" if config.input is Input.TOKENS else f"{config.tokens} patches of {config.input_size}"
     print(f"  input      {shape}; labels {', '.join(bundle.labels)}")
-    print(
-        f"  encoder    {config.layers} layers, d {config.width}, {config.heads} heads of {config.head_width}, f {config.feed_forward}, "
-        f"{config.order}-norm, {config.attention} attention, {config.head} head"
-    )
+    print(f"  encoder    {describe(config)}, {config.order}-norm, {config.attention} attention, {config.head} head")
     layer = bundle.encoder.layers[0]
     formats = {
         "weights": layer.feed_forward.up.weight_format, "input": bundle.encoder.embedding.norm.output,

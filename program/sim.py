@@ -12,6 +12,7 @@ from rich.table import Table
 
 from golden import bundle as bundle_file
 from golden.encoder import encode
+from golden.model import describe
 from hw.config import preset
 from program.checker import check
 from program.compiler import compile_encoder
@@ -91,11 +92,9 @@ def simulate(path, options, console=None):
 
 
 def _describe(bundle):
-    c, r = bundle.encoder.config, bundle.record
-    return (
-        f"{r.get('task', 'unnamed task')}: {c.layers} layers, d {c.width}, {c.heads} heads of {c.head_width}, f {c.feed_forward}, "
-        f"{c.tokens} tokens, {c.classes} classes"
-    )
+    config = bundle.encoder.config
+    task = bundle.record.get("task", "unnamed task")
+    return f"{task}: {describe(config)}, {config.tokens} tokens, {config.classes} classes"
 
 
 def _run_samples(bundle, simulator, options, console):

@@ -31,10 +31,14 @@ class Bench:
         self.dut, self.rng = dut, rng
         self.config = AcceleratorConfig(**parameters())
         unit = Qmm(self.config)
-        shape = {name: getattr(unit, name).payload.shape() for name in
-                 ("i", "i_left_load", "i_right_load", "i_constant", "o_rows")}
-        self.loads = {name: StreamSource(dut, f"i_{name}", shape[f"i_{name}"], 0.0, rng)
-                      for name in ("left_load", "right_load", "constant")}
+        shape = {
+            name: getattr(unit, name).payload.shape()
+            for name in ("i", "i_left_load", "i_right_load", "i_constant", "o_rows")
+        }
+        self.loads = {
+            name: StreamSource(dut, f"i_{name}", shape[f"i_{name}"], 0.0, rng)
+            for name in ("left_load", "right_load", "constant")
+        }
         self.instructions = StreamSource(dut, "i", shape["i"], stall, rng)
         self.rows = StreamSink(dut, "o_rows", shape["o_rows"], stall, rng)
         for silent in (dut.length, dut.i_left_row__valid, dut.i_right_row__valid):
@@ -80,8 +84,13 @@ class Bench:
 
 def operand_fields(side, words, base, kind, bits):
     tile = words.shape[2]
-    return {f"{side}_base": base, f"{side}_plane": tile * words.shape[1], f"{side}_tile": tile,
-            f"{side}_bits": bits, f"{side}_kind": kind.value}
+    return {
+        f"{side}_base": base,
+        f"{side}_plane": tile * words.shape[1],
+        f"{side}_tile": tile,
+        f"{side}_bits": bits,
+        f"{side}_kind": kind.value,
+    }
 
 
 def random_codes(rng, shape, kind, bits):
@@ -138,9 +147,19 @@ async def multiplies_any_operands(dut, stall, by_row):
         t = qmm(left, right, *left_format, *right_format)
         m, o, shift = random_constants(rng, t, rows if by_row else columns, by_row)
         base, limit = int(rng.integers(0, 20)), int(rng.integers(0, columns + 3))
-        fields = await product(bench, left, right, left_format, right_format, int(rng.integers(0, 16)),
-                               destination=Destination.ROWS, constant_base=base, constant_by_row=by_row, shift=shift,
-                               columns=limit)
+        fields = await product(
+            bench,
+            left,
+            right,
+            left_format,
+            right_format,
+            int(rng.integers(0, 16)),
+            destination=Destination.ROWS,
+            constant_base=base,
+            constant_by_row=by_row,
+            shift=shift,
+            columns=limit,
+        )
         await constants(bench, m, o, base, left_format, right_format, depth, shift)
         bench.send(**fields)
         expected = rescale(t, m[:, None] if by_row else m, o[:, None] if by_row else o, shift, -32768, 32767)
@@ -174,9 +193,21 @@ async def writes_codes_that_multiply_again(dut, side):
         await bench.load(f"{side}_load", zeros, 100)
         limited = int(rng.integers(0, columns + 1))
         dut.length.value = limited
-        bench.send(**fields | dict(
-            low=low, high=high, shift=shift, destination=Destination[side.upper()], destination_base=100,
-            destination_plane=words * tiles, destination_tile=words, destination_bits=bits, destination_column=start, mask=1))
+        bench.send(
+            **fields
+            | dict(
+                low=low,
+                high=high,
+                shift=shift,
+                destination=Destination[side.upper()],
+                destination_base=100,
+                destination_plane=words * tiles,
+                destination_tile=words,
+                destination_bits=bits,
+                destination_column=start,
+                mask=1,
+            )
+        )
         await bench.wait_done()
         codes = rescale(t, m, o, shift, low, high)
         codes[:, limited:] = 0
@@ -185,15 +216,28 @@ async def writes_codes_that_multiply_again(dut, side):
         other = operand_words(unit, 1, c.columns if side == "left" else c.rows, c.depth)
         other_side = "right" if side == "left" else "left"
         await bench.load(f"{other_side}_load", other, 0)
-        await bench.load("constant", constant_words(np.ones(max(rows, columns), int), np.zeros(max(rows, columns), int), c.columns), 0)
+        await bench.load(
+            "constant", constant_words(np.ones(max(rows, columns), int), np.zeros(max(rows, columns), int), c.columns), 0
+        )
         counted = kind if kind is not Kind.BIPOLAR else Kind.UNSIGNED
         shape = (rows, columns) if side == "left" else (columns, rows)
         bench.send(
-            **{f"{side}_base": 100, f"{side}_plane": words * tiles, f"{side}_tile": words, f"{side}_bits": bits,
-               f"{side}_kind": counted.value},
+            **{
+                f"{side}_base": 100,
+                f"{side}_plane": words * tiles,
+                f"{side}_tile": words,
+                f"{side}_bits": bits,
+                f"{side}_kind": counted.value,
+            },
             **operand_fields(other_side, other, 0, *UNSIGNED_BIT),
-            words=words, row_tiles=-(-shape[0] // c.rows), column_tiles=-(-shape[1] // c.columns), columns=shape[1],
-            low=-32768, high=32767, destination=Destination.ROWS)
+            words=words,
+            row_tiles=-(-shape[0] // c.rows),
+            column_tiles=-(-shape[1] // c.columns),
+            columns=shape[1],
+            low=-32768,
+            high=32767,
+            destination=Destination.ROWS,
+        )
         got = await bench.collect(*shape)
         assert (got == (codes if side == "left" else codes.T)).all()
         await bench.wait_done()
@@ -208,8 +252,16 @@ async def overlaps_instructions(dut, stall):
     expected = []
     for number in range(6):
         left, right = rng.integers(0, 2, (9, 16)), rng.integers(0, 2, (9, 16))
-        fields = await product(bench, left, right, UNSIGNED_BIT, UNSIGNED_BIT, 10 * number,
-                               destination=Destination.ROWS, constant_base=4 * number)
+        fields = await product(
+            bench,
+            left,
+            right,
+            UNSIGNED_BIT,
+            UNSIGNED_BIT,
+            10 * number,
+            destination=Destination.ROWS,
+            constant_base=4 * number,
+        )
         m = rng.integers(-100, 100, 9)
         await constants(bench, m, m, 4 * number, UNSIGNED_BIT, UNSIGNED_BIT, 16, 0)
         expected.append((fields, rescale(left @ right.T, m, m, 0, -32768, 32767)))
@@ -238,19 +290,31 @@ async def recovers_from_reset_in_the_middle(dut):
 
 
 @cocotb.test()
-@cocotb.parametrize(wrong=[
-    dict(words=0), dict(row_tiles=0), dict(column_tiles=0), dict(left_bits=0), dict(right_bits=9), dict(left_kind=3),
-    dict(left_kind=0, left_bits=2), dict(destination=3), dict(destination=0, destination_bits=0),
-    dict(left_base=256), dict(right_base=250, right_tile=6, column_tiles=3), dict(destination=0, destination_base=255,
-    destination_bits=2, destination_plane=1), dict(destination=1, destination_base=4000, destination_bits=1),
-    dict(constant_base=40),
-])
+@cocotb.parametrize(
+    wrong=[
+        dict(words=0),
+        dict(row_tiles=0),
+        dict(column_tiles=0),
+        dict(left_bits=0),
+        dict(right_bits=9),
+        dict(left_kind=3),
+        dict(left_kind=0, left_bits=2),
+        dict(destination=3),
+        dict(destination=0, destination_bits=0),
+        dict(left_base=256),
+        dict(right_base=250, right_tile=6, column_tiles=3),
+        dict(destination=0, destination_base=255, destination_bits=2, destination_plane=1),
+        dict(destination=1, destination_base=4000, destination_bits=1),
+        dict(constant_base=40),
+    ]
+)
 async def reports_what_is_out_of_range(dut, wrong):
     await start_clock(dut)
     bench = Bench(dut, 0.0, np.random.default_rng(50))
     bench.rows._ready.value = 1
-    fields = dict(left_bits=1, right_bits=1, left_kind=1, right_kind=1, words=1, row_tiles=1, column_tiles=1, columns=4,
-                  destination=2)
+    fields = dict(
+        left_bits=1, right_bits=1, left_kind=1, right_kind=1, words=1, row_tiles=1, column_tiles=1, columns=4, destination=2
+    )
     bench.send(**fields | wrong)
     addresses = {"left_base", "right_base", "destination_base", "constant_base"}
     code = Error.ADDRESS_RANGE if addresses & set(wrong) else Error.SHAPE

@@ -80,13 +80,8 @@ class Comparison:
         bits = np.unpackbits(np.stack([expected, got]), axis=1, bitorder="little").reshape(
             2, -1, 8 * width if size % width == 0 else 8
         )
-        self._check(index, self._load_name(instruction), bits[0], bits[1])
-
-    def _load_name(self, instruction):
-        for piece in self.program.pieces:
-            if piece.offset <= instruction.offset < piece.offset + piece.size:
-                return f"{piece.name} (loaded bits)"
-        return "loaded bits"
+        name = self.program.names[index].removesuffix(" load")
+        self._check(index, f"{name} (loaded bits)", bits[0], bits[1])
 
     def _check(self, index, name, expected, got):
         self.count += 1

@@ -2,7 +2,7 @@
 
 import ctypes
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -98,7 +98,7 @@ class RtlSimulator:
         self._lib = _library(build(config, progress))
         self._handle = self._lib.bittern_new(memory_bytes, latency, bandwidth)
         self.memory = np.ctypeslib.as_array(self._lib.bittern_memory(self._handle), (memory_bytes,))
-        self.program = None
+        self.program: Any = None  # a program.program.Program from `load` on
         if self.read_register("identification") != IDENTIFICATION:
             raise RuntimeError("the RTL does not answer with its identification")
 

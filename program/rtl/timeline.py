@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from golden.instruction import QUEUE_OF, Opcode, Queue  # noqa: E402
+from golden.instruction import QUEUE_OF, Opcode, Queue
 
 _COLOURS = {
     Opcode.LOAD: "#8d99ae", Opcode.GATHER: "#5c677d", Opcode.QMM: "#2a6f97",
@@ -21,7 +21,7 @@ _COLOURS = {
 class Span(NamedTuple):
     """An instruction from issue to completion, in cycles of the run."""
 
-    index: int
+    instruction: int
     opcode: Opcode
     name: str
     start: int
@@ -41,7 +41,7 @@ def spans(program, events):
     for queue, indices in order.items():
         for index, start, end in zip(indices, times[queue, False], times[queue, True], strict=True):
             found.append(Span(index, program.instructions[index].opcode, program.names[index], start, end))
-    return sorted(found)
+    return sorted(found, key=lambda span: span.instruction)
 
 
 def write_trace(program, events, path):
@@ -53,7 +53,7 @@ def write_trace(program, events, path):
     for span in spans(program, events):
         records.append({
             "name": f"{span.opcode.name} {span.name}", "ph": "X", "pid": 0, "tid": QUEUE_OF[span.opcode].value,
-            "ts": span.start, "dur": span.end - span.start, "args": {"instruction": span.index},
+            "ts": span.start, "dur": span.end - span.start, "args": {"instruction": span.instruction},
         })  # fmt: skip
     _write(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}).encode())
 
@@ -63,7 +63,7 @@ def write_picture(program, events, path, title):
     figure, axes = pyplot.subplots(figsize=(12, 3), dpi=110)
     for span in spans(program, events):
         # Instructions of a queue overlap: the next one starts while the last still drains.
-        row = QUEUE_OF[span.opcode].value + (0.22 if span.index % 2 else -0.22)
+        row = QUEUE_OF[span.opcode].value + (0.22 if span.instruction % 2 else -0.22)
         axes.barh(row, span.end - span.start, left=span.start, height=0.4, color=_COLOURS[span.opcode], linewidth=0)
     axes.set_yticks([queue.value for queue in Queue], [queue.name for queue in Queue])
     axes.invert_yaxis()

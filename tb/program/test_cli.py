@@ -58,7 +58,8 @@ def test_a_bundle_too_large_for_the_preset_is_refused(capsys):
 
 
 @pytest.mark.parametrize(("option", "value"), [
-    ("--samples", "0"), ("--samples", "100000"), ("--bandwidth", "0"), ("--latency", "0"), ("--flip", "x:9"), ("--flip", "999999999:0"),
+    ("--samples", "0"), ("--samples", "100000"), ("--bandwidth", "0"), ("--latency", "0"), ("--flip", "x:9"),
+    ("--flip", "999999999:0"),
 ])  # fmt: skip
 def test_options_out_of_range_are_refused(capsys, option, value):
     refused(capsys, "sim", "--bundle", BUNDLE, option, value)

@@ -62,7 +62,8 @@ def test_every_tensor_of_a_random_encoder_is_equal(simulator, model):
 
 @pytest.mark.parametrize("name", [
     "embedding.projection.weight", "layer0.attention.query.weight", "layer0.attention.value.weight",
-    "layer0.attention.output.weight", "layer0.feed_forward.hidden.weight", "layer0.feed_forward.output.weight", "classifier.weight",
+    "layer0.attention.output.weight", "layer0.feed_forward.hidden.weight", "layer0.feed_forward.output.weight",
+    "classifier.weight",
 ])  # fmt: skip
 def test_a_flipped_weight_bit_is_caught_and_named(simulator, model, name):
     program = model[1]
@@ -91,7 +92,9 @@ def test_a_wrong_constant_shows_in_the_tensor_it_makes(simulator, model):
 def patched(program, index, instruction):
     image = bytearray(program.image)
     start = program.program_offset + index * INSTRUCTION_BYTES
-    image[start : start + INSTRUCTION_BYTES] = instruction if isinstance(instruction, bytes) else encode_instruction(instruction)
+    image[start : start + INSTRUCTION_BYTES] = (
+        instruction if isinstance(instruction, bytes) else encode_instruction(instruction)
+    )
     return bytes(image)
 
 
@@ -122,7 +125,9 @@ def test_errors_are_reported_and_the_next_program_runs(simulator, model, opcode,
     elif opcode is Opcode.HALT:
         image = patched(program, index, Instruction(Opcode.LOAD, dict(beats=1, memory=Memory.LEFT)))
     else:
-        image = patched(program, index, replace(program.instructions[index], fields=program.instructions[index].fields | change))
+        image = patched(
+            program, index, replace(program.instructions[index], fields=program.instructions[index].fields | change)
+        )
     with pytest.raises(RunError) as caught:
         run(simulator, model, image)
     assert caught.value.code is code
@@ -150,7 +155,7 @@ def test_the_timeline_has_every_instruction(simulator, model, tmp_path):
     result, _ = run(simulator, model)
     program = model[1]
     found = spans(program, result.events)
-    assert [span.index for span in found] == list(range(len(program.instructions) - 1))
+    assert [span.instruction for span in found] == list(range(len(program.instructions) - 1))
     assert all(0 <= span.start < span.end <= result.cycles for span in found)
     write_trace(program, result.events, tmp_path / "trace.json")
     records = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]

@@ -66,7 +66,7 @@ class LayerNorm(wiring.Component):
         Strobe: an address was beyond its memory.
     """
 
-    slots = 4
+    slots = 8
 
     def __init__(self, lanes, row_columns, residual_depth, norm_depth, axi_bits):
         self.lanes, self.row_columns = lanes, row_columns

@@ -47,7 +47,7 @@ class Softmax(wiring.Component):
         A command is in progress.
     """
 
-    slots = 4
+    slots = 8
 
     def __init__(self, lanes, row_columns):
         self.lanes, self.row_columns = lanes, row_columns

@@ -1,4 +1,4 @@
-"""Queue in registers: decouples two streams so that ``ready`` never travels through more than one unit."""
+"""Queue in registers, for what is passed on once a row."""
 
 from amaranth import Array, Module, Signal
 from amaranth.hdl import Shape
@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 
 class StreamQueue(wiring.Component):
-    """A few payloads in registers. With a depth of 2 or more it passes one payload a cycle, one cycle later.
+    """Holds ``depth`` payloads and one more at its output, a register. One payload a cycle, `latency` cycles later.
 
     Parameters
     ----------
@@ -18,8 +18,9 @@ class StreamQueue(wiring.Component):
     Members
     -------
     i : In(stream);  o : Out(stream)
-        ``i.ready`` and ``o.valid`` come from the fill level alone.
     """
+
+    latency = 2
 
     def __init__(self, shape, depth):
         if depth < 2 or depth & (depth - 1):
@@ -37,13 +38,13 @@ class StreamQueue(wiring.Component):
         payload = Signal(width)
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
-            self.o.valid.eq(level != 0),
             put.eq(self.i.valid & self.i.ready),
-            take.eq(self.o.valid & self.o.ready),
+            take.eq((level != 0) & (~self.o.valid | self.o.ready)),
             payload.eq(self.i.payload),
-            self.o.payload.eq(entries[read]),
         ]
         m.d.sync += [level.eq(level + put - take), write.eq(write + put), read.eq(read + take)]
+        with m.If(~self.o.valid | self.o.ready):
+            m.d.sync += [self.o.valid.eq(level != 0), self.o.payload.eq(entries[read])]
         with m.If(put):
             m.d.sync += entries[write].eq(payload)
         return m

@@ -92,6 +92,9 @@ async def a_full_buffer_holds_two_tiles_and_refuses_a_third(dut):
     bench.command.send({"rows": [3 * bench.rows], "groups": [groups]})
     got = from_elements(await bench.sink.receive(3 * bench.rows * groups), 3 * bench.rows)
     assert (got == values).all()
+    bench.send(2 * bench.rows, bench.columns)
+    await ClockCycles(dut.clk, 10 * bench.rows)
+    assert dut.i__valid.value == 0, "a buffer that has been read is not free"
 
 
 @cocotb.test()

@@ -14,12 +14,12 @@ from tb.rows import from_elements, stacked, to_elements
 
 
 class Bench:
-    def __init__(self, dut, stall, rng):
+    def __init__(self, dut, stall, rng, sink_stall=None):
         self.lanes = parameters()["lanes"]
         self.dut, self.rng = dut, rng
         self.command = StreamSource(dut, "i_command", SOFTMAX_COMMAND, stall, rng)
         self.source = StreamSource(dut, "i", row_element(self.lanes), stall, rng)
-        self.sink = StreamSink(dut, "o", code_element(self.lanes), stall, rng)
+        self.sink = StreamSink(dut, "o", code_element(self.lanes), stall if sink_stall is None else sink_stall, rng)
         self.drivers = self.command, self.source, self.sink
 
     def job(self, rows, groups, columns=None, spread=2000, **fields):
@@ -99,15 +99,22 @@ async def works_after_a_reset_in_the_middle(dut):
 
 
 @cocotb.test()
+async def a_slow_output_holds_everything_up(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(6), sink_stall=0.9)
+    await start_clock(dut)
+    await bench.check(bench.job(60, 1), bench.job(30, 2))
+
+
+@cocotb.test()
 async def sustains_an_element_a_cycle(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(5))
     await start_clock(dut)
-    for groups, most in [(16, 1.1), (8, 1.2), (4, 2.5)]:
+    for groups, most in [(16, 1.02), (8, 1.02), (4, 1.02)]:
         start = get_sim_time("ns")
         await bench.check(bench.job(40, groups))
         cycles = (get_sim_time("ns") - start) / 5
         dut._log.info("%d groups a row: %.2f cycles an element, latency included", groups, cycles / (40 * groups))
-        assert cycles <= most * 40 * groups + 60
+        assert cycles <= most * 40 * groups + 80
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -1,6 +1,7 @@
 """Evaluation of the three forms of a model on the whole test set: full precision, fake-quantized, integer."""
 
 import multiprocessing
+import os
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,8 @@ from train.loop import predict
 def predict_integer(encoder, split, processes):
     """What the integer model predicts: classes (samples,) int64, and the saturated residual elements, a count."""
     work = zip(split.inputs, split.lengths, strict=True)
+    # The products are small: more BLAS threads than processes only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
         results = pool.map(partial(_predict_one, encoder), work, chunksize=50)
     classes, saturated = np.array(results, np.int64).T

@@ -26,6 +26,9 @@ from golden.softmax import SCORE_FRACTION, quantize_step
 from train.bmt import PATCH
 from train.linear import quantize_weight
 
+#: The farthest threshold of a normalised value: an offset of 16 bits, 16 standard deviations.
+FIRST_MAX = (1 << 15) - 2
+
 
 def export_encoder(model):
     """``golden.model.Encoder`` that computes what ``model`` (a train.bmt.Encoder with formats) evaluates to."""
@@ -61,13 +64,13 @@ def _unit(config):
     return 2.0**config.residual_fraction
 
 
-def _to_codes(scale, offset, quantizer):
+def to_codes(scale, offset, quantizer):
     """Constants for ``codes(quantizer(t * scale + offset))``; scale > 0 is one number, offset (channels,)."""
     if quantizer.bias is not None:
         offset = offset + _real(quantizer.bias)
     if quantizer.format.kind is Kind.BIPOLAR:
-        # Only the sign counts: in units of t the scale is exactly 1, and the threshold as fine as the offset.
-        return Constants(*quantize_constants(np.ones_like(offset), offset / scale + 0.5))
+        # Only the sign counts and t is an integer: 1 from the first integer on that gives no negative number.
+        return Constants(*quantize_constants(np.ones_like(offset), 1 - np.ceil(-offset / scale)))
     return Constants(*quantize_constants(np.full_like(offset, scale / quantizer.step), offset / quantizer.step))
 
 
@@ -79,7 +82,7 @@ def _linear(layer, x_step, config, quantizer=None):
         unit = _unit(config)
         constants = Constants(*quantize_constants(np.full_like(offset, scale * unit), offset * unit))
     else:
-        constants = _to_codes(scale, offset, quantizer)
+        constants = to_codes(scale, offset, quantizer)
     return Linear(_weight_codes(codes, layer.format), layer.format, constants, quantizer and quantizer.format)
 
 
@@ -108,20 +111,20 @@ def _norm(norm, config):
     quantizer = norm.quantizer
     shifted = offset + _real(quantizer.bias)
     if quantizer.format.kind is Kind.BIPOLAR:
-        to_codes = _thresholds(scale, shifted)
+        to_codes = norm_thresholds(scale, shifted)
     else:
         to_codes = Constants(*quantize_affine(scale / quantizer.step, shifted / quantizer.step))
     return Norm(False, norm.epsilon, to_residual, to_codes, quantizer.format)
 
 
-def _thresholds(scale, offset):
-    """Constants of a 1-bit code: 1 where ``normal * scale + offset >= 0``, each channel in its own best unit."""
-    largest = np.maximum(np.maximum(np.abs(scale), np.abs(offset)), 1e-12)
-    unit = ((1 << 15) - 2) / largest
-    # At shift NORMAL_FRACTION + 1 the rounding half is an offset of 1 short of a code of 1.
-    return Constants(
-        np.rint(scale * unit).astype(np.int64), np.rint(offset * unit).astype(np.int64) + 1, NORMAL_FRACTION + 1
-    )
+def norm_thresholds(scale, offset):
+    """Constants of a 1-bit code: 1 where ``normal * scale + offset >= 0``, exactly for every integer ``normal``."""
+    rising = scale >= 0
+    slope = np.where(scale == 0, 1e-30, np.abs(scale))
+    # The first normal that gives a 1 (its negative where the scale falls), in units of 2^-11.
+    first = np.clip(np.ceil(-offset / slope * (1 << NORMAL_FRACTION)), -FIRST_MAX, FIRST_MAX).astype(np.int64)
+    # normal and offset both count 2^11; the rounding half at the next higher shift makes a 1 of a sum of 1.
+    return Constants(np.where(rising, 1, -1) << NORMAL_FRACTION, 1 - first, NORMAL_FRACTION + 1)
 
 
 def _attention(layer, x_step, config):
@@ -140,7 +143,7 @@ def _attention(layer, x_step, config):
         step=step,
         step_shift=step_shift,
         probability=probability.format,
-        context=_to_codes(probability.step * value.step, np.zeros(inner), context),
+        context=to_codes(probability.step * value.step, np.zeros(inner), context),
         context_format=context.format,
         output=_linear(block.output, context.step, config),
         norm=_norm(layer.attention_norm, config),

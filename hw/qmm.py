@@ -38,8 +38,8 @@ class Qmm(wiring.Component):
         self.config = config
         c = config
         groups = c.rows // c.drain_rows
-        #: Two tiles cover the way from the last word of a tile to its last write.
-        self.tiles = 2 if groups > 4 else 4
+        #: Tiles on the way from their last word to their last write.
+        self.tiles = 4
         self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
         self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)

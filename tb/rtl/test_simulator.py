@@ -13,6 +13,7 @@ from golden.instruction import INSTRUCTION_BYTES, Instruction, Memory, Opcode, Q
 from golden.instruction import encode as encode_instruction
 from golden.registers import COUNTERS, Error
 from hw.config import preset
+from program.cli import main
 from program.compiler import compile_encoder
 from program.rtl.compare import Comparison
 from program.rtl.simulator import RtlSimulator, RunError
@@ -20,6 +21,7 @@ from program.rtl.timeline import spans, write_picture, write_trace
 from tb.models import random_encoder, random_inputs
 
 CONFIG = preset("tiny")
+BUNDLES = sorted((Path(__file__).parents[2] / "bundles").glob("*.bundle"))
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +169,7 @@ def test_the_timeline_has_every_instruction(simulator, model, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", sorted(Path("bundles").glob("*.bundle")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
 def test_shipped_bundles_run_on_the_small_preset(path):
     bundle = bundle_file.load(path)
     program = compile_encoder(bundle.encoder, preset("small"))
@@ -175,3 +177,16 @@ def test_shipped_bundles_run_on_the_small_preset(path):
         for index in range(2):
             model = bundle.encoder, program, bundle.samples.inputs[index], int(bundle.samples.lengths[index])
             assert run(simulator, model)[1].first is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flip", "status"), [(None, 0), ("7000:3", 1)])
+def test_the_command_passes_and_fails_as_it_should(flip, status, tmp_path, capsys):
+    arguments = ["sim", "--bundle", str(BUNDLES[0]), "--samples", "1", "--output", str(tmp_path)]
+    assert main(arguments + (["--flip", flip] if flip else [])) == status
+    printed = capsys.readouterr().out
+    assert printed.rstrip().endswith("FAIL" if status else "PASS")
+    assert ("first difference" in printed) == bool(status)
+    report = json.loads((tmp_path / f"{BUNDLES[0].stem}.json").read_text())
+    assert report["passed"] == (not status)
+    assert report["engine_utilisation"] == report["counters_per_inference"]["qmm_busy"] / report["cycles_per_inference"]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles
 from cocotb.utils import get_sim_time
-from hw.stream_queue import StreamQueue
 
+from hw.stream_queue import StreamQueue
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 
 

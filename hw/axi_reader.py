@@ -1,7 +1,7 @@
 """AXI reader: long reads as bursts, several under way, data in order."""
 
-from amaranth import Module, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth import Module, ResetInserter, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -53,12 +53,12 @@ class AxiReader(wiring.Component):
         axi = self.axi
         m.submodules.bursts = bursts = AxiBursts(self.axi_bits, self.burst)
         m.submodules.announced = announced = SyncFIFOBuffered(width=3, depth=self.outstanding)
-        m.submodules.skid = skid = Skid(data.StructLayout({"data": self.axi_bits, "error": 1, "last": 1}))
+        m.submodules.skid = skid = ResetInserter(self.discard)(Skid(self.o.payload.shape()))
         wiring.connect(m, wiring.flipped(self.i), bursts.i)
         m.d.comb += [
             *drive_address_channel(axi, "ar", self.axi_bits),
             bursts.discard.eq(self.discard),
-            self.idle.eq(bursts.idle & (announced.level == 0)),
+            self.idle.eq(bursts.idle & ~announced.level.any() & ~skid.o.valid),
         ]
 
         announce = Signal()
@@ -77,31 +77,24 @@ class AxiReader(wiring.Component):
         with m.Elif(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
 
-        m.d.comb += [
-            skid.i.valid.eq(axi.rvalid),
-            skid.i.p.data.eq(axi.rdata),
-            skid.i.p.error.eq(axi.rresp.any()),
-            skid.i.p.last.eq(axi.rlast),
-            axi.rready.eq(skid.i.ready),
-        ]
-        m.d.sync += self.beat.eq(axi.rvalid & axi.rready)
-
         # Bursts announced before `discard` are answered first: counting them down tells old data from new.
         stale = Signal(range(self.outstanding + 1))
         drop, finish = Signal(), Signal()
         m.d.comb += [
-            drop.eq(self.discard | (stale != 0)),
-            self.o.valid.eq(skid.o.valid & announced.r_rdy & ~drop),
-            self.o.p.data.eq(skid.o.p.data),
-            self.o.p.error.eq(skid.o.p.error),
-            self.o.p.tag.eq(announced.r_data[:2]),
-            self.o.p.last.eq(announced.r_data[2] & skid.o.p.last),
-            skid.o.ready.eq(announced.r_rdy & (self.o.ready | drop)),
-            finish.eq(skid.o.valid & skid.o.ready & skid.o.p.last),
+            drop.eq(self.discard | stale.any()),
+            skid.i.valid.eq(axi.rvalid & announced.r_rdy & ~drop),
+            skid.i.p.data.eq(axi.rdata),
+            skid.i.p.error.eq(axi.rresp.any()),
+            skid.i.p.tag.eq(announced.r_data[:2]),
+            skid.i.p.last.eq(announced.r_data[2] & axi.rlast),
+            axi.rready.eq(announced.r_rdy & (skid.i.ready | drop)),
+            finish.eq(axi.rvalid & axi.rready & axi.rlast),
             announced.r_en.eq(finish),
         ]
+        wiring.connect(m, skid.o, wiring.flipped(self.o))
+        m.d.sync += self.beat.eq(axi.rvalid & axi.rready)
         with m.If(self.discard):
             m.d.sync += stale.eq(announced.level - finish)
-        with m.Elif(finish & (stale != 0)):
+        with m.Elif(finish & stale.any()):
             m.d.sync += stale.eq(stale - 1)
         return m

@@ -69,7 +69,7 @@ class AxiWriter(wiring.Component):
             self.i_request.ready.eq(bursts.i.ready),
             bursts.discard.eq(self.discard),
             # An answer comes after the last beat, so no answer due means no beat due.
-            self.idle.eq(bursts.idle & (announced.level == 0)),
+            self.idle.eq(bursts.idle & ~announced.level.any()),
         ]
 
         announce = Signal()
@@ -95,9 +95,9 @@ class AxiWriter(wiring.Component):
             stale = Signal(range(self.outstanding + 1), name=name)
             with m.If(self.discard):
                 m.d.sync += stale.eq(fifo.level - (fifo.r_en & fifo.r_rdy))
-            with m.Elif(fifo.r_en & fifo.r_rdy & (stale != 0)):
+            with m.Elif(fifo.r_en & fifo.r_rdy & stale.any()):
                 m.d.sync += stale.eq(stale - 1)
-            return self.discard | (stale != 0)
+            return self.discard | stale.any()
 
         pad = stale_bursts(lengths, "stale_lengths")
         sent = Signal(8)

@@ -70,7 +70,7 @@ class Dma(wiring.Component):
         ]
 
         # The first half is ahead: its error waits until the instructions before are complete.
-        pending = Signal(range(4))
+        pending = Signal(range(8))
         m.d.sync += pending.eq(pending + (self.i.valid & self.i.ready) - self.o_done)
         m.d.comb += [
             self.o_error.valid.eq(placer.error.valid | (requests.error.valid & (pending == 1))),

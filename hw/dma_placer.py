@@ -1,6 +1,6 @@
 """Second half of the DMA: puts the beats of LOADs and of gathered rows where they belong."""
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -9,6 +9,7 @@ from golden.registers import Error
 from hw.axi import read_data_layout
 from hw.dma_requests import PLACEMENT
 from hw.instruction import ERROR
+from hw.skid import Skid
 
 
 def memory_chunks(config):
@@ -55,7 +56,7 @@ class DmaPlacer(wiring.Component):
     o_done : Out
         Pulse after an instruction's last write was accepted.
     error : Out(ERROR)
-        Held until reset. May come in the cycle of the last `o_done` before it.
+        Held until reset; the writes before it have been accepted. May come in the cycle of the last `o_done` before it.
     """
 
     def __init__(self, config):
@@ -73,29 +74,29 @@ class DmaPlacer(wiring.Component):
         config, placement, o = self.config, self.i_placement, self.o
         per_beat = config.axi_bits // config.depth
 
-        active, skipping = Signal(), Signal()
+        active, skipping, finished = Signal(), Signal(), Signal()
         current = Signal(PLACEMENT, reset_less=True)
         limit, last_chunk = Signal(17), Signal(len(o.p.chunk))
         # Wide enough that a step from the last address of a memory does not wrap around to its first.
         address, row_address = Signal(18), Signal(18)
         chunk = Signal(len(o.p.chunk))
         bank = Signal(range(max(2, config.rows)))
-        words_left, rows_left = Signal(12), Signal(16)
         position = Signal(range(max(2, per_beat)))
+        # These count down from two less, so that their sign tells the last one.
+        words_left, row_words, rows_left = Signal(signed(13)), Signal(signed(13)), Signal(signed(17))
+        last_word, last_row = words_left[-1], rows_left[-1]
 
-        free, write, fail, last = Signal(), Signal(), Signal(), Signal()
-        failed = self.error.valid
-        wanted = Signal()
+        m.submodules.skid = skid = Skid(data.StructLayout({"write": o.payload.shape(), "last": 1}))
+        failed, write, fail, last, wanted = Signal(), Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
-            free.eq((~o.valid | o.ready) & ~failed),
-            wanted.eq(self.i.valid & active & free),
+            wanted.eq(self.i.valid & active & skid.i.ready),
             fail.eq(wanted & self.i.p.error),
         ]
         with m.If(wanted & ~self.i.p.error):
             with m.If(skipping):
                 m.d.comb += self.i.ready.eq(1)
                 with m.If(self.i.p.last):
-                    m.d.sync += [skipping.eq(0), active.eq(rows_left != 0)]
+                    m.d.sync += [skipping.eq(0), active.eq(~finished)]
             with m.Elif(~current.gather):
                 m.d.comb += [write.eq(1), self.i.ready.eq(1), last.eq(self.i.p.last)]
                 m.d.sync += chunk.eq(chunk + 1)
@@ -113,16 +114,17 @@ class DmaPlacer(wiring.Component):
                 with m.If(position == per_beat - 1):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += position.eq(0)
-                with m.If(words_left == 1):
-                    m.d.comb += [self.i.ready.eq(1), last.eq(rows_left == 1)]
+                with m.If(last_word):
+                    m.d.comb += [self.i.ready.eq(1), last.eq(last_row)]
                     m.d.sync += [
                         position.eq(0),
                         address.eq(row_address),
-                        words_left.eq(current.words),
+                        words_left.eq(row_words),
                         rows_left.eq(rows_left - 1),
                         bank.eq(bank + 1),
                         skipping.eq(~self.i.p.last),
-                        active.eq(~(self.i.p.last & last)),
+                        finished.eq(last_row),
+                        active.eq(~(self.i.p.last & last_row)),
                     ]
                     with m.If(bank == config.rows - 1):
                         next_tile = row_address + current.tile
@@ -138,31 +140,33 @@ class DmaPlacer(wiring.Component):
                 row_address.eq(placement.p.address),
                 chunk.eq(0),
                 bank.eq(0),
-                words_left.eq(placement.p.words),
-                rows_left.eq(placement.p.count),
+                words_left.eq(placement.p.words - 2),
+                row_words.eq(placement.p.words - 2),
+                rows_left.eq(placement.p.count - 2),
                 position.eq(0),
             ]
-        m.d.comb += placement.ready.eq(~active)
+        m.d.comb += placement.ready.eq(~active & ~failed)
 
-        final = Signal()
         outside = Signal()
-        m.d.comb += outside.eq(write & (address >= limit))
-        m.d.sync += self.o_done.eq(o.valid & o.ready & final)
-        with m.If(free):
-            m.d.sync += [
-                o.valid.eq(write & ~outside),
-                final.eq(last),
-                o.p.memory.eq(current.memory),
-                o.p.gather.eq(current.gather),
-                o.p.bank.eq(bank),
-                o.p.address.eq(address),
-                o.p.chunk.eq(chunk),
-                o.p.data.eq(self.i.p.data),
-            ]
-            with m.If(current.gather):
-                m.d.sync += o.p.data[: config.depth].eq(self.i.p.data.word_select(position, config.depth))
-        with m.Elif(o.ready):
-            m.d.sync += o.valid.eq(0)
+        placed = skid.i.p.write
+        m.d.comb += [
+            outside.eq(write & (address >= limit)),
+            skid.i.valid.eq(write & ~outside),
+            skid.i.p.last.eq(last),
+            placed.memory.eq(current.memory),
+            placed.gather.eq(current.gather),
+            placed.bank.eq(bank),
+            placed.address.eq(address),
+            placed.chunk.eq(chunk),
+            placed.data.eq(self.i.p.data),
+            o.valid.eq(skid.o.valid),
+            o.payload.eq(skid.o.p.write),
+            skid.o.ready.eq(o.ready),
+            self.error.valid.eq(failed & ~skid.o.valid),
+        ]
+        with m.If(current.gather):
+            m.d.comb += placed.data[: config.depth].eq(self.i.p.data.word_select(position, config.depth))
+        m.d.sync += self.o_done.eq(o.valid & o.ready & skid.o.p.last)
         with m.If(fail | outside):
-            m.d.sync += [failed.eq(1), self.error.code.eq(Mux(fail, Error.AXI_READ, Error.ADDRESS_RANGE))]
+            m.d.sync += [active.eq(0), failed.eq(1), self.error.code.eq(Mux(fail, Error.AXI_READ, Error.ADDRESS_RANGE))]
         return m

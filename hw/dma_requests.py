@@ -1,6 +1,6 @@
 """First half of the DMA: what to read for a LOAD or GATHER, and whether it makes sense."""
 
-from amaranth import Array, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
@@ -67,29 +67,35 @@ class DmaRequests(wiring.Component):
         is_gather = Signal()
         table, indices = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         shifted = Signal(ADDRESS_BITS)
-        rows_left = Signal(16)
+        rows_left = Signal(signed(17))  # counts down from two less, so that its sign tells the last one
         index_beats_left = Signal(16)
         row_words = Signal(range(256 * self.axi_bits // self.word_bits))
 
         bases = {Region.IMAGE: settings.image_base, Region.INPUT: settings.input_base,
                  Region.OUTPUT: settings.output_base}  # fmt: skip
         base_of = Array([bases[region] for region in Region])
-        shape_error = Signal()
+        impossible = Signal()
 
         # Beats of indices on their way or waiting never exceed the FIFO.
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.axi_bits + 1, depth=2 * self.chunk)
         reserved = Signal(range(2 * self.chunk + 1))
         wanted = Signal(range(self.chunk + 1))
         asked = Signal(range(self.chunk + 1))
-        taken = Signal()
+        taken, released = Signal(), Signal()
         m.d.comb += [
             self.i_index.ready.eq(1),
             fifo.w_en.eq(self.i_index.valid),
             fifo.w_data.eq(self.i_index.payload.as_value()),
-            wanted.eq(Mux(index_beats_left > self.chunk, self.chunk, index_beats_left)),
             fifo.r_en.eq(taken),
         ]
-        m.d.sync += reserved.eq(reserved + asked - taken)
+        # Compared a cycle ahead; what has just been asked for is not asked for again.
+        asks, asking = Signal(), Signal()
+        m.d.sync += [
+            released.eq(taken),
+            reserved.eq(reserved + asked - released),
+            asks.eq((index_beats_left != 0) & (reserved <= self.chunk) & ~asking),
+            wanted.eq(Mux(index_beats_left > self.chunk, self.chunk, index_beats_left)),
+        ]
 
         position = Signal(range(max(per_beat, 2)))
         index = Signal(INDEX_BITS)
@@ -125,28 +131,27 @@ class DmaRequests(wiring.Component):
             with m.State("shift"):
                 with m.If(~is_gather & load.index_shift.any()):
                     m.d.sync += table.eq(table + shifted)
+                impossible_gather = Cat(
+                    gather.region > max(Region),
+                    gather.index_region > max(Region),
+                    gather.count == 0,
+                    gather.row_beats == 0,
+                    gather.words == 0,
+                    gather.words > row_words,
+                )
+                impossible_load = Cat(load.region > max(Region), load.beats == 0, load.memory > max(Memory))
                 m.d.sync += [
-                    rows_left.eq(gather.count),
+                    impossible.eq(Mux(is_gather, impossible_gather.any(), impossible_load.any())),
+                    rows_left.eq(gather.count - 2),
                     index_beats_left.eq((gather.count + (per_beat - 1)) // per_beat),
                     position.eq(0),
                 ]
                 m.next = "check"
             with m.State("check"):
-                misplaced = table[: beat_bytes.bit_length() - 1].any() | (load.region > max(Region))
-                with m.If(is_gather):
-                    m.d.comb += shape_error.eq(
-                        misplaced
-                        | indices[: beat_bytes.bit_length() - 1].any()
-                        | (gather.index_region > max(Region))
-                        | (gather.count == 0)
-                        | (gather.row_beats == 0)
-                        | (gather.words == 0)
-                        | (gather.words > row_words)
-                    )
-                with m.Else():
-                    m.d.comb += shape_error.eq(misplaced | (load.beats == 0) | (load.memory > max(Memory)))
+                low = beat_bytes.bit_length() - 1
+                misplaced = table[:low].any() | (is_gather & indices[:low].any())
                 m.d.sync += [
-                    placement.valid.eq(~shape_error),
+                    placement.valid.eq(~(impossible | misplaced)),
                     placement.p.gather.eq(is_gather),
                     placement.p.memory.eq(Mux(is_gather, Memory.LEFT, load.memory)),
                     placement.p.address.eq(Mux(is_gather, gather.address, load.address)),
@@ -154,7 +159,7 @@ class DmaRequests(wiring.Component):
                     placement.p.words.eq(gather.words),
                     placement.p.count.eq(gather.count),
                 ]
-                with m.If(shape_error):
+                with m.If(impossible | misplaced):
                     fail(Error.SHAPE)
                 with m.Elif(is_gather):
                     m.next = "next row"
@@ -169,9 +174,8 @@ class DmaRequests(wiring.Component):
                 ]
                 m.next = "idle"
             with m.State("next row"):
-                asks = (index_beats_left != 0) & (reserved <= self.chunk)
                 with m.If(asks & free):
-                    m.d.comb += asked.eq(wanted)
+                    m.d.comb += [asking.eq(1), asked.eq(wanted)]
                     m.d.sync += [
                         request.valid.eq(1),
                         request.p.address.eq(indices),
@@ -201,9 +205,9 @@ class DmaRequests(wiring.Component):
                         rows_left.eq(rows_left - 1),
                         position.eq(Mux(position == per_beat - 1, 0, position + 1)),
                     ]
-                    m.d.comb += taken.eq((position == per_beat - 1) | (rows_left == 1))
+                    m.d.comb += taken.eq((position == per_beat - 1) | rows_left[-1])
                     m.next = "next row"
-                    with m.If(rows_left == 1):
+                    with m.If(rows_left[-1]):
                         m.next = "idle"
             with m.State("failed"):
                 pass

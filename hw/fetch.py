@@ -63,15 +63,20 @@ class Fetch(wiring.Component):
         wanted, asked = Signal(range(self.chunk + 1)), Signal(range(self.chunk + 1))
         reserved = Signal(range(room + 1))  # instructions asked for and not yet out of the FIFO
         due = Signal(range(room * beats + 1))  # beats asked for and not yet arrived
-        assembled = Signal()
-        m.d.comb += [
+        assembled, released = Signal(), Signal()
+        asks, asking = Signal(), Signal()
+        # Compared a cycle ahead; what has just been asked for is not asked for again.
+        m.d.sync += [
+            asks.eq(left.any() & (reserved <= room - self.chunk) & ~asking),
             wanted.eq(Mux(left > self.chunk, self.chunk, left)),
-            self.o_idle.eq((due == 0) & ~request.valid),
+        ]
+        m.d.comb += [
+            self.o_idle.eq(~due.any() & ~request.valid),
         ]
         with m.If(self.i_start):
             m.d.sync += [address.eq(self.i_address), left.eq(self.i_count), o.p.index.eq(0)]
-        with m.Elif((left != 0) & (reserved <= room - self.chunk) & ~request.valid & ~self.i_stop):
-            m.d.comb += asked.eq(wanted)
+        with m.Elif(asks & ~request.valid & ~self.i_stop):
+            m.d.comb += [asking.eq(1), asked.eq(wanted)]
             m.d.sync += [
                 request.valid.eq(1),
                 request.p.address.eq(address),
@@ -83,7 +88,8 @@ class Fetch(wiring.Component):
         with m.If(request.valid & request.ready):
             m.d.sync += request.valid.eq(0)
         m.d.sync += [
-            reserved.eq(reserved + asked - assembled),
+            released.eq(assembled),
+            reserved.eq(reserved + asked - released),
             due.eq(due + asked * beats - self.i_data.valid),
         ]
         m.d.comb += [
@@ -96,7 +102,7 @@ class Fetch(wiring.Component):
         # Beats shift in from the top; after the last one the first is at the bottom.
         count = Signal(range(max(2, beats)))
         m.d.comb += [
-            fifo.r_en.eq(~o.valid | o.ready),
+            fifo.r_en.eq(~o.valid),
             assembled.eq(fifo.r_rdy & fifo.r_en & (count == beats - 1)),
         ]
         with m.If(o.valid & o.ready):

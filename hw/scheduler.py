@@ -1,6 +1,6 @@
 """Scheduler: runs a program; three queues in parallel, in step by counting what has completed."""
 
-from amaranth import Module, Mux, ResetInserter, Signal
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -81,7 +81,7 @@ class Scheduler(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         settings = self.i_settings
-        running, recovering = Signal(), Signal()  # which states of the machine below
+        running, recovering = Signal(), Signal()  # in which states the machine below is
         empty = Signal()  # forget everything of the run before
         m.d.comb += empty.eq(~running)
         m.d.sync += [self.o_reset.eq(recovering), self.o_discard.eq(recovering)]  # they fan out widely
@@ -98,61 +98,65 @@ class Scheduler(wiring.Component):
             wiring.connect(m, unit.o, wiring.flipped(port))
             m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
             queues.append(unit)
+        target, halts = Signal(3), Signal()
         decode_error = Signal(ERROR)
         dispatch = Signal()
-        decoding = Signal()
-        m.d.comb += decoding.eq(fetch.o.valid & ~ending & running)
-        with m.If(decoding):
+        m.d.comb += [
+            dispatch.eq((target & Cat(unit.i.ready for unit in queues)).any()),
+            fetch.o.ready.eq(dispatch),
+        ]
+        m.d.comb += [queues[queue].i.valid.eq(target[queue]) for queue in Queue]
+        m.d.sync += [target.eq(0), halts.eq(0), decode_error.valid.eq(0)]
+        with m.If(fetch.o.valid & ~dispatch & running):
             with m.If(fetch.o.p.error):
-                m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
+                m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
             with m.Else(), m.Switch(fetch.o.p.bits[:8]):
                 for opcode, queue in QUEUE_OF.items():
                     with m.Case(opcode):
-                        m.d.comb += [
-                            queues[queue].i.valid.eq(1),
-                            fetch.o.ready.eq(queues[queue].i.ready),
-                            dispatch.eq(queues[queue].i.ready),
-                        ]
+                        m.d.sync += target[queue].eq(1)
                 with m.Case(Opcode.HALT):
-                    m.d.sync += ending.eq(1)
+                    m.d.sync += halts.eq(1)
                 with m.Default():
-                    m.d.comb += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
-        with m.Elif(running & ~ending & (fetch.o.p.index == settings.program_length[:16])):
-            m.d.sync += [ending.eq(1), missing_halt.eq(1)]
+                    m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
+        past_end = Signal()
+        m.d.sync += past_end.eq((fetch.o.p.index == settings.program_length[:16]) & ~fetch.o.valid)
+        with m.If(running & ~ending):
+            m.d.sync += [ending.eq(halts | past_end), missing_halt.eq(past_end)]
         m.d.comb += [fetch.i_count.eq(settings.program_length), fetch.i_stop.eq(ending)]
 
         # What has completed, per queue, and what has not.
         completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
+        # A cycle late, like HALT itself: what was dispatched just before it is counted when it takes effect.
         unfinished = Signal(range(3 * (self.depth + 16)))
-        done_count = Signal(2)
-        m.d.comb += done_count.eq(sum(self.i_done))
-        m.d.sync += unfinished.eq(unfinished + dispatch - done_count)
+        done_count, dispatched, finished = Signal(2), Signal(), Signal()
+        m.d.sync += [
+            done_count.eq(sum(self.i_done)),
+            dispatched.eq(dispatch),
+            unfinished.eq(unfinished + dispatched - done_count),
+            finished.eq(running & ending & ~unfinished.any() & fetch.o_idle),
+        ]
         for queue, unit in zip(Queue, queues, strict=True):
             m.d.sync += completed[queue].eq(completed[queue] + self.i_done[queue])
             m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
             m.d.comb += unit.i_done.eq(self.i_done[queue])
 
-        # Errors are registered, so that a done of the same cycle is counted before the oldest instruction is looked up.
-        errors = [Signal(ERROR, name=f"error_{queue.name.lower()}") for queue in Queue]
-        for queue in Queue:
-            m.d.sync += errors[queue].eq(self.i_error[queue])
-        with m.If(self.i_write_error & ~self.i_error[Queue.ROW].valid):
-            m.d.sync += [errors[Queue.ROW].valid.eq(1), errors[Queue.ROW].code.eq(Error.AXI_WRITE)]
+        errors = self._collect_errors(m)
+        oldest, oldest_of_all = self._find_oldest(m, queues, fetch.o.p.index)
 
-        failure = Signal(FAILURE)
-        silence = Signal(32)
-        expired = Signal()
-        moving = Signal()
-        oldest = Signal(16)
+        silence, limit = Signal(32), Signal(32)
+        guarded, quiet, moving = Signal(), Signal(), Signal()
         m.d.comb += moving.eq(self.i_progress | self.i_done.any())
         m.d.sync += [
             silence.eq(Mux(moving | self.i_start, 0, silence + 1)),
-            expired.eq((settings.watchdog != 0) & (silence >= settings.watchdog) & ~moving),
+            guarded.eq(settings.watchdog != 0),
+            limit.eq(Mux(guarded, settings.watchdog, PATIENCE)),
+            quiet.eq((silence >= limit) & ~moving),
         ]
-        self._find_oldest(m, queues, fetch.o.p.index, oldest)
+
+        failure = Signal(FAILURE)
 
         def fail(code, index):
-            m.d.sync += [failure.code.eq(code), failure.instruction.eq(index)]
+            m.d.sync += [failure.code.eq(code), failure.instruction.eq(index), running.eq(0)]
             m.next = "recover"
 
         cleared = Signal(3)  # cycles since `o_discard`, until the units have let go
@@ -170,24 +174,26 @@ class Scheduler(wiring.Component):
                 with m.If(misplaced | settings.program_length[16:].any()):
                     fail(Error.SHAPE, 0)
                 with m.Else():
+                    m.d.sync += [running.eq(1), fetch.i_start.eq(1)]
                     m.next = "begin"
             with m.State("begin"):
-                m.d.comb += [self.o_busy.eq(1), running.eq(1), fetch.i_start.eq(1)]
+                m.d.comb += self.o_busy.eq(1)
+                m.d.sync += fetch.i_start.eq(0)
                 m.next = "run"
             with m.State("run"):
-                m.d.comb += [self.o_busy.eq(1), running.eq(1)]
-                finished = ending & (unfinished == 0) & fetch.o_idle
+                m.d.comb += self.o_busy.eq(1)
                 with m.If(finished & ~missing_halt):
+                    m.d.sync += running.eq(0)
                     m.next = "done"
-                with m.If(expired):
-                    fail(Error.WATCHDOG, oldest)
+                with m.If(quiet & guarded):
+                    fail(Error.WATCHDOG, oldest_of_all)
                 with m.If(finished & missing_halt):
                     fail(Error.NO_HALT, settings.program_length[:16])
                 with m.If(decode_error.valid):
                     fail(decode_error.code, fetch.o.p.index)
                 for queue in reversed(Queue):
                     with m.If(errors[queue].valid):
-                        fail(errors[queue].code, queues[queue].o_oldest.payload)
+                        fail(errors[queue].code, oldest[queue])
             with m.State("done"):
                 m.d.comb += [self.o_busy.eq(1), self.o_done.eq(1)]
                 m.next = "idle"
@@ -195,7 +201,7 @@ class Scheduler(wiring.Component):
                 m.d.comb += [self.o_busy.eq(1), recovering.eq(1)]
                 with m.If(cleared != 7):
                     m.d.sync += [cleared.eq(cleared + 1), silence.eq(0)]
-                with m.Elif(self.i_idle | (silence >= Mux(settings.watchdog == 0, PATIENCE, settings.watchdog))):
+                with m.Elif(self.i_idle | quiet):
                     m.next = "failed"
             with m.State("failed"):
                 m.d.comb += [self.o_busy.eq(1), self.o_failure.eq(failure), self.o_failure.valid.eq(1)]
@@ -210,10 +216,23 @@ class Scheduler(wiring.Component):
         ]
         return m
 
-    def _find_oldest(self, m, queues, next_index, oldest):
-        """The first instruction that has not completed. Late by a few cycles, as only the watchdog asks for it."""
-        candidates = [Mux(unit.o_oldest.valid, unit.o_oldest.payload, next_index) for unit in queues]
-        dma, qmm, row = (Signal(16, name=f"oldest_{queue.name.lower()}") for queue in Queue)
-        pair = Signal(16)
-        m.d.sync += [signal.eq(value) for signal, value in zip((dma, qmm, row), candidates, strict=True)]
-        m.d.sync += [pair.eq(Mux(dma < qmm, dma, qmm)), oldest.eq(Mux(pair < row, pair, row))]
+    def _collect_errors(self, m):
+        """The units' errors, as late as `_find_oldest`."""
+        early = [Signal(ERROR, name=f"early_error_{queue.name.lower()}") for queue in Queue]
+        errors = [Signal(ERROR, name=f"error_{queue.name.lower()}") for queue in Queue]
+        for queue in Queue:
+            m.d.sync += [early[queue].eq(self.i_error[queue]), errors[queue].eq(early[queue])]
+        with m.If(self.i_write_error & ~self.i_error[Queue.ROW].valid):
+            m.d.sync += [early[Queue.ROW].valid.eq(1), early[Queue.ROW].code.eq(Error.AXI_WRITE)]
+        return errors
+
+    def _find_oldest(self, m, queues, next_index):
+        """The first instruction of each queue that had not completed two cycles ago, its done in that cycle counted; and
+        the first of all, later still, as only the watchdog asks for it. ``next_index`` where there is none."""
+        oldest = [Signal(16, name=f"oldest_{queue.name.lower()}") for queue in Queue]
+        for signal, unit in zip(oldest, queues, strict=True):
+            m.d.sync += signal.eq(Mux(unit.o_oldest.valid, unit.o_oldest.payload, next_index))
+        pair, first = Signal(16), Signal(16)
+        dma, qmm, row = oldest
+        m.d.sync += [pair.eq(Mux(dma < qmm, dma, qmm)), first.eq(Mux(pair < row, pair, row))]
+        return oldest, first

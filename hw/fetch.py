@@ -64,10 +64,10 @@ class Fetch(wiring.Component):
         reserved = Signal(range(room + 1))  # instructions asked for and not yet out of the FIFO
         due = Signal(range(room * beats + 1))  # beats asked for and not yet arrived
         assembled, released = Signal(), Signal()
-        asks, asking = Signal(), Signal()
-        # Compared a cycle ahead; what has just been asked for is not asked for again.
+        asks = Signal()
+        # Compared a cycle ahead: what has just been asked for is still waiting in `request` when this is out of date.
         m.d.sync += [
-            asks.eq(left.any() & (reserved <= room - self.chunk) & ~asking),
+            asks.eq(left.any() & (reserved <= room - self.chunk)),
             wanted.eq(Mux(left > self.chunk, self.chunk, left)),
         ]
         m.d.comb += [
@@ -76,7 +76,7 @@ class Fetch(wiring.Component):
         with m.If(self.i_start):
             m.d.sync += [address.eq(self.i_address), left.eq(self.i_count), o.p.index.eq(0)]
         with m.Elif(asks & ~request.valid & ~self.i_stop):
-            m.d.comb += [asking.eq(1), asked.eq(wanted)]
+            m.d.comb += asked.eq(wanted)
             m.d.sync += [
                 request.valid.eq(1),
                 request.p.address.eq(address),

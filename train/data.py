@@ -147,18 +147,30 @@ def _parse(content):
 
 
 def train_tokenizer(texts, vocabulary):
-    """A lower-case WordPiece tokenizer of at most ``vocabulary`` pieces."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
+    """A lower-case WordPiece tokenizer of at most ``vocabulary`` pieces, the same in every run."""
+    tokenizer = _word_pieces(models.WordPiece(unk_token=UNKNOWN))
+    # The trainer numbers the ##characters in random order, and ties between merges go by number. As special tokens they
+    # have their place beforehand; the tokenizer is then rebuilt from the vocabulary, with none of them special.
+    characters = sorted({character for text in texts for character in tokenizer.normalizer.normalize_str(text)} - {" "})
     trainer = trainers.WordPieceTrainer(
-        vocab_size=vocabulary, special_tokens=[PADDING, UNKNOWN, START], show_progress=False
+        vocab_size=vocabulary,
+        special_tokens=[PADDING, UNKNOWN, START, *(f"##{character}" for character in characters)],
+        show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    tokenizer = _word_pieces(models.WordPiece(tokenizer.get_vocab(), unk_token=UNKNOWN))
+    tokenizer.add_special_tokens([PADDING, UNKNOWN, START])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A", special_tokens=[(START, tokenizer.token_to_id(START))]
     )
+    return tokenizer
+
+
+def _word_pieces(model):
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
     return tokenizer
 
 

@@ -58,7 +58,7 @@ def test_lets_legal_traffic_pass(wires):
     assert (wires.monitor.read_beats, wires.monitor.write_beats, wires.monitor.write_answers) == (2, 2, 1)
 
 
-BROKEN = {
+BROKEN: dict[str, list[dict]] = {
     "arvalid or arready is X": [{"ar": {"valid": "x"}}],
     "araddr is X": [{"ar": {"addr": "x" * 40}}],
     "strobed wdata is X": [{"w": {"data": "x" * 64, "strb": 1}}],

@@ -2,6 +2,8 @@
 
 import dataclasses
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,16 @@ def test_texts_become_padded_ids_with_lengths():
     assert lengths.tolist() == [3, 4]
     assert inputs[0, 3] == 0
     assert tokenizer.decode(inputs[0, :3].tolist()) == "good film"
+
+
+def test_the_same_texts_give_the_same_vocabulary_in_every_process():
+    program = (
+        "from train.data import train_tokenizer\n"
+        "words = [f'{a}{b}{c}' for a in 'abcdef' for b in 'ghijk' for c in 'lmnop']\n"
+        "print(sorted(train_tokenizer(words, 120).get_vocab().items()))"
+    )
+    runs = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(3)}
+    assert len(runs) == 1
 
 
 @pytest.mark.parametrize("name", ["fashion-mnist-w1a1", "fashion-mnist-w1a4", "sst2-w1a1"])

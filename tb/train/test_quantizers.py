@@ -68,9 +68,9 @@ def test_full_precision_passes_through():
 
 
 def test_binary_weights_are_the_mean_magnitude_with_the_sign_about_the_mean():
-    weight = torch.tensor([[0.5, 0.1], [0.2, -0.4]])
+    weight = torch.tensor([[0.5, 0.05], [0.25, -0.4]])
     codes, scale = quantize_weight(weight, Format(Kind.BIPOLAR, 1))
-    assert codes.tolist() == [[1, 1], [1, -1]]
+    assert codes.tolist() == [[1, -1], [1, -1]]
     assert math.isclose(scale, 0.3, rel_tol=1e-6)
 
 

@@ -20,10 +20,10 @@ sim: setup  ## run trained transformers on the RTL and compare every integer wit
 	bittern sim --bundle all --preset $(PRESET) --samples $(SAMPLES)
 
 test: setup  ## the whole test suite
-	pytest -n $(WORKERS)
+	pytest -n $(WORKERS) --dist worksteal
 
 test-fast: setup  ## without the tests that need minutes
-	pytest -n $(WORKERS) -m 'not slow'
+	pytest -n $(WORKERS) --dist worksteal -m 'not slow'
 
 verilog: setup  ## build/verilog/<preset>/bittern.v for all presets
 	bittern verilog --preset all

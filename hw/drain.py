@@ -1,6 +1,6 @@
 """Drain: counts to codes - border correction, rescale with constants per column or row, and a buffer of whole tiles."""
 
-from amaranth import Cat, Module, Mux, Signal, signed
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from golden.rescale import OFFSET_BITS, SCALE_BITS
 from hw.operand_memory import log2
 from hw.rescale import Rescale
-from hw.sequencer import tile_layout
+from hw.tile import drained_layout, tile_layout
 
 CONSTANT_BITS = SCALE_BITS + OFFSET_BITS
 IMAGE_BITS = 64  # of a constant in external memory
@@ -31,15 +31,13 @@ class Drain(wiring.Component):
     Members
     -------
     i_tile : In(stream)
-        Descriptor of each tile, before its first group comes.
+        Descriptor of each tile, before its first group comes; R / G cycles apart.
     s, r, c, valid, group : In
         See `Array`.
     i_constant : In(stream)
         LOAD of constants: A / 64 of them at a time.
-    o : Out(stream(array of signed 16))
-        Groups, G x C row by row.
-    error : Out(1)
-        A constant's address is outside the memory.
+    o : Out(stream)
+        Groups, see `hw.tile.drained_layout`.
     """
 
     def __init__(self, rows, columns, drain_rows, accumulator_bits, constant_depth, axi_bits, tiles):
@@ -49,22 +47,36 @@ class Drain(wiring.Component):
         self.groups = rows // drain_rows
         self.chunk_entries = axi_bits // IMAGE_BITS
         a, lanes = accumulator_bits, drain_rows * columns
-        super().__init__({
-            "i_tile": In(stream.Signature(tile_layout(columns))),
-            "s": In(lanes * a), "r": In(drain_rows * a), "c": In(columns * a),
-            "valid": In(1), "group": In(range(max(self.groups, 2))),
-            "i_constant": In(stream.Signature(data.StructLayout({
-                "address": range(constant_depth), "chunk": range(max(columns // self.chunk_entries, 2)),
-                "data": axi_bits}))),
-            "o": Out(stream.Signature(data.ArrayLayout(signed(16), lanes))),
-            "error": Out(1),
-        })
+        super().__init__(
+            {
+                "i_tile": In(stream.Signature(tile_layout(columns))),
+                "s": In(lanes * a),
+                "r": In(drain_rows * a),
+                "c": In(columns * a),
+                "valid": In(1),
+                "group": In(range(max(self.groups, 2))),
+                "i_constant": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {
+                                "address": range(constant_depth),
+                                "chunk": range(max(columns // self.chunk_entries, 2)),
+                                "data": axi_bits,
+                            }
+                        )
+                    )
+                ),
+                "o": Out(stream.Signature(drained_layout(drain_rows, columns))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         m.submodules.tiles = tiles = SyncFIFOBuffered(width=len(self.i_tile.payload.as_value()), depth=self.tiles)
         m.d.comb += [
-            tiles.w_data.eq(self.i_tile.payload), tiles.w_en.eq(self.i_tile.valid), self.i_tile.ready.eq(1),
+            tiles.w_data.eq(self.i_tile.payload),
+            tiles.w_en.eq(self.i_tile.valid),
+            self.i_tile.ready.eq(1),
             tiles.r_en.eq(self.valid & (self.group == self.groups - 1)),
         ]
         tile = data.View(tile_layout(self.columns), tiles.r_data)
@@ -80,28 +92,33 @@ class Drain(wiring.Component):
             return value
 
         lanes = self._correct(held, tile)
-        scales, offsets = self._constants(m, held, delayed, tile)
+        scales, offsets, outside = self._constants(m, held, delayed, tile)
         m.submodules.rescale = rescale = Rescale(len(lanes), self.accumulator_bits + 3)
         zero = Cat(delayed(tile.limit, 3) <= column for column in range(self.columns)).replicate(self.drain_rows)
         m.d.comb += [
             rescale.shift.eq(delayed(tile.shift, 4)),
-            rescale.low.eq(delayed(tile.low, 4)), rescale.high.eq(delayed(tile.high, 4)),
+            rescale.low.eq(delayed(tile.low, 4)),
+            rescale.high.eq(delayed(tile.high, 4)),
             rescale.zero.eq(held(zero)),
         ]
         for lane, t in enumerate(lanes):
             m.d.comb += [
                 rescale.t[lane].eq(delayed(t, 2)),
-                rescale.scale[lane].eq(scales[lane]), rescale.offset[lane].eq(offsets[lane]),
+                rescale.scale[lane].eq(scales[lane]),
+                rescale.offset[lane].eq(offsets[lane]),
             ]
 
         # The sequencer ends a tile only when all of it fits here, so nothing upstream ever waits.
-        m.submodules.buffer = buffer = SyncFIFOBuffered(width=16 * len(lanes), depth=self.tiles * self.groups)
+        # An error waits its turn in the buffer too: it must not overtake the end of the instruction before.
+        m.submodules.buffer = buffer = SyncFIFOBuffered(width=16 * len(lanes) + 1, depth=self.tiles * self.groups)
         arrived = Signal(4 + Rescale.latency)
         m.d.sync += arrived.eq((arrived << 1) | self.valid)
         m.d.comb += [
             buffer.w_en.eq(arrived[-1]),
-            buffer.w_data.eq(Cat(rescale.o[lane][:16] for lane in range(len(lanes)))),
-            self.o.valid.eq(buffer.r_rdy), self.o.payload.eq(buffer.r_data), buffer.r_en.eq(self.o.ready),
+            buffer.w_data.eq(Cat((rescale.o[lane][:16] for lane in range(len(lanes))), delayed(outside, Rescale.latency))),
+            self.o.valid.eq(buffer.r_rdy),
+            self.o.payload.eq(buffer.r_data),
+            buffer.r_en.eq(self.o.ready),
         ]
         return m
 
@@ -126,9 +143,9 @@ class Drain(wiring.Component):
         return lanes
 
     def _constants(self, m, held, delayed, tile):
-        """Scale and offset of each lane, four registers after the group: by column the word's, by row the row's."""
-        m.submodules.constants = memory = Memory(
-            shape=self.columns * CONSTANT_BITS, depth=self.constant_depth, init=[])
+        """Scale and offset of each lane, and whether they lie outside, four registers after the group: by column the
+        word's, by row the row's."""
+        m.submodules.constants = memory = Memory(shape=self.columns * CONSTANT_BITS, depth=self.constant_depth, init=[])
         write = memory.write_port(granularity=self.chunk_entries * CONSTANT_BITS)
         read = memory.read_port()
         load = self.i_constant
@@ -143,8 +160,7 @@ class Drain(wiring.Component):
         address = Signal(len(tile.constant_address))
         by_row = tile.constant_by_row
         m.d.sync += address.eq(tile.constant_address + Mux(by_row, first_row >> log2(self.columns), 0))
-        busy = held(self.valid)
-        m.d.sync += self.error.eq(busy & (address >= self.constant_depth))
+        outside = delayed(address >= self.constant_depth, 3)
         m.d.comb += [read.addr.eq(address), read.en.eq(1)]
         word = held(read.data)
 
@@ -162,6 +178,4 @@ class Drain(wiring.Component):
                 chosen = held(Mux(use_row, mine, entry[j]))
                 scales.append(chosen[:SCALE_BITS].as_signed())
                 offsets.append(chosen[SCALE_BITS:].as_signed())
-        return scales, offsets
-
-
+        return scales, offsets, outside

@@ -120,8 +120,11 @@ class Qmm(wiring.Component):
             self.drain_busy.eq(writer.i.valid),
             self.drain_stall.eq(writer.stalled),
         ]
-        with m.If(sequencer.error.valid):
-            m.d.comb += self.error.eq(sequencer.error)
-        with m.Elif(drain.error | writer.error):
+        # An error is about the oldest instruction: the sequencer's, which is about the newest, waits for those before it.
+        unfinished = Signal(range(self.tiles + 8))
+        m.d.sync += unfinished.eq(unfinished + (self.i.valid & self.i.ready) - self.done)
+        with m.If(writer.error):
             m.d.comb += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
+        with m.Elif(sequencer.error.valid & (unfinished == 1)):
+            m.d.comb += self.error.eq(sequencer.error)
         return m

@@ -1,7 +1,7 @@
 """Sequencer: the loop nest of a QMM instruction, one pair of operand words a cycle."""
 
 from amaranth import Cat, Module, Mux, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.codes import MAX_BITS, Kind
@@ -9,22 +9,38 @@ from golden.instruction import Destination, Opcode
 from golden.registers import Error
 from hw.instruction import ERROR, ISSUE, instruction_layout
 from hw.operand_memory import log2
+from hw.tile import ADDRESS_BITS, tile_layout
 
-ADDRESS_BITS = 20  # one stride beyond 16 bits, and seven planes: wide enough to see every overrun
 
+class _Operand:
+    """Where the loops stand in one operand: in a tile, on an anti-diagonal of plane pairs, at a pair of it.
 
-def tile_layout(columns):
-    """What the drain and the tile writer must know of a tile."""
-    return data.StructLayout({
-        # for the drain
-        "left_bipolar": 1, "right_bipolar": 1,
-        "constant_address": ADDRESS_BITS, "row_tile": 12, "constant_by_row": 1,
-        "shift": 5, "low": instruction_layout(Opcode.QMM)["low"].shape, "high": instruction_layout(Opcode.QMM)["high"].shape,
-        "limit": range(columns + 1),
-        # for the tile writer
-        "destination": 2, "address": ADDRESS_BITS, "plane": 16, "tile": 16, "bank": range(max(columns, 2)),
-        "column": 16, "bits": 4, "column_tile": 12, "last_column": 1, "last": 1,
-    })
+    Addresses are those of the first word; of a tile, in its most significant plane.
+    """
+
+    def __init__(self, side, f):
+        self._bits, self._stride = f[f"{side}_bits"], f[f"{side}_plane"]
+        self.tile, self.diagonal, self.pair = (
+            Signal(ADDRESS_BITS, name=f"{side}_{level}") for level in ("tile", "diagonal", "pair")
+        )
+        self.diagonal_plane, self.plane = Signal(3, name=f"{side}_diagonal_plane"), Signal(3, name=f"{side}_plane")
+        self.at_top = self.plane == self._bits - 1
+        self.at_sign = (f[f"{side}_kind"] == Kind.SIGNED.value) & self.at_top
+        #: Of the first tile.
+        self.top = f[f"{side}_base"] + _times(self._stride, self._bits - 1)
+
+    def start_tile(self, address):
+        return [self.tile.eq(address), self._at_diagonal(self._bits - 1, address)]
+
+    def start_diagonal(self, drop):
+        """The next significance begins with a plane less of this operand, or the same one."""
+        return self._at_diagonal(self.diagonal_plane - drop, self.diagonal - Mux(drop, self._stride, 0))
+
+    def to_plane(self, plane, address):
+        return [self.plane.eq(plane), self.pair.eq(address)]
+
+    def _at_diagonal(self, plane, address):
+        return [self.diagonal_plane.eq(plane), self.diagonal.eq(address), self.to_plane(plane, address)]
 
 
 class Sequencer(wiring.Component):
@@ -52,6 +68,7 @@ class Sequencer(wiring.Component):
     tile_done : In(1)
         A tile has left.
     error : Out(ERROR)
+        About the instruction taken last, whose last tile then has no descriptor. Held until reset.
     waiting : Out(1)
         A tile could end but for the drain.
     active : Out(1)
@@ -62,39 +79,44 @@ class Sequencer(wiring.Component):
         self.rows, self.columns, self.depth = rows, columns, depth
         self.groups, self.tiles = groups, tiles
         self.left_depth, self.right_depth = left_depth, right_depth
-        super().__init__({
-            "i": In(stream.Signature(ISSUE)),
-            "length": In(16),
-            "left_address": Out(range(left_depth)), "right_address": Out(range(right_depth)),
-            "enable": Out(1), "first": Out(1), "double": Out(1), "subtract": Out(1), "last": Out(1),
-            "o_tile": Out(stream.Signature(tile_layout(columns))),
-            "tile_done": In(1),
-            "error": Out(ERROR),
-            "waiting": Out(1), "active": Out(1),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUE)),
+                "length": In(16),
+                "left_address": Out(range(left_depth)),
+                "right_address": Out(range(right_depth)),
+                "enable": Out(1),
+                "first": Out(1),
+                "double": Out(1),
+                "subtract": Out(1),
+                "last": Out(1),
+                "o_tile": Out(stream.Signature(tile_layout(columns))),
+                "tile_done": In(1),
+                "error": Out(ERROR),
+                "waiting": Out(1),
+                "active": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         f = Signal(instruction_layout(Opcode.QMM))
 
-        # Where each loop stands. Diagonal: first pair of the anti-diagonal; pair: the one being visited.
-        address = ADDRESS_BITS
-        left_tile, left_diagonal, left_pair = Signal(address), Signal(address), Signal(address)
-        right_tile, right_diagonal, right_pair = Signal(address), Signal(address), Signal(address)
-        right_start = Signal(address)
-        p_diagonal, q_diagonal, p, q = Signal(3), Signal(3), Signal(3), Signal(3)
+        # Where each loop stands.
+        left, right = _Operand("left", f), _Operand("right", f)
+        right_start = Signal(ADDRESS_BITS)
         word, column_tile, row_tile = Signal(12), Signal(12), Signal(12)
         first, double = Signal(), Signal()
         remaining = Signal(17)
         limit_all = Signal(16)
-        target_row, target_column = Signal(address), Signal(16)
+        target_row, target_column = Signal(ADDRESS_BITS), Signal(16)
 
         word_end, pair_end, diagonal_end, column_end, row_end = (Signal() for _ in range(5))
         last = Signal()
         m.d.comb += [
             word_end.eq(word == f.words - 1),
-            pair_end.eq((p == 0) | (q == f.right_bits - 1)),
-            diagonal_end.eq((p_diagonal == 0) & (q_diagonal == 0)),
+            pair_end.eq((left.plane == 0) | right.at_top),
+            diagonal_end.eq((left.diagonal_plane == 0) & (right.diagonal_plane == 0)),
             last.eq(word_end & pair_end & diagonal_end),
             column_end.eq(column_tile == f.column_tiles - 1),
             row_end.eq(row_tile == f.row_tiles - 1),
@@ -121,17 +143,17 @@ class Sequencer(wiring.Component):
         with m.If(self.i.valid & self.i.ready):
             m.d.sync += [f.eq(self.i.p.bits), setup.eq(1)]
         with m.If(setup):
-            left_top = f.left_base + _times(f.left_plane, f.left_bits - 1)
-            right_top = f.right_base + _times(f.right_plane, f.right_bits - 1)
             m.d.sync += [
-                setup.eq(0), running.eq(1), first.eq(1), double.eq(0),
+                setup.eq(0),
+                running.eq(1),
+                first.eq(1),
+                double.eq(0),
                 Cat(word, column_tile, row_tile).eq(0),
-                left_tile.eq(left_top), left_diagonal.eq(left_top), left_pair.eq(left_top),
-                right_start.eq(right_top), right_tile.eq(right_top), right_diagonal.eq(right_top),
-                right_pair.eq(right_top),
-                p_diagonal.eq(f.left_bits - 1), p.eq(f.left_bits - 1),
-                q_diagonal.eq(f.right_bits - 1), q.eq(f.right_bits - 1),
-                target_row.eq(f.destination_base), target_column.eq(f.destination_column >> log2(self.columns)),
+                left.start_tile(left.top),
+                right.start_tile(right.top),
+                right_start.eq(right.top),
+                target_row.eq(f.destination_base),
+                target_column.eq(f.destination_column >> log2(self.columns)),
             ]
             width = Mux(f.mask & (self.length < f.columns), self.length, f.columns)
             m.d.sync += [limit_all.eq(width), remaining.eq(width)]
@@ -140,62 +162,49 @@ class Sequencer(wiring.Component):
             m.d.sync += [first.eq(last), word.eq(Mux(word_end, 0, word + 1)), double.eq(0)]
             with m.If(word_end & ~pair_end):
                 m.d.sync += [
-                    p.eq(p - 1), left_pair.eq(left_pair - f.left_plane),
-                    q.eq(q + 1), right_pair.eq(right_pair + f.right_plane),
+                    left.to_plane(left.plane - 1, left.pair - f.left_plane),
+                    right.to_plane(right.plane + 1, right.pair + f.right_plane),
                 ]
             with m.Elif(word_end & ~diagonal_end):
                 # One significance down: drop a plane on the right while there is one, then on the left.
-                p_next, left_next = Signal(3), Signal(address)
-                q_next, right_next = Signal(3), Signal(address)
-                drop_right = q_diagonal != 0
-                m.d.comb += [
-                    p_next.eq(p_diagonal - ~drop_right), q_next.eq(q_diagonal - drop_right),
-                    left_next.eq(left_diagonal - Mux(drop_right, 0, f.left_plane)),
-                    right_next.eq(right_diagonal - Mux(drop_right, f.right_plane, 0)),
-                ]
-                m.d.sync += [
-                    double.eq(1),
-                    p.eq(p_next), p_diagonal.eq(p_next), q.eq(q_next), q_diagonal.eq(q_next),
-                    left_pair.eq(left_next), left_diagonal.eq(left_next),
-                    right_pair.eq(right_next), right_diagonal.eq(right_next),
-                ]
+                drop_right = right.diagonal_plane != 0
+                m.d.sync += [double.eq(1), left.start_diagonal(~drop_right), right.start_diagonal(drop_right)]
             with m.Elif(word_end):
-                left_next, right_next = Signal(address), Signal(address)
-                m.d.comb += [
-                    left_next.eq(left_tile + Mux(column_end, f.left_tile, 0)),
-                    right_next.eq(Mux(column_end, right_start, right_tile + f.right_tile)),
-                ]
                 m.d.sync += [
-                    left_tile.eq(left_next), left_diagonal.eq(left_next), left_pair.eq(left_next),
-                    right_tile.eq(right_next), right_diagonal.eq(right_next), right_pair.eq(right_next),
-                    p_diagonal.eq(f.left_bits - 1), p.eq(f.left_bits - 1),
-                    q_diagonal.eq(f.right_bits - 1), q.eq(f.right_bits - 1),
+                    left.start_tile(left.tile + Mux(column_end, f.left_tile, 0)),
+                    right.start_tile(Mux(column_end, right_start, right.tile + f.right_tile)),
                     column_tile.eq(Mux(column_end, 0, column_tile + 1)),
                     target_column.eq(Mux(column_end, f.destination_column >> log2(self.columns), target_column + 1)),
                     remaining.eq(Mux(column_end, limit_all, Mux(remaining < self.columns, 0, remaining - self.columns))),
                 ]
                 with m.If(column_end):
                     m.d.sync += [
-                        row_tile.eq(row_tile + 1), running.eq(~row_end),
+                        row_tile.eq(row_tile + 1),
+                        running.eq(~row_end),
                         target_row.eq(target_row + self._target_step(f, row_tile)),
                     ]
 
         # Addresses and control leave one register later, checked.
-        left_address, right_address = Signal(address), Signal(address)
+        left_address, right_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         valid = Signal()
         outside = valid & ((left_address >= self.left_depth) | (right_address >= self.right_depth))
-        left_sign = (f.left_kind == Kind.SIGNED.value) & (p == f.left_bits - 1)
-        right_sign = (f.right_kind == Kind.SIGNED.value) & (q == f.right_bits - 1)
         m.d.sync += [
             valid.eq(issue),
-            left_address.eq(left_pair + word), right_address.eq(right_pair + word),
-            self.first.eq(first), self.double.eq(double), self.subtract.eq(left_sign ^ right_sign), self.last.eq(last),
+            left_address.eq(left.pair + word),
+            right_address.eq(right.pair + word),
+            self.first.eq(first),
+            self.double.eq(double),
+            self.subtract.eq(left.at_sign ^ right.at_sign),
+            self.last.eq(last),
         ]
         m.d.comb += [
-            self.left_address.eq(left_address), self.right_address.eq(right_address),
+            self.left_address.eq(left_address),
+            self.right_address.eq(right_address),
             self.enable.eq(valid),
         ]
-        self._describe(m, f, ends, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column)
+        self._describe(
+            m, f, ends, outside | failed, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column
+        )
 
         with m.If(setup & self._malformed(f)):
             m.d.sync += [running.eq(0), failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
@@ -212,23 +221,31 @@ class Sequencer(wiring.Component):
             right = Mux((row_tile & (share - 1)) == share - 1, f.destination_tile, 0)
         return Mux(f.destination == Destination.RIGHT.value, right, f.destination_tile)
 
-    def _describe(self, m, f, ends, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column):
+    def _describe(self, m, f, ends, stop, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column):
         tile = self.o_tile.p
+        ended = Signal()
+        m.d.comb += self.o_tile.valid.eq(ended & ~stop)
         m.d.sync += [
-            self.o_tile.valid.eq(ends),
+            ended.eq(ends),
             tile.left_bipolar.eq(f.left_kind == Kind.BIPOLAR.value),
             tile.right_bipolar.eq(f.right_kind == Kind.BIPOLAR.value),
             tile.constant_address.eq(f.constant_base + Mux(f.constant_by_row, 0, column_tile)),
-            tile.row_tile.eq(row_tile), tile.constant_by_row.eq(f.constant_by_row),
-            tile.shift.eq(f.shift), tile.low.eq(f.low), tile.high.eq(f.high),
+            tile.row_tile.eq(row_tile),
+            tile.constant_by_row.eq(f.constant_by_row),
+            tile.shift.eq(f.shift),
+            tile.low.eq(f.low),
+            tile.high.eq(f.high),
             tile.limit.eq(Mux(remaining > self.columns, self.columns, remaining)),
             tile.destination.eq(f.destination),
             tile.address.eq(target_row + (target_column >> log2(self.depth // self.columns))),
-            tile.plane.eq(f.destination_plane), tile.tile.eq(f.destination_tile),
+            tile.plane.eq(f.destination_plane),
+            tile.tile.eq(f.destination_tile),
             tile.bank.eq(row_tile << log2(self.rows)),
             tile.column.eq(target_column & (self.depth // self.columns - 1)),
-            tile.bits.eq(f.destination_bits), tile.column_tile.eq(column_tile),
-            tile.last_column.eq(column_end), tile.last.eq(column_end & row_end),
+            tile.bits.eq(f.destination_bits),
+            tile.column_tile.eq(column_tile),
+            tile.last_column.eq(column_end),
+            tile.last.eq(column_end & row_end),
         ]
 
     def _malformed(self, f):
@@ -239,8 +256,11 @@ class Sequencer(wiring.Component):
             return (kind > max(Kind).value) | bad_bits(bits) | ((kind == Kind.BIPOLAR.value) & (bits != 1))
 
         return (
-            (f.words == 0) | (f.row_tiles == 0) | (f.column_tiles == 0)
-            | bad_operand(f.left_kind, f.left_bits) | bad_operand(f.right_kind, f.right_bits)
+            (f.words == 0)
+            | (f.row_tiles == 0)
+            | (f.column_tiles == 0)
+            | bad_operand(f.left_kind, f.left_bits)
+            | bad_operand(f.right_kind, f.right_bits)
             | (f.destination > max(Destination).value)
             | ((f.destination != Destination.ROWS.value) & bad_bits(f.destination_bits))
         )

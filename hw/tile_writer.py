@@ -7,22 +7,31 @@ from amaranth.lib.wiring import In, Out
 
 from golden.instruction import Destination
 from hw.operand_memory import OperandMemory, log2
-from hw.sequencer import ADDRESS_BITS, tile_layout
+from hw.tile import ADDRESS_BITS, drained_layout, tile_layout
 
 
 def row_group_layout(drain_rows, columns, groups):
     """A drained group on its way to the row buffer."""
-    return data.StructLayout({
-        "values": data.ArrayLayout(signed(16), drain_rows * columns),
-        "column_tile": 12, "group": range(max(groups, 2)), "last": 1,
-    })
+    return data.StructLayout(
+        {
+            "values": data.ArrayLayout(signed(16), drain_rows * columns),
+            "column_tile": 12,
+            "group": range(max(groups, 2)),
+            "last": 1,
+        }
+    )
 
 
 def drain_write_layout(depth, banks, width, drain_rows, columns):
     """A write of C bits to each of G neighbouring banks of an operand memory."""
-    return data.StructLayout({
-        "address": range(depth), "bank": range(banks), "column": range(max(width // columns, 2)),
-        "data": drain_rows * columns})
+    return data.StructLayout(
+        {
+            "address": range(depth),
+            "bank": range(banks),
+            "column": range(max(width // columns, 2)),
+            "data": drain_rows * columns,
+        }
+    )
 
 
 class TileWriter(wiring.Component):
@@ -37,7 +46,7 @@ class TileWriter(wiring.Component):
     Members
     -------
     i_tile : In(stream);  i : In(stream)
-        Descriptors, and groups as `Drain` gives them.
+        Descriptors, R / G cycles apart, and groups as `Drain` gives them.
     o_left, o_right : Out(stream);  o_rows : Out(stream)
     tile_done : Out(1)
         The last group of a tile was taken.
@@ -46,21 +55,27 @@ class TileWriter(wiring.Component):
     stalled : Out(1)
         A group waits for its destination.
     error : Out(1)
-        An address is outside its memory.
+        An address is outside its memory, or the group says that its constants' is. Nothing is written from then on; the
+        instruction is the oldest that is not ``done``.
     """
 
     def __init__(self, rows, columns, depth, drain_rows, left_depth, right_depth, tiles):
         self.rows, self.columns, self.depth, self.drain_rows = rows, columns, depth, drain_rows
         self.left_depth, self.right_depth, self.tiles = left_depth, right_depth, tiles
         self.groups = rows // drain_rows
-        super().__init__({
-            "i_tile": In(stream.Signature(tile_layout(columns))),
-            "i": In(stream.Signature(data.ArrayLayout(signed(16), drain_rows * columns))),
-            "o_left": Out(stream.Signature(drain_write_layout(left_depth, rows, depth, drain_rows, columns))),
-            "o_right": Out(stream.Signature(drain_write_layout(right_depth, columns, depth, drain_rows, columns))),
-            "o_rows": Out(stream.Signature(row_group_layout(drain_rows, columns, self.groups))),
-            "tile_done": Out(1), "done": Out(1), "stalled": Out(1), "error": Out(1),
-        })
+        super().__init__(
+            {
+                "i_tile": In(stream.Signature(tile_layout(columns))),
+                "i": In(stream.Signature(drained_layout(drain_rows, columns))),
+                "o_left": Out(stream.Signature(drain_write_layout(left_depth, rows, depth, drain_rows, columns))),
+                "o_right": Out(stream.Signature(drain_write_layout(right_depth, columns, depth, drain_rows, columns))),
+                "o_rows": Out(stream.Signature(row_group_layout(drain_rows, columns, self.groups))),
+                "tile_done": Out(1),
+                "done": Out(1),
+                "stalled": Out(1),
+                "error": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -68,7 +83,9 @@ class TileWriter(wiring.Component):
         m.submodules.tiles = tiles = SyncFIFOBuffered(width=layout.size, depth=self.tiles)
         tile = data.View(layout, tiles.r_data)
         m.d.comb += [
-            tiles.w_data.eq(self.i_tile.payload), tiles.w_en.eq(self.i_tile.valid), self.i_tile.ready.eq(1),
+            tiles.w_data.eq(self.i_tile.payload),
+            tiles.w_en.eq(self.i_tile.valid),
+            self.i_tile.ready.eq(1),
         ]
 
         group = Signal(range(max(self.groups, 2)))
@@ -80,33 +97,39 @@ class TileWriter(wiring.Component):
         last_plane = to_rows | (plane == tile.bits - 1)
         last_group = group == self.groups - 1
 
-        # Codes: one request register in front of each memory. Rows: straight through.
-        request = Signal(drain_write_layout(1 << ADDRESS_BITS, max(self.rows, self.columns), self.depth,
-                                            self.drain_rows, self.columns))
+        # Codes: one request register in front of both memories. Rows: straight through, after the last request has left,
+        # so that instructions end one after the other.
+        request = Signal(
+            drain_write_layout(1 << ADDRESS_BITS, max(self.rows, self.columns), self.depth, self.drain_rows, self.columns)
+        )
         request_left, request_right, request_last = Signal(), Signal(), Signal()
         accepted = Signal()
-        free = ~(request_left | request_right) | accepted
+        requested = request_left | request_right
+        finishing = Signal(OperandMemory.write_latency)
+        free = ~requested | accepted
         outside = (request_left & (request.address >= self.left_depth)) | (
-            request_right & (request.address >= self.right_depth))
+            request_right & (request.address >= self.right_depth)
+        )
         m.d.comb += [
-            self.o_left.valid.eq(request_left & ~outside), self.o_right.valid.eq(request_right & ~outside),
-            self.o_left.payload.eq(Cat(request.address[: len(self.o_left.p.address)],
-                                       request.bank[: len(self.o_left.p.bank)], request.column, request.data)),
-            self.o_right.payload.eq(Cat(request.address[: len(self.o_right.p.address)],
-                                        request.bank[: len(self.o_right.p.bank)], request.column, request.data)),
-            accepted.eq((request_left & self.o_left.ready) | (request_right & self.o_right.ready)),
-            self.error.eq(outside),
+            self.o_left.valid.eq(request_left & ~outside),
+            self.o_right.valid.eq(request_right & ~outside),
+            accepted.eq((self.o_left.valid & self.o_left.ready) | (self.o_right.valid & self.o_right.ready)),
         ]
+        for memory in (self.o_left, self.o_right):
+            m.d.comb += [memory.p[name].eq(request[name]) for name in ("address", "bank", "column", "data")]
 
-        present = self.i.valid & tiles.r_rdy
+        bad = self.i.valid & self.i.p.error
+        m.d.comb += self.error.eq((outside | (bad & ~requested)) & ~finishing.any())
+        present = self.i.valid & ~self.i.p.error & tiles.r_rdy
+        rows_present = present & to_rows & ~requested
         step = Signal()
         m.d.comb += [
-            self.o_rows.valid.eq(present & to_rows),
-            self.o_rows.p.values.eq(self.i.payload),
+            self.o_rows.valid.eq(rows_present),
+            self.o_rows.p.values.eq(self.i.p.values),
             self.o_rows.p.column_tile.eq(tile.column_tile),
             self.o_rows.p.group.eq(group),
             self.o_rows.p.last.eq(last_group & tile.last_column),
-            step.eq(present & Mux(to_rows, self.o_rows.ready, free)),
+            step.eq(Mux(to_rows, rows_present & self.o_rows.ready, present & free)),
             self.stalled.eq(present & ~step),
             self.i.ready.eq(step & last_plane),
             tiles.r_en.eq(step & last_plane & last_group),
@@ -116,16 +139,19 @@ class TileWriter(wiring.Component):
             m.d.sync += [request_left.eq(0), request_right.eq(0), request_last.eq(0)]
         with m.If(step):
             with m.If(last_plane):
+                next_offset = self._next_tile_offset(tile, group, tile_offset, last_group, to_right)
                 m.d.sync += [plane.eq(0), group.eq(Mux(last_group, 0, group + 1))]
-                m.d.sync += [tile_offset.eq(self._next_tile_offset(tile, group, tile_offset, last_group, to_right)),
-                             offset.eq(self._next_tile_offset(tile, group, tile_offset, last_group, to_right))]
+                m.d.sync += [tile_offset.eq(next_offset), offset.eq(next_offset)]
             with m.Else():
                 m.d.sync += [plane.eq(plane + 1), offset.eq(offset + tile.plane)]
             with m.If(~to_rows):
-                bits = Cat(self.i.payload[lane].as_unsigned().bit_select(plane, 1)
-                           for lane in range(self.drain_rows * self.columns))
+                bits = Cat(
+                    self.i.p.values[lane].as_unsigned().bit_select(plane, 1)
+                    for lane in range(self.drain_rows * self.columns)
+                )
                 m.d.sync += [
-                    request_left.eq(~to_right), request_right.eq(to_right),
+                    request_left.eq(~to_right),
+                    request_right.eq(to_right),
                     request_last.eq(last_plane & last_group & tile.last),
                     request.address.eq(tile.address + offset),
                     request.bank.eq(Mux(to_right, tile.bank, 0) + (group << log2(self.drain_rows))),
@@ -135,9 +161,8 @@ class TileWriter(wiring.Component):
 
         # Completed means in memory: what starts then may read it.
         finished = (accepted & request_last) | (self.tile_done & to_rows & tile.last)
-        pipeline = Signal(OperandMemory.write_latency)
-        m.d.sync += pipeline.eq((pipeline << 1) | finished)
-        m.d.comb += self.done.eq(pipeline[-1])
+        m.d.sync += finishing.eq((finishing << 1) | finished)
+        m.d.comb += self.done.eq(finishing[-1])
         return m
 
     def _next_tile_offset(self, tile, group, tile_offset, last_group, to_right):

@@ -327,6 +327,38 @@ async def reports_what_is_out_of_range(dut, wrong):
     raise AssertionError(f"{wrong} was not reported")
 
 
+@cocotb.test()
+@cocotb.parametrize(
+    wrong=[
+        dict(words=0),
+        dict(left_base=256),
+        dict(right_tile=256),
+        dict(constant_base=40),
+        dict(destination=0, destination_base=256),
+    ]
+)
+async def an_error_waits_for_the_instructions_before(dut, wrong):
+    rng = np.random.default_rng(60)
+    await start_clock(dut)
+    bench = Bench(dut, 0.6, rng)
+    fields = await product(
+        bench, *rng.integers(0, 2, (2, 9, 16)), UNSIGNED_BIT, UNSIGNED_BIT, 0, destination=Destination.ROWS
+    )
+    tiles = -(-9 // bench.config.rows) * -(-9 // bench.config.columns)
+    groups = bench.config.rows // bench.config.drain_rows
+    cocotb.start_soon(bench.rows.receive(1000))
+    for _ in range(2):
+        bench.send(**fields)
+    bench.send(**fields | {"row_tiles": 1, "column_tiles": 2} | wrong)
+    done = 0
+    for _ in range(40 * tiles * groups + 200):
+        await RisingEdge(dut.clk)
+        done += bool(dut.done.value)
+        assert done == 2 or not dut.error.value.to_unsigned() & 1
+    assert done == 2
+    assert dut.error.value.to_unsigned() & 1
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("sizes", [SQUARE, TALL, WIDE], ids=["square", "tall", "wide"])
 def test_qmm(simulator, sizes):

@@ -40,12 +40,22 @@ class Array(wiring.Component):
         #: Fan-out register, unit, load of the drain register.
         self.latency = 1 + Dpu.latency + 1
         a = accumulator_bits
-        super().__init__({
-            "left": In(rows * depth), "right": In(columns * depth),
-            "first": In(1), "double": In(1), "subtract": In(1), "last": In(1), "enable": In(1),
-            "s": Out(drain_rows * columns * a), "r": Out(drain_rows * a), "c": Out(columns * a),
-            "valid": Out(1), "group": Out(range(max(self.groups, 2))),
-        })
+        super().__init__(
+            {
+                "left": In(rows * depth),
+                "right": In(columns * depth),
+                "first": In(1),
+                "double": In(1),
+                "subtract": In(1),
+                "last": In(1),
+                "enable": In(1),
+                "s": Out(drain_rows * columns * a),
+                "r": Out(drain_rows * a),
+                "c": Out(columns * a),
+                "valid": Out(1),
+                "group": Out(range(max(self.groups, 2))),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -82,9 +92,18 @@ class Array(wiring.Component):
         def dpu(name, i, left_word, right_word, shift, chain_in):
             chain_out = Signal(a, name=f"chain_{name}")
             m.submodules[name] = shared(
-                unit, f"bittern_dpu_{k}_{a}", left=left_word, right=right_word,
-                first=rows[i][0], double=rows[i][1], subtract=rows[i][2], enable=rows[i][3],
-                load=load[i], shift=shift, chain_in=chain_in, chain_out=chain_out,
+                unit,
+                f"bittern_dpu_{k}_{a}",
+                left=left_word,
+                right=right_word,
+                first=rows[i][0],
+                double=rows[i][1],
+                subtract=rows[i][2],
+                enable=rows[i][3],
+                load=load[i],
+                shift=shift,
+                chain_in=chain_in,
+                chain_out=chain_out,
             )
             return chain_out
 
@@ -96,9 +115,7 @@ class Array(wiring.Component):
                 name = f"dpu{i}_{j}" if j < self.columns else f"border_row{i}"
                 source = below.get((i + self.drain_rows, j), Const(0, a))
                 below[i, j] = dpu(name, i, left[i], word, Const(1), source)
-        border = [
-            dpu(f"border_column{j}", self.rows, ones, right[j], Const(0), Const(0, a)) for j in range(self.columns)
-        ]
+        border = [dpu(f"border_column{j}", self.rows, ones, right[j], Const(0), Const(0, a)) for j in range(self.columns)]
         m.d.comb += [
             self.s.eq(Cat(below[i, j] for i in range(self.drain_rows) for j in range(self.columns))),
             self.r.eq(Cat(below[i, self.columns] for i in range(self.drain_rows))),

@@ -37,12 +37,20 @@ class Dpu(wiring.Component):
     def __init__(self, depth, accumulator_bits):
         self.depth = depth
         self.accumulator_bits = accumulator_bits
-        super().__init__({
-            "left": In(depth), "right": In(depth),
-            "first": In(1), "double": In(1), "subtract": In(1), "enable": In(1),
-            "load": In(1), "shift": In(1),
-            "chain_in": In(signed(accumulator_bits)), "chain_out": Out(signed(accumulator_bits)),
-        })
+        super().__init__(
+            {
+                "left": In(depth),
+                "right": In(depth),
+                "first": In(1),
+                "double": In(1),
+                "subtract": In(1),
+                "enable": In(1),
+                "load": In(1),
+                "shift": In(1),
+                "chain_in": In(signed(accumulator_bits)),
+                "chain_out": Out(signed(accumulator_bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -62,8 +70,9 @@ class Dpu(wiring.Component):
         before = Mux(self.first, 0, Mux(self.double, accumulator << 1, accumulator))
         with m.If(self.enable):
             # One adder: a - b as a + ~b + 1.
-            m.d.sync += accumulator.eq(before + (Cat(ones, 0) ^ self.subtract.replicate(len(ones) + 1)).as_signed()
-                                       + self.subtract)
+            m.d.sync += accumulator.eq(
+                before + (Cat(ones, 0) ^ self.subtract.replicate(len(ones) + 1)).as_signed() + self.subtract
+            )
         with m.If(self.load):
             m.d.sync += self.chain_out.eq(accumulator)
         with m.Elif(self.shift):

@@ -18,10 +18,15 @@ class Bank(wiring.Component):
 
     def __init__(self, depth, width, lanes):
         self.depth, self.width, self.lanes = depth, width, lanes
-        super().__init__({
-            "write_address": In(range(depth)), "write_enable": In(width // lanes), "write_data": In(width),
-            "read_address": In(range(depth)), "read_data": Out(width),
-        })
+        super().__init__(
+            {
+                "write_address": In(range(depth)),
+                "write_enable": In(width // lanes),
+                "write_data": In(width),
+                "read_address": In(range(depth)),
+                "read_data": Out(width),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -29,8 +34,11 @@ class Bank(wiring.Component):
         write = memory.write_port(granularity=self.lanes)
         read = memory.read_port()
         m.d.comb += [
-            write.addr.eq(self.write_address), write.en.eq(self.write_enable), write.data.eq(self.write_data),
-            read.addr.eq(self.read_address), read.en.eq(1),
+            write.addr.eq(self.write_address),
+            write.en.eq(self.write_enable),
+            write.data.eq(self.write_data),
+            read.addr.eq(self.read_address),
+            read.en.eq(1),
         ]
         m.d.sync += self.read_data.eq(read.data)
         return m
@@ -67,18 +75,44 @@ class OperandMemory(wiring.Component):
         self.drain_rows, self.columns, self.lanes, self.axi_bits = drain_rows, columns, lanes, axi_bits
         self.chunk_words = axi_bits // width
         bank = range(banks)
-        super().__init__({
-            "read_address": In(range(depth)),
-            "o": Out(banks * width),
-            "i_drain": In(stream.Signature(data.StructLayout({
-                "address": range(depth), "bank": bank, "column": range(max(width // columns, 2)),
-                "data": drain_rows * columns}))),
-            "i_row": In(stream.Signature(data.StructLayout({
-                "address": range(depth), "bank": bank, "column": range(max(width // lanes, 2)), "data": lanes}))),
-            "i_load": In(stream.Signature(data.StructLayout({
-                "gather": 1, "address": range(depth), "bank": bank,
-                "chunk": range(max(banks // self.chunk_words, 2)), "data": axi_bits}))),
-        })
+        super().__init__(
+            {
+                "read_address": In(range(depth)),
+                "o": Out(banks * width),
+                "i_drain": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {
+                                "address": range(depth),
+                                "bank": bank,
+                                "column": range(max(width // columns, 2)),
+                                "data": drain_rows * columns,
+                            }
+                        )
+                    )
+                ),
+                "i_row": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {"address": range(depth), "bank": bank, "column": range(max(width // lanes, 2)), "data": lanes}
+                        )
+                    )
+                ),
+                "i_load": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {
+                                "gather": 1,
+                                "address": range(depth),
+                                "bank": bank,
+                                "chunk": range(max(banks // self.chunk_words, 2)),
+                                "data": axi_bits,
+                            }
+                        )
+                    )
+                ),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -101,10 +135,8 @@ class OperandMemory(wiring.Component):
             use_row.eq(row.valid & row.ready),
             use_load.eq(load.valid & load.ready),
         ]
-        address = held(range(self.depth), Mux(
-            drain.valid, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
-        bank = held(range(self.banks), Mux(
-            drain.valid, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
+        address = held(range(self.depth), Mux(drain.valid, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
+        bank = held(range(self.banks), Mux(drain.valid, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
         drain_data, drain_column = held(len(drain.p.data), drain.p.data), held(len(drain.p.column), drain.p.column)
         row_data, row_column = held(self.lanes, row.p.data), held(len(row.p.column), row.p.column)
         load_data, load_chunk = held(self.axi_bits, load.p.data), held(len(load.p.chunk), load.p.chunk)
@@ -126,17 +158,19 @@ class OperandMemory(wiring.Component):
             load_hit = use_load & Mux(gather, bank == b, load_chunk == b // self.chunk_words)
             lane = b % self.drain_rows
             word = b % self.chunk_words
-            drain_word = drain_data[lane * self.columns : (lane + 1) * self.columns].replicate(
-                self.width // self.columns)
+            drain_word = drain_data[lane * self.columns : (lane + 1) * self.columns].replicate(self.width // self.columns)
             load_word = Mux(gather, load_data[: self.width], load_data[word * self.width : (word + 1) * self.width])
             enable = Signal(parts, name=f"enable{b}")
             content = held(self.width, Mux(use_drain, drain_word, Mux(use_row, row_data.replicate(parts), load_word)))
             where = held(range(self.depth), address)
-            m.d.sync += enable.eq(
-                Mux(drain_hit, drain_parts, 0) | Mux(row_hit, row_parts, 0) | load_hit.replicate(parts))
+            m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | Mux(row_hit, row_parts, 0) | load_hit.replicate(parts))
             m.submodules[f"bank{b}"] = shared(
-                bank_unit, name,
-                write_address=where, write_enable=enable, write_data=content,
-                read_address=self.read_address, read_data=self.o[b * self.width : (b + 1) * self.width],
+                bank_unit,
+                name,
+                write_address=where,
+                write_enable=enable,
+                write_data=content,
+                read_address=self.read_address,
+                read_data=self.o[b * self.width : (b + 1) * self.width],
             )
         return m

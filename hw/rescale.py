@@ -31,13 +31,18 @@ class Rescale(wiring.Component):
         if not 2 <= t_width <= 28:
             raise ValueError(f"the width of an accumulator must be in 2..28, not {t_width}")
         self.lanes, self.t_width = lanes, t_width
-        super().__init__({
-            "t": In(data.ArrayLayout(signed(t_width), lanes)),
-            "scale": In(data.ArrayLayout(signed(16), lanes)),
-            "offset": In(data.ArrayLayout(signed(40), lanes)),
-            "shift": In(5), "low": In(signed(17)), "high": In(signed(17)), "zero": In(lanes),
-            "o": Out(data.ArrayLayout(signed(17), lanes)),
-        })
+        super().__init__(
+            {
+                "t": In(data.ArrayLayout(signed(t_width), lanes)),
+                "scale": In(data.ArrayLayout(signed(16), lanes)),
+                "offset": In(data.ArrayLayout(signed(40), lanes)),
+                "shift": In(5),
+                "low": In(signed(17)),
+                "high": In(signed(17)),
+                "zero": In(lanes),
+                "o": Out(data.ArrayLayout(signed(17), lanes)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -26,7 +26,7 @@ class Array(wiring.Component):
     -------
     left : In(R * K);  right : In(C * K)
         One word per row and per column.
-    first, double, subtract, last, enable : In
+    first, twice, subtract, last, enable : In
         Of the words: first or last of a tile, doubling before, subtracting; ``enable``: words are there.
     s : Out(G * C * accumulator_bits);  r : Out(G * accumulator_bits);  c : Out(C * accumulator_bits)
         A group of counts while ``valid``, row by row; ``group`` is its index in the tile.
@@ -45,7 +45,7 @@ class Array(wiring.Component):
                 "left": In(rows * depth),
                 "right": In(columns * depth),
                 "first": In(1),
-                "double": In(1),
+                "twice": In(1),
                 "subtract": In(1),
                 "last": In(1),
                 "enable": In(1),
@@ -69,7 +69,7 @@ class Array(wiring.Component):
             Cat(left).eq(self.left),
             Cat(right).eq(self.right),
         ]
-        control = Cat(self.first, self.double, self.subtract, self.enable, self.last & self.enable)
+        control = Cat(self.first, self.twice, self.subtract, self.enable, self.last & self.enable)
         for _ in range(Dpu.latency - 1):
             control, before = Signal(5), control
             m.d.sync += control.eq(before)
@@ -97,7 +97,7 @@ class Array(wiring.Component):
                 left=left_word,
                 right=right_word,
                 first=rows[i][0],
-                double=rows[i][1],
+                twice=rows[i][1],
                 subtract=rows[i][2],
                 enable=rows[i][3],
                 load=load[i],

@@ -19,7 +19,7 @@ class Dpu(wiring.Component):
     Members
     -------
     left, right : In(depth)
-    first, double, subtract : In
+    first, twice, subtract : In
         Valid `latency` - 1 cycles after their words: start from zero; double before adding; subtract. ``enable``
         likewise: without it the accumulator holds.
     enable : In
@@ -42,7 +42,7 @@ class Dpu(wiring.Component):
                 "left": In(depth),
                 "right": In(depth),
                 "first": In(1),
-                "double": In(1),
+                "twice": In(1),
                 "subtract": In(1),
                 "enable": In(1),
                 "load": In(1),
@@ -67,7 +67,7 @@ class Dpu(wiring.Component):
         ones = register(_tree(fours))
 
         accumulator = Signal(signed(self.accumulator_bits), reset_less=True)
-        before = Mux(self.first, 0, Mux(self.double, accumulator << 1, accumulator))
+        before = Mux(self.first, 0, Mux(self.twice, accumulator << 1, accumulator))
         with m.If(self.enable):
             # One adder: a - b as a + ~b + 1.
             m.d.sync += accumulator.eq(

@@ -96,7 +96,7 @@ class Qmm(wiring.Component):
         m.d.comb += sequencer.o_tile.ready.eq(1)
 
         # Control keeps step with the words on their way through the memories.
-        control = Cat(sequencer.first, sequencer.double, sequencer.subtract, sequencer.last, sequencer.enable)
+        control = Cat(sequencer.first, sequencer.twice, sequencer.subtract, sequencer.last, sequencer.enable)
         for _ in range(OperandMemory.read_latency):
             control, before = Signal(5), control
             m.d.sync += control.eq(before)
@@ -106,7 +106,7 @@ class Qmm(wiring.Component):
             sequencer.length.eq(self.length),
             array.left.eq(left.o),
             array.right.eq(right.o),
-            Cat(array.first, array.double, array.subtract, array.last, array.enable).eq(control),
+            Cat(array.first, array.twice, array.subtract, array.last, array.enable).eq(control),
             drain.s.eq(array.s),
             drain.r.eq(array.r),
             drain.c.eq(array.c),

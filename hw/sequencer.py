@@ -61,7 +61,7 @@ class Sequencer(wiring.Component):
     i : In(stream(ISSUE))
     length : In(16)
         Valid tokens of this run.
-    left_address, right_address : Out;  enable, first, double, subtract, last : Out
+    left_address, right_address : Out;  enable, first, twice, subtract, last : Out
         Words to read and what the array does with them; meant for the same cycle.
     o_tile : Out(stream)
         Descriptor of each tile, when its last words are issued. Must be taken at once.
@@ -87,7 +87,7 @@ class Sequencer(wiring.Component):
                 "right_address": Out(range(right_depth)),
                 "enable": Out(1),
                 "first": Out(1),
-                "double": Out(1),
+                "twice": Out(1),
                 "subtract": Out(1),
                 "last": Out(1),
                 "o_tile": Out(stream.Signature(tile_layout(columns))),
@@ -106,7 +106,7 @@ class Sequencer(wiring.Component):
         left, right = _Operand("left", f), _Operand("right", f)
         right_start = Signal(ADDRESS_BITS)
         word, column_tile, row_tile = Signal(12), Signal(12), Signal(12)
-        first, double = Signal(), Signal()
+        first, twice = Signal(), Signal()
         remaining = Signal(17)
         limit_all = Signal(16)
         target_row, target_column = Signal(ADDRESS_BITS), Signal(16)
@@ -147,7 +147,7 @@ class Sequencer(wiring.Component):
                 setup.eq(0),
                 running.eq(1),
                 first.eq(1),
-                double.eq(0),
+                twice.eq(0),
                 Cat(word, column_tile, row_tile).eq(0),
                 left.start_tile(left.top),
                 right.start_tile(right.top),
@@ -159,7 +159,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [limit_all.eq(width), remaining.eq(width)]
 
         with m.If(issue):
-            m.d.sync += [first.eq(last), word.eq(Mux(word_end, 0, word + 1)), double.eq(0)]
+            m.d.sync += [first.eq(last), word.eq(Mux(word_end, 0, word + 1)), twice.eq(0)]
             with m.If(word_end & ~pair_end):
                 m.d.sync += [
                     left.to_plane(left.plane - 1, left.pair - f.left_plane),
@@ -168,7 +168,7 @@ class Sequencer(wiring.Component):
             with m.Elif(word_end & ~diagonal_end):
                 # One significance down: drop a plane on the right while there is one, then on the left.
                 drop_right = right.diagonal_plane != 0
-                m.d.sync += [double.eq(1), left.start_diagonal(~drop_right), right.start_diagonal(drop_right)]
+                m.d.sync += [twice.eq(1), left.start_diagonal(~drop_right), right.start_diagonal(drop_right)]
             with m.Elif(word_end):
                 m.d.sync += [
                     left.start_tile(left.tile + Mux(column_end, f.left_tile, 0)),
@@ -193,7 +193,7 @@ class Sequencer(wiring.Component):
             left_address.eq(left.pair + word),
             right_address.eq(right.pair + word),
             self.first.eq(first),
-            self.double.eq(double),
+            self.twice.eq(twice),
             self.subtract.eq(left.at_sign ^ right.at_sign),
             self.last.eq(last),
         ]

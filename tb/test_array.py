@@ -101,7 +101,7 @@ async def nothing_comes_out_after_a_reset_in_the_middle(dut):
     await start_clock(dut)
     for cycles in range(1, unit.latency + unit.groups + 1):
         # The last step of a tile, so many cycles before the reset.
-        now = dict.fromkeys(("first", "double", "subtract", "last", "enable"), [1] + [0] * (cycles - 1))
+        now = dict.fromkeys(("first", "twice", "subtract", "last", "enable"), [1] + [0] * (cycles - 1))
         await play(dut, {"left": [1] * cycles, "right": [1] * cycles, **now}, [])
         await reset(dut)
         tiles, expected = random_tiles(rng, 1, 1)

@@ -12,7 +12,7 @@ from tb.payload import unpack
 from tb.ports import play
 from tb.tiles import random_codes, random_format, tile_steps, timed_steps
 
-CONTROL = ("first", "double", "subtract", "enable")
+CONTROL = ("first", "twice", "subtract", "enable")
 LAG = Dpu.latency - 1  # control follows its words
 
 
@@ -92,7 +92,7 @@ async def obeys_any_control(dut, full):
         elif now["shift"]:
             chain_out = int(chain_in[cycle])
         if now["enable"]:
-            before = 0 if now["first"] else accumulator << now["double"]
+            before = 0 if now["first"] else accumulator << now["twice"]
             ones = (words["left"][cycle - LAG] & words["right"][cycle - LAG]).bit_count()
             accumulator = before - ones if now["subtract"] else before + ones
 

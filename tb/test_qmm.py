@@ -341,9 +341,8 @@ async def an_error_waits_for_the_instructions_before(dut, wrong):
     rng = np.random.default_rng(60)
     await start_clock(dut)
     bench = Bench(dut, 0.6, rng)
-    fields = await product(
-        bench, *rng.integers(0, 2, (2, 9, 16)), UNSIGNED_BIT, UNSIGNED_BIT, 0, destination=Destination.ROWS
-    )
+    left, right = rng.integers(0, 2, (2, 9, 16))
+    fields = await product(bench, left, right, UNSIGNED_BIT, UNSIGNED_BIT, 0, destination=Destination.ROWS)
     tiles = -(-9 // bench.config.rows) * -(-9 // bench.config.columns)
     groups = bench.config.rows // bench.config.drain_rows
     cocotb.start_soon(bench.rows.receive(1000))

@@ -19,7 +19,7 @@ from tb.payload import unpack
 from tb.ports import number
 from tb.tiles import random_format
 
-STEP = ("left_address", "right_address", "first", "double", "subtract", "last")
+STEP = ("left_address", "right_address", "first", "twice", "subtract", "last")
 
 
 class Bench:

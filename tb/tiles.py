@@ -7,7 +7,7 @@ from golden.codes import Kind, code_range, planes
 from golden.qmm import plane_pairs
 from tb.payload import pack
 
-CONTROL = ("first", "double", "subtract", "last")
+CONTROL = ("first", "twice", "subtract", "last")
 
 
 def random_format(rng):

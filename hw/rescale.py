@@ -14,7 +14,7 @@ class Rescale(wiring.Component):
     ----------
     lanes : int
     t_width : int
-        Width of a corrected accumulator, at most 27 (a DSP48E2's wide factor).
+        Width of a corrected accumulator, at most 35. Up to 27, a DSP48E2 multiplies in one piece.
 
     Members
     -------
@@ -28,8 +28,8 @@ class Rescale(wiring.Component):
     latency = 6
 
     def __init__(self, lanes, t_width):
-        if not 2 <= t_width <= 28:
-            raise ValueError(f"the width of an accumulator must be in 2..28, not {t_width}")
+        if not 2 <= t_width <= 35:
+            raise ValueError(f"the width of an accumulator must be in 2..35, not {t_width}")
         self.lanes, self.t_width = lanes, t_width
         super().__init__(
             {

@@ -200,6 +200,16 @@ async def a_long_tile_every_cycle(dut):
 
 
 @cocotb.test()
+async def tiles_end_as_close_to_each_other_as_they_may(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(10), quick=True)
+    await start_clock(dut)
+    bench.watch()
+    one_step = {f"{side}_{field}": 1 for side in ("left", "right") for field in ("kind", "bits")}
+    await bench.check(bench.random_fields(words=1, row_tiles=3, column_tiles=3) | one_step)
+    assert np.diff(bench.ends).min() == bench.unit.groups
+
+
+@cocotb.test()
 async def waits_while_the_drain_is_full(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(5))
     unit = bench.unit

@@ -1,5 +1,7 @@
 """Drain: counts to codes - border correction, rescale with constants per column or row, and a buffer of whole tiles."""
 
+from functools import partial
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -7,7 +9,8 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.rescale import OFFSET_BITS, SCALE_BITS
-from hw.operand_memory import log2
+from hw import pipeline
+from hw.pipeline import log2
 from hw.rescale import Rescale
 from hw.tile import drained_layout, tile_layout
 
@@ -81,16 +84,7 @@ class Drain(wiring.Component):
         ]
         tile = data.View(tile_layout(self.columns), tiles.r_data)
 
-        def held(value):
-            signal = Signal(value.shape(), reset_less=True)
-            m.d.sync += signal.eq(value)
-            return signal
-
-        def delayed(value, cycles):
-            for _ in range(cycles):
-                value = held(value)
-            return value
-
+        held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)
         lanes = self._correct(held, tile)
         scales, offsets, outside = self._constants(m, held, delayed, tile)
         m.submodules.rescale = rescale = Rescale(len(lanes), self.accumulator_bits + 3)

@@ -6,11 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.emit import shared
-
-
-def log2(n):
-    """Exact base-2 logarithm of a power of two."""
-    return n.bit_length() - 1
+from hw.pipeline import log2
 
 
 class Bank(wiring.Component):

@@ -1,8 +1,12 @@
 """Rescale: accumulator to code, the only multiply per output."""
 
+from functools import partial
+
 from amaranth import Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
+from hw import pipeline
 
 
 class Rescale(wiring.Component):
@@ -47,16 +51,7 @@ class Rescale(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def held(value):
-            signal = Signal(value.shape(), reset_less=True)
-            m.d.sync += signal.eq(value)
-            return signal
-
-        def delayed(value, cycles):
-            for _ in range(cycles):
-                value = held(value)
-            return value
-
+        held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)
         shift = delayed(self.shift, 3)
         coarse, fine = shift[3:], held(shift[:3])
         low, high = delayed(self.low, 5), delayed(self.high, 5)

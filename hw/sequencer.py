@@ -8,7 +8,7 @@ from golden.codes import MAX_BITS, Kind
 from golden.instruction import Destination, Opcode
 from golden.registers import Error
 from hw.instruction import ERROR, ISSUE, instruction_layout
-from hw.operand_memory import log2
+from hw.pipeline import log2
 from hw.tile import ADDRESS_BITS, tile_layout
 
 

@@ -6,7 +6,8 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from golden.instruction import Destination
-from hw.operand_memory import OperandMemory, log2
+from hw.operand_memory import OperandMemory
+from hw.pipeline import log2
 from hw.tile import ADDRESS_BITS, drained_layout, tile_layout
 
 

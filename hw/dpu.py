@@ -4,6 +4,8 @@ from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hw.pipeline import held
+
 
 class Dpu(wiring.Component):
     """Count bits that are set in both words; accumulate over words and plane pairs by Horner.
@@ -55,16 +57,11 @@ class Dpu(wiring.Component):
     def elaborate(self, platform):
         m = Module()
 
-        def register(value):
-            signal = Signal(value.shape(), reset_less=True)
-            m.d.sync += signal.eq(value)
-            return signal
-
         # Three pairs make a number of two bits: six inputs, two LUTs.
         pairs = self.left & self.right
-        threes = [register(_total(pairs[i : i + 3])) for i in range(0, self.depth, 3)]
-        fours = [register(_tree(threes[i : i + 4])) for i in range(0, len(threes), 4)]
-        ones = register(_tree(fours))
+        threes = [held(m, _total(pairs[i : i + 3])) for i in range(0, self.depth, 3)]
+        fours = [held(m, _tree(threes[i : i + 4])) for i in range(0, len(threes), 4)]
+        ones = held(m, _tree(fours))
 
         accumulator = Signal(signed(self.accumulator_bits), reset_less=True)
         before = Mux(self.first, 0, Mux(self.twice, accumulator << 1, accumulator))

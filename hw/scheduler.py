@@ -47,7 +47,7 @@ class Scheduler(wiring.Component):
     i_write_error : In
         From the AXI writer; counts as the ROW queue's.
     i_progress : In
-        A beat moved on the AXI master.
+        A beat moved on the AXI master, or an instruction was issued.
     i_idle : In
         Nothing is under way in reader and writer.
     o_reset, o_discard : Out

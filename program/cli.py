@@ -26,7 +26,7 @@ def main(arguments=None):
         print(f"bittern: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("bittern: interrupted; what was finished is kept, run the same command to go on", file=sys.stderr)
+        print("bittern: interrupted; finished builds and reports are kept, the same command does the rest", file=sys.stderr)
         return 130
 
 

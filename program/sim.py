@@ -33,6 +33,10 @@ STALLS = (
 )
 
 
+#: External memory of the simulation, unless the program needs more.
+MEMORY_BYTES = 1 << 24
+
+
 @dataclass(frozen=True)
 class Options:
     """What `simulate` is asked for. ``flip`` (offset, bit) corrupts the RTL's copy of the image, to see it caught."""
@@ -58,9 +62,7 @@ def simulate(path, options, console=None):
     bundle = bundle_file.load(path)
     available = len(bundle.samples.labels)
     if not 1 <= options.samples <= available:
-        raise bundle_file.BundleError(
-            f"bundle {path} has {available} samples, not {options.samples}; use --samples 1..{available}"
-        )
+        raise UsageError(f"bundle {path} has {available} samples, not {options.samples}; use --samples 1..{available}")
     config = preset(options.preset)
     program = compile_encoder(bundle.encoder, config)
     check(program)
@@ -75,7 +77,7 @@ def simulate(path, options, console=None):
 
     with console.status("building the simulation") as status:
         simulator = RtlSimulator(
-            config, latency=options.latency, bandwidth=options.bandwidth,
+            config, max(MEMORY_BYTES, 2 * len(image)), latency=options.latency, bandwidth=options.bandwidth,
             progress=lambda text: status.update(f"building the simulation: {text}"),
         )  # fmt: skip
     with simulator:

@@ -119,6 +119,8 @@ _ROWS = (
     _u("columns", 16, "columns that are real; the others take no part and their codes are 0"),
 )
 
+_FIRST_ROW = _u("first_row", 16, "the first row taken is this row of the result's codes, the others follow it")
+
 FIELDS = {
     Opcode.HALT: (),
     Opcode.LOAD: (
@@ -161,6 +163,7 @@ FIELDS = {
     ),
     Opcode.SOFTMAX: (
         *_ROWS,
+        _FIRST_ROW,
         *_codes("left"),
         _u("bits", 4, "bits of the codes, 1..8"),
         _u("mask", 1, "columns at and beyond LENGTH are masked"),
@@ -169,10 +172,11 @@ FIELDS = {
     ),
     Opcode.NORM: (
         *_ROWS,
+        _FIRST_ROW,
         *_codes("left"),
         *_codes("right"),
         _u("bits", 4, "bits of the codes, 1..8"),
-        _u("residual_base", 16, "word address of row 0 in the residual memory; rows are groups words apart"),
+        _u("residual_base", 16, "word address of the first row taken in the residual memory; rows are groups words apart"),
         _u("constant_base", 16, "word address of group 0 in the norm memory"),
         _u("rms", 1, "RMSNorm: no mean"),
         _u("keep_sum", 1, "the residual becomes the sum (pre-LN), not the normalised value"),

@@ -169,7 +169,7 @@ class RowProcessor(wiring.Component):
             *(norm.i_command.p[name].eq(norms[name]) for name, _ in NORM_COMMAND if name != "columns"),
             *(self.o_store.p[name].eq(store[name]) for name in ("region", "offset")),
             self.o_store.p.beats.eq(beats),
-            *(buffer.i_command.p[name].eq(norms[name]) for name in ("rows", "groups")),
+            *(buffer.i_command.p[name].eq(norms[name]) for name in ("rows", "groups", "first_row")),
         ]
 
         # Done: every row has left, and what became of it is where it belongs.

@@ -96,12 +96,15 @@ def _qmm(i, config):
 def _codes(i, config):
     columns = i.groups * config.row_lanes
     accesses = []
+
+    def write(memory, banks, base, plane, tile):
+        first, end = i.first_row // banks, ceil_div(i.first_row + i.rows, banks)
+        accesses.append(_part(config, memory, end - first, columns, i.bits, base + first * tile, plane, tile))
+
     if i.left_enable:
-        tiles = ceil_div(i.rows, config.rows)
-        accesses.append(_part(config, Memory.LEFT, tiles, columns, i.bits, i.left_base, i.left_plane, i.left_tile))
+        write(Memory.LEFT, config.rows, i.left_base, i.left_plane, i.left_tile)
     if i.opcode is Opcode.NORM and i.right_enable:
-        tiles = ceil_div(i.rows, config.columns)
-        accesses.append(_part(config, Memory.RIGHT, tiles, columns, i.bits, i.right_base, i.right_plane, i.right_tile))
+        write(Memory.RIGHT, config.columns, i.right_base, i.right_plane, i.right_tile)
     return accesses
 
 

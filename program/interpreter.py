@@ -142,11 +142,11 @@ class Interpreter:
                 i.destination_column,
             )  # fmt: skip
 
-    def _write(self, memory, codes, bits, base, plane, tile, column=0):
+    def _write(self, memory, codes, bits, base, plane, tile, column=0, first_row=0):
         """Write codes (rows, columns) to an operand memory, from ``column`` on; other bits of the words stay."""
         memory = self.memories[memory]
         k, banks = self.config.depth, memory.shape[1]
-        rows = np.arange(len(codes))
+        rows = first_row + np.arange(len(codes))
         first, end = column // k, ceil_div(column + codes.shape[1], k)
         address = base + np.arange(bits)[:, None, None] * plane + (rows // banks)[:, None] * tile + np.arange(first, end)
         bank = (rows % banks)[:, None]
@@ -170,9 +170,10 @@ class Interpreter:
         """Write codes of the real columns, and 0 in the others, where the instruction says."""
         wide = np.zeros((i.rows, i.groups * self.config.row_lanes), np.int64)
         wide[:, : i.columns] = codes
-        self._write(Memory.LEFT, wide, i.bits, i.left_base, i.left_plane, i.left_tile)
+        if i.left_enable:
+            self._write(Memory.LEFT, wide, i.bits, i.left_base, i.left_plane, i.left_tile, first_row=i.first_row)
         if i.opcode is Opcode.NORM and i.right_enable:
-            self._write(Memory.RIGHT, wide, i.bits, i.right_base, i.right_plane, i.right_tile)
+            self._write(Memory.RIGHT, wide, i.bits, i.right_base, i.right_plane, i.right_tile, first_row=i.first_row)
 
     def _softmax(self, i):
         scores = self._take_rows(i)[:, : i.columns]

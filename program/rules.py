@@ -114,14 +114,19 @@ def _rows(i, config):
     require(i.columns <= columns, f"has {i.columns} columns in {i.groups} groups of {config.row_lanes}")
 
 
+def _codes(i, config):
+    _rows(i, config)
+    require(i.first_row + i.rows <= 1 << 16, f"writes row {i.first_row + i.rows - 1}, which is not 16 bit")
+
+
 def _softmax(i, program):
-    _rows(i, program.config)
+    _codes(i, program.config)
     _check_bits(Kind.UNSIGNED, i.bits, "result")
     require(i.step >= 1 << 15, f"has step {i.step}, which is below 2^15")
 
 
 def _norm(i, program):
-    _rows(i, program.config)
+    _codes(i, program.config)
     _check_bits(Kind.UNSIGNED, i.bits, "result")
     require(i.epsilon > 0, "has epsilon 0")
     require(i.low <= i.high, f"clips to {i.low}..{i.high}")

@@ -33,7 +33,7 @@ class Operands:
         self.writes = self.expected_writes = 0
 
     def place(self, rng, rows, groups, bits):
-        """Random base and strides that keep all planes and tiles apart."""
+        """Random base and strides that keep all planes and tiles of rows 0 to ``rows`` apart."""
         words = -(-groups * self.lanes // self.width)
         tiles = -(-rows // self.banks)
         tile = words + int(rng.integers(2))
@@ -41,11 +41,11 @@ class Operands:
         end = (bits - 1) * plane + (tiles - 1) * tile + words
         return {"base": int(rng.integers(0, self.depth - end + 1)), "plane": plane, "tile": tile}
 
-    def expect(self, codes, bits, place):
+    def expect(self, codes, bits, place, first_row):
         self.expected_writes += bits * codes.size // self.lanes
         k = np.arange(codes.shape[1])
         for p, plane in enumerate(planes(codes, bits)):
-            for row, content in enumerate(plane):
+            for row, content in enumerate(plane, first_row):
                 address = place["base"] + p * place["plane"] + row // self.banks * place["tile"]
                 self.expected[address + k // self.width, row % self.banks, k % self.width] = content
 
@@ -142,6 +142,10 @@ class Bench:
         word = int.from_bytes(encode(Instruction(opcode, fields)), "little")
         self.instructions.send({"bits": np.array([word], object), "index": [int(self.rng.integers(2**16))]})
 
+    def first_row(self):
+        """Of an instruction's codes: 0, or the middle of a tile on both sides."""
+        return int(self.rng.integers(2) * self.rng.integers(2 * max(self.config.rows, self.config.columns)))
+
     def softmax(self, rows, groups, **fields):
         """Send a random SOFTMAX; what it must leave in memory."""
         rng = self.rng
@@ -150,30 +154,31 @@ class Bench:
         fields = {
             "rows": rows, "groups": groups, "columns": columns, "bits": int(rng.integers(1, 9)),
             "mask": int(rng.integers(2)), "step": int(rng.integers(2**15, 2**16)), "step_shift": int(rng.integers(8, 16)),
-            "left_enable": 1, **fields,
+            "left_enable": 1, "first_row": self.first_row(), **fields,
         }  # fmt: skip
-        place = self.left.place(rng, rows, groups, fields["bits"])
+        place = self.left.place(rng, fields["first_row"] + rows, groups, fields["bits"])
         scores = rng.integers(-300, 300, (rows, groups * self.config.row_lanes))
         self.send_instruction(Opcode.SOFTMAX, fields | {f"left_{name}": value for name, value in place.items()})
         self.send_rows(scores)
         real = min(length, columns) if fields["mask"] else columns
         codes = softmax(scores, real, fields["step"], fields["step_shift"], fields["bits"])
-        self.left.expect(codes, fields["bits"], place)
+        self.left.expect(codes, fields["bits"], place, fields["first_row"])
 
     def norm(self, rows, groups, **fields):
         """Send a random NORM; what it must leave in memory."""
         rng = self.rng
-        fields = self.model.random_command(rng, rows, groups, **fields) | {"groups": groups, "bits": int(rng.integers(1, 9))}
+        fields = self.model.random_command(rng, rows, groups, **fields)
+        fields |= {"groups": groups, "bits": int(rng.integers(1, 9)), "first_row": self.first_row()}
         updates = rng.integers(-(2**15), 2**15, (rows, groups * self.config.row_lanes))
         codes, saturated = self.model.run(updates, fields)
         self.expected_saturated += saturated
         for side in ("left", "right"):
             fields[f"{side}_enable"] = int(rng.integers(4) > 0)
             operands = getattr(self, side)
-            place = operands.place(rng, rows, groups, fields["bits"])
+            place = operands.place(rng, fields["first_row"] + rows, groups, fields["bits"])
             fields |= {f"{side}_{name}": value for name, value in place.items()}
             if fields[f"{side}_enable"]:
-                operands.expect(codes, fields["bits"], place)
+                operands.expect(codes, fields["bits"], place, fields["first_row"])
         self.send_instruction(Opcode.NORM, fields)
         self.send_rows(updates)
 

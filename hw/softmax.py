@@ -2,12 +2,12 @@
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree, tree_latency
 from hw.reciprocal import Reciprocal
+from hw.row_ring import RowRing, ring_words
 from hw.row_stream import code_element, row_element
 from hw.skid import Skid
 from hw.stream_queue import StreamQueue
@@ -19,14 +19,16 @@ SOFTMAX_COMMAND = data.StructLayout({"rows": 16, "columns": 16, "step": 16, "ste
 LEAST_SHIFT = 16
 #: At and beyond this shift every code is 0.
 MOST_SHIFT = 34
+#: Most rows between two passes. A short row's share of the pipelines is many rows.
+ROWS = 32
 
 
 class Softmax(wiring.Component):
     """Softmax of rows. Bit for bit `golden.softmax.softmax`.
 
     Three passes over each row, each one element a cycle, on different rows at the same time: maximum, exponentials and
-    their sum, codes. Rows wait between passes in memories of `slots` rows, so a row takes
-    max(groups, (2 * groups + latency of a pass) / slots) cycles.
+    their sum, codes. Rows wait between passes in rings of words, at most `ROWS` of them, so a row
+    takes max(groups, (2 * groups + latency of a pass) / ROWS) cycles.
 
     Parameters
     ----------
@@ -47,19 +49,19 @@ class Softmax(wiring.Component):
         A command is in progress.
     """
 
-    slots = 8
-
     def __init__(self, lanes, row_columns):
         self.lanes, self.row_columns = lanes, row_columns
         #: Bits of a group number within a row.
         self.group_bits = (-(-row_columns // lanes) - 1).bit_length()
         self.sum_bits = EXPONENTIAL_BITS + row_columns.bit_length()
-        super().__init__({
-            "i_command": In(stream.Signature(SOFTMAX_COMMAND)),
-            "i": In(stream.Signature(row_element(lanes))),
-            "o": Out(stream.Signature(code_element(lanes))),
-            "o_busy": Out(1),
-        })
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(SOFTMAX_COMMAND)),
+                "i": In(stream.Signature(row_element(lanes))),
+                "o": Out(stream.Signature(code_element(lanes))),
+                "o_busy": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -83,43 +85,31 @@ class Softmax(wiring.Component):
             m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
         m.d.sync += limit.eq((1 << command.bits) - 1)
 
-        def row_memory(name):
-            """Memory of ``slots`` rows, its ports, and how many slots hold a row that its reader has not finished."""
-            memory = Memory(shape=lanes * 16, depth=self.slots << self.group_bits, init=[], attrs={"ram_style": "block"})
-            m.submodules[name] = memory
-            return memory.write_port(), memory.read_port(), Signal(range(self.slots + 1), name=f"{name}_held")
-
-        def place(group, slot):
-            return Cat(group[: self.group_bits], slot)
-
-        score_write, score_read, scores_held = row_memory("scores")
-        power_write, power_read, powers_held = row_memory("powers")
-
         # First pass: store the scores, find the maximum.
+        m.submodules.scores = scores = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
         token = data.StructLayout({"row": 16, "last_group": self.group_bits, "maximum": signed(16)})
-        m.submodules.maxima = maxima = StreamQueue(token, self.slots)
-        slot = Signal(range(self.slots))
+        m.submodules.maxima = maxima = StreamQueue(token, ROWS)
         take, row_taken = Signal(), Signal()
         i = self.i.p
         m.d.comb += [
-            self.i.ready.eq(entering & (scores_held != self.slots)),
+            self.i.ready.eq(entering & ~scores.o_full),
             take.eq(self.i.valid & self.i.ready),
             row_taken.eq(take & i.last),
-            score_write.addr.eq(place(i.group, slot)),
-            score_write.data.eq(Cat(i.values)),
-            score_write.en.eq(take),
+            scores.i_claim.eq(take),
+            scores.i_claim_row.eq(row_taken),
+            scores.i_write.eq(take),
+            scores.i_data.eq(Cat(i.values)),
         ]
         with m.If(row_taken):
-            m.d.sync += [slot.eq(slot + 1), rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
+            m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
-        mask = lane_mask(m, i.group, command.columns, lanes)
-        lowest = Const(-(1 << 15), signed(16))
-        seen = [held(m, Mux(mask[lane], held(m, i.values[lane]), lowest)) for lane in range(lanes)]
-        highest = tree(m, seen, lambda a, b: Mux(a > b, a, b))
-        cycles = 2 + tree_latency(lanes)
+        highest, counts = self._highest(
+            m, [held(m, value) for value in i.values], lane_mask(m, i.group, command.columns, lanes)
+        )
+        cycles = 1 + tree_latency(lanes)
         maximum = Signal(signed(16))
-        present = delayed_valid(m, take, cycles)[-1]
-        with m.If(present & (delayed(m, i.first, cycles) | (highest > maximum))):
+        first = delayed(m, i.first, cycles)
+        with m.If(delayed_valid(m, take, cycles)[-1] & counts & (first | (highest > maximum))):
             m.d.sync += maximum.eq(highest)
         m.d.comb += [
             maxima.i.valid.eq(delayed_valid(m, row_taken, cycles + 1)[-1]),
@@ -129,39 +119,37 @@ class Softmax(wiring.Component):
         ]
 
         # Second pass: powers of two, their sum, its reciprocal.
+        m.submodules.powers = powers = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
         token = data.StructLayout({"row": 16, "last_group": self.group_bits, "gain": 17, "shift": 5})
-        m.submodules.gains = gains = StreamQueue(token, self.slots)
-        slot, group = Signal(range(self.slots)), Signal(self.group_bits)
+        m.submodules.gains = gains = StreamQueue(token, ROWS)
+        group = Signal(self.group_bits)
         fire, row_summed = Signal(), Signal()
         m.d.comb += [
-            fire.eq(maxima.o.valid & (powers_held != self.slots)),
+            fire.eq(maxima.o.valid & ~powers.o_full),
             row_summed.eq(fire & (group == maxima.o.p.last_group)),
             maxima.o.ready.eq(row_summed),
-            score_read.addr.eq(place(group, slot)),
-            score_read.en.eq(1),
+            scores.i_enable.eq(1),
+            scores.i_read.eq(fire),
+            scores.i_read_row.eq(row_summed),
+            powers.i_claim.eq(fire),
+            powers.i_claim_row.eq(row_summed),
         ]
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_summed, 0, group + 1))
-        m.d.sync += [slot.eq(slot + row_summed), scores_held.eq(scores_held + row_taken - row_summed)]
 
         maximum = delayed(m, maxima.o.p.maximum, 2)
         mask = lane_mask(m, delayed(m, group, 3), command.columns, lanes)
-        scores = held(m, score_read.data)
-        powers = []
-        for lane in range(lanes):
-            # Only masked lanes, which do not count, can be above the maximum.
-            distance = held(m, (maximum - scores.word_select(lane, 16).as_signed())[:16])
-            fraction = held(m, lookup(m, EXPONENTIAL_TABLE, EXPONENTIAL_BITS, distance[:SCORE_FRACTION]))
-            whole = held(m, distance[SCORE_FRACTION : SCORE_FRACTION + 4])
-            gone = held(m, distance[SCORE_FRACTION + 4 :].any())
-            powers.append(held(m, Mux(mask[lane] & ~gone, fraction >> whole, 0)))
-        m.d.comb += [
-            power_write.en.eq(delayed_valid(m, fire, 5)[-1]),
-            power_write.addr.eq(delayed(m, score_read.addr, 5)),
-            power_write.data.eq(Cat(powers)),
+        score_word = held(m, scores.o_data)
+        lane_powers = [
+            self._power(m, maximum, score_word.word_select(lane, 16).as_signed(), mask[lane]) for lane in range(lanes)
         ]
-        part = tree(m, powers, lambda a, b: a + b)
-        cycles = 5 + tree_latency(lanes)
+        cycles = 6
+        m.d.comb += [
+            powers.i_write.eq(delayed_valid(m, fire, cycles)[-1]),
+            powers.i_data.eq(Cat(lane_powers)),
+        ]
+        part = tree(m, lane_powers, lambda a, b: a + b)
+        cycles += tree_latency(lanes)
         total = Signal(self.sum_bits)
         first = delayed(m, group == 0, cycles)
         with m.If(delayed_valid(m, fire, cycles)[-1]):
@@ -182,36 +170,32 @@ class Softmax(wiring.Component):
             gains.i.p.shift.eq(held(m, Mux(shift > MOST_SHIFT, MOST_SHIFT, shift) - LEAST_SHIFT)),
         ]
 
-        # Third pass: multiply, round, shift, clip. It stalls as a whole with the output.
+        # Third pass: multiply, shift, round, clip. It stalls as a whole with the output.
         m.submodules.output = output = Skid(code_element(lanes))
-        slot, group = Signal(range(self.slots)), Signal(self.group_bits)
+        group = Signal(self.group_bits)
         fire, row_coded, advance = Signal(), Signal(), Signal()
         m.d.comb += [
             advance.eq(output.i.ready),
             fire.eq(gains.o.valid & advance),
             row_coded.eq(fire & (group == gains.o.p.last_group)),
             gains.o.ready.eq(row_coded),
-            power_read.addr.eq(place(group, slot)),
-            power_read.en.eq(advance),
+            powers.i_enable.eq(advance),
+            powers.i_read.eq(fire),
+            powers.i_read_row.eq(row_coded),
         ]
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_coded, 0, group + 1))
-        m.d.sync += [slot.eq(slot + row_coded), powers_held.eq(powers_held + row_summed - row_coded)]
 
         with m.If(advance):
-            powers = held(m, power_read.data)
-            gain, shift = delayed(m, gains.o.p.gain, 2), delayed(m, gains.o.p.shift, 2)
-            half = held(m, (1 << shift) << (LEAST_SHIFT - 1))
-            coarse, fine = delayed(m, shift[2:], 2), delayed(m, shift[:2], 3)
-            codes = []
-            for lane in range(lanes):
-                product = held(m, powers.word_select(lane, 16) * gain)
-                total = held(m, (product + half)[LEAST_SHIFT:MOST_SHIFT])
-                by_fours = held(m, total >> (coarse << 2))
-                code = held(m, by_fours >> fine)
-                over = held(m, code[8:].any() | (code[:8] & ~limit).any())
-                codes.append(held(m, Mux(over, limit, held(m, code[:8]))))
-            cycles = 8
+            word = held(m, powers.o_data)
+            gain = delayed(m, gains.o.p.gain, 2)
+            shift = delayed(m, gains.o.p.shift, 2)
+            # A shift to the right as a product: the multipliers are there, the shifters would be as large as all the rest.
+            span = MOST_SHIFT - LEAST_SHIFT
+            factor = held(m, Cat(shift == span - 1 - n for n in range(span)))
+            unshifted = held(m, shift == 0)
+            codes = [self._code(m, word.word_select(lane, 16), gain, factor, unshifted, limit) for lane in range(lanes)]
+            cycles = 7
             valid = delayed_valid(m, fire, cycles)[-1]
             row, group, last = (delayed(m, signal, cycles) for signal in (gains.o.p.row, group, row_coded))
         m.d.comb += [
@@ -223,3 +207,43 @@ class Softmax(wiring.Component):
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
         return m
+
+    def _highest(self, m, values, mask):
+        """The highest of the values that count, and whether any does, `tree_latency` cycles later.
+
+        Lanes that count come first: where a pair's second half does, so does its first.
+        """
+        if len(values) == 1:
+            return values[0], mask[0]
+        highest = [
+            held(m, Mux(counts & (b > a), b, a)) for a, b, counts in zip(values[::2], values[1::2], mask[1::2], strict=True)
+        ]
+        return self._highest(m, highest, [held(m, counts) for counts in mask[::2]])
+
+    def _power(self, m, maximum, score, counts):
+        """``2^((score - maximum) / 64)``, or 0, four cycles later; ``counts`` comes two cycles after the score."""
+        # Only masked lanes, which do not count, can be above the maximum.
+        distance = held(m, (maximum - score)[:16])
+        fraction = held(m, lookup(m, EXPONENTIAL_TABLE, EXPONENTIAL_BITS, distance[:SCORE_FRACTION]))
+        whole = distance[SCORE_FRACTION:]
+        # To the right by up to 3, then by up to 3 times 4, as products.
+        by_ones = held(m, Cat(whole[:2] == 3 - n for n in range(4)))
+        fours, gone = held(m, whole[2:4]), held(m, whole[4:].any())
+        shifted = held(m, fraction * by_ones)
+        by_fours = held(m, Cat((fours == 3 - n) & counts & ~gone for n in range(4)))
+        factor = Cat(Cat(bit, Const(0, 3)) for bit in by_fours)
+        return held(m, (shifted * factor)[15:31])
+
+    def _code(self, m, power, gain, factor, unshifted, limit):
+        """``power * gain >> LEAST_SHIFT + shift``, rounded and clipped, five cycles later.
+
+        ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``; 0 for a shift of 18.
+        """
+        product = held(m, power * gain)
+        # Below the shift only the bit that rounds counts, and it is lost only if the shift is 0.
+        rounds = held(m, product[LEAST_SHIFT - 1] & unshifted)
+        shifted = held(m, (product[LEAST_SHIFT:] * factor)[16:35])
+        code = held(m, (Cat(shifted[0] | rounds, shifted[1:9]) + 1)[1:])
+        beyond = held(m, shifted[9:].any())
+        over = held(m, beyond | code[8] | (code[:8] & ~limit).any())
+        return held(m, Mux(over, limit, held(m, code[:8])))

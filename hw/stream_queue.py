@@ -1,8 +1,9 @@
-"""Queue in registers, for what is passed on once a row."""
+"""Queue in LUT memory, for what is passed on once a row."""
 
-from amaranth import Array, Module, Signal
+from amaranth import Module, Signal
 from amaranth.hdl import Shape
 from amaranth.lib import stream, wiring
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 
@@ -31,20 +32,23 @@ class StreamQueue(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         width = Shape.cast(self.shape).width
-        entries = Array(Signal(width, name=f"entry{n}", reset_less=True) for n in range(self.depth))
-        write, read = Signal(range(self.depth)), Signal(range(self.depth))
+        memory = Memory(shape=width, depth=self.depth, init=[], attrs={"ram_style": "distributed"})
+        m.submodules.memory = memory
+        write, read = memory.write_port(), memory.read_port()
         level = Signal(range(self.depth + 1))
-        put, take = Signal(), Signal()
-        payload = Signal(width)
+        put, take, pass_on = Signal(), Signal(), Signal()
         m.d.comb += [
             self.i.ready.eq(level != self.depth),
             put.eq(self.i.valid & self.i.ready),
-            take.eq((level != 0) & (~self.o.valid | self.o.ready)),
-            payload.eq(self.i.payload),
+            pass_on.eq(~self.o.valid | self.o.ready),
+            take.eq((level != 0) & pass_on),
+            write.en.eq(put),
+            write.data.eq(self.i.payload),
+            # The output register is the port's. What it reads of an entry while that is written is not valid.
+            read.en.eq(pass_on),
+            self.o.payload.eq(read.data),
         ]
-        m.d.sync += [level.eq(level + put - take), write.eq(write + put), read.eq(read + take)]
-        with m.If(~self.o.valid | self.o.ready):
-            m.d.sync += [self.o.valid.eq(level != 0), self.o.payload.eq(entries[read])]
-        with m.If(put):
-            m.d.sync += entries[write].eq(payload)
+        m.d.sync += [level.eq(level + put - take), write.addr.eq(write.addr + put), read.addr.eq(read.addr + take)]
+        with m.If(pass_on):
+            m.d.sync += self.o.valid.eq(level != 0)
         return m

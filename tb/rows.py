@@ -1,6 +1,7 @@
 """Rows of numbers as the elements of `hw.row_stream`, and back."""
 
 import numpy as np
+from cocotb.triggers import RisingEdge
 
 
 def _framing(rows, groups):
@@ -28,3 +29,14 @@ def from_elements(batch, rows):
 def stacked(batches):
     """One batch of several."""
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+async def cycles_of_rows(dut, rows):
+    """The cycles, counted from now, in which stream ``o`` of `code_element` passes the last element of ``rows`` rows."""
+    ends, cycle, last = [], 0, len(dut.o__payload) - 1
+    while len(ends) < rows:
+        await RisingEdge(dut.clk)
+        cycle += 1
+        if dut.o__valid.value and dut.o__ready.value and int(dut.o__payload.value) >> last:
+            ends.append(cycle)
+    return np.array(ends)

@@ -12,6 +12,9 @@ from hw.operand_memory import OperandMemory
 from hw.sequencer import Sequencer
 from hw.tile_writer import TileWriter
 
+#: Groups that the drain's buffer holds: as many as a memory in LUTs does.
+BUFFERED_GROUPS = 32
+
 
 class Qmm(wiring.Component):
     """Executes QMM instructions in order; the next one starts while the last still drains.
@@ -38,8 +41,9 @@ class Qmm(wiring.Component):
         self.config = config
         c = config
         groups = c.rows // c.drain_rows
-        #: Tiles on the way from their last word to their last write.
-        self.tiles = 4
+        #: Tiles on the way from their last word to their last write: what hides the latency of that way, about 28
+        #: cycles, from tiles that end as often as they may.
+        self.tiles = max(4, BUFFERED_GROUPS // groups)
         self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
         self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)

@@ -126,9 +126,9 @@ class Qmm(wiring.Component):
         ]
         # An error is about the oldest instruction: the sequencer's, which is about the newest, waits for those before it.
         unfinished = Signal(range(self.tiles + 8))
-        m.d.sync += unfinished.eq(unfinished + (self.i.valid & self.i.ready) - self.done)
+        m.d.sync += unfinished.eq(unfinished + sequencer.started - self.done)
         with m.If(writer.error):
             m.d.comb += [self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
-        with m.Elif(sequencer.error.valid & (unfinished == 1)):
+        with m.Elif(sequencer.error.valid & ~sequencer.started & (unfinished == 1 + sequencer.error_before_last)):
             m.d.comb += self.error.eq(sequencer.error)
         return m

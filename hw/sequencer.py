@@ -1,5 +1,7 @@
 """Sequencer: the loop nest of a QMM instruction, one pair of operand words a cycle."""
 
+from types import SimpleNamespace
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -26,11 +28,12 @@ class _Operand:
         self.diagonal_plane, self.plane = Signal(3, name=f"{side}_diagonal_plane"), Signal(3, name=f"{side}_plane")
         self.at_top = self.plane == self._bits - 1
         self.at_sign = (f[f"{side}_kind"] == Kind.SIGNED.value) & self.at_top
-        #: Of the first tile.
-        self.top = f[f"{side}_base"] + _times(self._stride, self._bits - 1)
 
     def start_tile(self, address):
-        return [self.tile.eq(address), self._at_diagonal(self._bits - 1, address)]
+        return self.start_at(self._bits - 1, address)
+
+    def start_at(self, plane, address):
+        return [self.tile.eq(address), self._at_diagonal(plane, address)]
 
     def start_diagonal(self, drop):
         """The next significance begins with a plane less of this operand, or the same one."""
@@ -67,12 +70,15 @@ class Sequencer(wiring.Component):
         Descriptor of each tile, when its last words are issued. Must be taken at once.
     tile_done : In(1)
         A tile has left.
-    error : Out(ERROR)
-        About the instruction taken last, whose last tile then has no descriptor. Held until reset.
+    started : Out(1)
+        An instruction has been started.
+    error : Out(ERROR);  error_before_last : Out(1)
+        About the instruction started last, or the one before that; its last tile then has no descriptor. Held until
+        reset.
     waiting : Out(1)
         A tile could end but for the drain.
     active : Out(1)
-        An instruction is being sequenced.
+        An instruction is being sequenced or about to be.
     """
 
     def __init__(self, rows, columns, depth, groups, tiles, left_depth, right_depth):
@@ -92,7 +98,9 @@ class Sequencer(wiring.Component):
                 "last": Out(1),
                 "o_tile": Out(stream.Signature(tile_layout(columns))),
                 "tile_done": In(1),
+                "started": Out(1),
                 "error": Out(ERROR),
+                "error_before_last": Out(1),
                 "waiting": Out(1),
                 "active": Out(1),
             }
@@ -101,6 +109,7 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         f = Signal(instruction_layout(Opcode.QMM))
+        ahead = self._look_ahead(m)
 
         # Where each loop stands.
         left, right = _Operand("left", f), _Operand("right", f)
@@ -125,7 +134,7 @@ class Sequencer(wiring.Component):
         # A tile may end when the drain register is free by then and the drain has room for all of it.
         in_flight = Signal(range(self.tiles + 1))
         spacing = Signal(range(self.groups + 1))
-        running, issue, failed = Signal(), Signal(), Signal()
+        running, issue, failed, start = Signal(), Signal(), Signal(), Signal()
         may_end = (in_flight != self.tiles) & (spacing == 0)
         m.d.comb += [
             issue.eq(running & ~failed & (~last | may_end)),
@@ -138,25 +147,12 @@ class Sequencer(wiring.Component):
         with m.Elif(spacing != 0):
             m.d.sync += spacing.eq(spacing - 1)
 
-        setup = Signal()
-        m.d.comb += [self.i.ready.eq(~running & ~setup & ~failed), self.active.eq(running | setup)]
-        with m.If(self.i.valid & self.i.ready):
-            m.d.sync += [f.eq(self.i.p.bits), setup.eq(1)]
-        with m.If(setup):
-            m.d.sync += [
-                setup.eq(0),
-                running.eq(1),
-                first.eq(1),
-                twice.eq(0),
-                Cat(word, column_tile, row_tile).eq(0),
-                left.start_tile(left.top),
-                right.start_tile(right.top),
-                right_start.eq(right.top),
-                target_row.eq(f.destination_base),
-                target_column.eq(f.destination_column >> log2(self.columns)),
-            ]
-            width = Mux(f.mask & (self.length < f.columns), self.length, f.columns)
-            m.d.sync += [limit_all.eq(width), remaining.eq(width)]
+        # The next instruction starts right behind the last word of this one; one that makes no sense, after it.
+        m.d.comb += [
+            start.eq(ahead.ready & ~failed & Mux(running, ends & column_end & row_end & ~ahead.malformed, 1)),
+            ahead.taken.eq(start),
+            self.active.eq(running | ahead.valid),
+        ]
 
         with m.If(issue):
             m.d.sync += [first.eq(last), word.eq(Mux(word_end, 0, word + 1)), twice.eq(0)]
@@ -184,6 +180,22 @@ class Sequencer(wiring.Component):
                         target_row.eq(target_row + self._target_step(f, row_tile)),
                     ]
 
+        with m.If(start):
+            m.d.sync += [
+                f.eq(ahead.f),
+                running.eq(~ahead.malformed),
+                first.eq(1),
+                twice.eq(0),
+                Cat(word, column_tile, row_tile).eq(0),
+                left.start_at(ahead.f.left_bits - 1, ahead.left_top),
+                right.start_at(ahead.f.right_bits - 1, ahead.right_top),
+                right_start.eq(ahead.right_top),
+                target_row.eq(ahead.f.destination_base),
+                target_column.eq(ahead.f.destination_column >> log2(self.columns)),
+                limit_all.eq(ahead.width),
+                remaining.eq(ahead.width),
+            ]
+
         # Addresses and control leave one register later, checked.
         left_address, right_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
         valid = Signal()
@@ -206,11 +218,40 @@ class Sequencer(wiring.Component):
             m, f, ends, outside | failed, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column
         )
 
-        with m.If(setup & self._malformed(f)):
-            m.d.sync += [running.eq(0), failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
+        just_started = Signal()
+        m.d.sync += [just_started.eq(start), self.started.eq(start)]
+        with m.If(start & ahead.malformed):
+            m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
         with m.If(outside):
             m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
+            # An address is checked a cycle after its word was issued.
+            m.d.sync += self.error_before_last.eq(just_started | start)
         return m
+
+    def _look_ahead(self, m):
+        """The next instruction, and what takes a cycle to know of it."""
+        f = Signal(instruction_layout(Opcode.QMM), name="ahead")
+        valid, ready, taken = Signal(name="ahead_valid"), Signal(name="ahead_ready"), Signal(name="ahead_taken")
+        malformed, width = Signal(name="ahead_malformed"), Signal(16, name="ahead_width")
+        tops = [Signal(ADDRESS_BITS, name=f"ahead_{side}_top") for side in ("left", "right")]
+        m.d.comb += self.i.ready.eq(~valid)
+        with m.If(self.i.valid & ~valid):
+            m.d.sync += [f.eq(self.i.p.bits), valid.eq(1)]
+        with m.If(valid):
+            m.d.sync += ready.eq(1)
+        with m.If(taken):
+            m.d.sync += [valid.eq(0), ready.eq(0)]
+        m.d.sync += [
+            malformed.eq(self._malformed(f)),
+            width.eq(Mux(f.mask & (self.length < f.columns), self.length, f.columns)),
+            *(
+                top.eq(f[f"{side}_base"] + _times(f[f"{side}_plane"], f[f"{side}_bits"] - 1))
+                for side, top in zip(("left", "right"), tops)
+            ),
+        ]
+        return SimpleNamespace(
+            f=f, valid=valid, ready=ready, taken=taken, malformed=malformed, width=width, left_top=tops[0], right_top=tops[1]
+        )
 
     def _target_step(self, f, row_tile):
         """From one row tile to the next in the destination: banks are R on the left, C on the right."""

@@ -25,8 +25,10 @@ def main(arguments=None):
     except (UsageError, BundleError, CompileError, BuildError) as error:
         print(f"bittern: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("bittern: interrupted; finished builds and reports are kept, the same command does the rest", file=sys.stderr)
+    except KeyboardInterrupt as stop:  # a run says where it was
+        where = f" {stop}" if str(stop) else ""
+        kept = "finished builds and reports are kept, the same command does the rest"
+        print(f"bittern: interrupted{where}; {kept}", file=sys.stderr)
         return 130
 
 

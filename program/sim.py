@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from golden import bundle as bundle_file
@@ -18,6 +17,7 @@ from program.checker import check
 from program.compiler import compile_encoder
 from program.errors import UsageError
 from program.rtl.compare import Comparison
+from program.rtl.progress import RunProgress
 from program.rtl.simulator import RtlSimulator, RunError
 from program.rtl.timeline import write_picture, write_trace
 
@@ -101,16 +101,15 @@ def _describe(bundle):
 
 def _run_samples(bundle, simulator, options, console):
     samples, results = bundle.samples, []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("inferences", total=options.samples)
+    with RunProgress(console, options.samples, "inferences") as progress:
         for index in range(options.samples):
             length = int(samples.lengths[index])
             expected = encode(bundle.encoder, samples.inputs[index], length)
             comparison = Comparison(simulator, expected)
             started, first_cycle, run, problem = time.process_time(), simulator.cycle, None, None
+            progress.start_run(len(simulator.program.instructions) - 1)
             try:
-                run = simulator.run(samples.inputs[index], length, comparison.completed)
+                run = simulator.run(samples.inputs[index], length, comparison.completed, progress.watch)
             except RunError as error:
                 problem = str(error)
             seconds = time.process_time() - started
@@ -125,7 +124,7 @@ def _run_samples(bundle, simulator, options, console):
                 "simulated": simulator.cycle - first_cycle, "label": int(samples.labels[index]),
                 "predicted": None if run is None else _predict(run.logits),
             })  # fmt: skip
-            progress.advance(task)
+            progress.finish_run()
             if run is None:  # what the RTL holds after an error need not be worth comparing
                 break
     return results

@@ -8,7 +8,7 @@ from golden import layernorm, residual, softmax
 from golden.check import check_encoder
 from golden.codes import Kind, values
 from golden.embedding import gather
-from golden.encoder import add_norm, linear, probabilities
+from golden.encoder import add_norm, probabilities
 from golden.model import (
     Attention,
     AttentionBlock,
@@ -67,6 +67,7 @@ def random_encoder(
     hidden=BIT,
     patch=BYTE,
     ends=SIGNED_BYTE,
+    calibration=CALIBRATION_SAMPLES,
 ):
     """A legal ``golden.model.Encoder``.
 
@@ -81,9 +82,11 @@ def random_encoder(
         Of the norms' outputs before a feed-forward block and before the head, where not ``codes``.
     ends : Format
         Weights of the patch projection, the pooler and the classifier; the pooled codes too.
+    calibration : int
+        Random inputs from whose accumulators the constants are set; the more, the longer it takes.
 
-    Constants are set from the accumulators of a few random inputs, so that about two thirds of the codes of
-    every channel lie inside the clip bounds. Some scales are negative.
+    Constants are set so that about two thirds of the codes of every channel lie inside the clip bounds.
+    Some scales are negative.
     """
     config = EncoderConfig(
         layers=layers, width=width, heads=heads, head_width=head_width, feed_forward=feed_forward, tokens=tokens,
@@ -92,15 +95,16 @@ def random_encoder(
     )  # fmt: skip
     feed, last = feed or codes, last or codes
     embedding_weight = weight if input is Input.TOKENS else ends
-    batch = [_random_input(rng, config, patch) for _ in range(CALIBRATION_SAMPLES)]
+    batch = [_random_input(rng, config, patch) for _ in range(calibration)]
     unit = 1 << residual_fraction
     position = np.rint(rng.normal(0, 0.5 * unit, (tokens, width))).astype(np.int64)
 
     def make_linear(x, x_format, outputs, output, weight_format, spread=unit):
         matrix = random_codes(rng, weight_format, (outputs, x[0].shape[-1]))
-        t = [product(sample, matrix, x_format.kind, weight_format.kind) for sample in x]
+        # One product for all samples: the weights are by far the larger operand.
+        t = np.split(product(np.concatenate(x), matrix, x_format.kind, weight_format.kind), len(x))
         made = Linear(matrix, weight_format, _spread(rng, t, output, spread), output)
-        return made, [linear(sample, x_format, made) for sample in x]
+        return made, [_apply(sample, made.constants, output) for sample in t]
 
     def make_norm(streams, updates, output):
         made = _random_norm(rng, config, rms, output)

@@ -2,9 +2,14 @@
 
 import fcntl
 import hashlib
+import importlib.metadata
+import json
 import os
+import resource
 import shutil
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import jinja2
@@ -15,7 +20,9 @@ from hw.top import Accelerator
 from program.errors import BuildError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+BUILDS = ROOT / "build" / "rtl"
 TOP = "bittern"
+LIBRARY = "libbittern.so"
 
 # Only what the harness looks into is kept visible; everything else Verilator may optimise away.
 _VISIBLE = jinja2.Template("""`verilator_config
@@ -72,43 +79,67 @@ def _run(command, log, **kwargs):
 def build(config, progress=lambda text: None):
     """Shared library of the harness for ``config``; built only when RTL, harness or tools changed.
 
-    ``progress`` is called with a line of text before each step. Raises BuildError.
+    ``progress`` is called with a line of text before each step. Beside the library is ``times.json``: what each step
+    took. Raises BuildError.
     """
     verilator = find_tool("verilator")
     for tool in ("g++", "make"):
         find_tool(tool)
+    version = subprocess.run([verilator, "--version"], capture_output=True, text=True, check=False).stdout
+    emitted = BUILDS / "emitted" / _emission_key(config, version)
+    if emitted.exists() and (library := BUILDS / emitted.read_text() / LIBRARY).exists():
+        return library
     progress("emitting Verilog")
+    started = time.monotonic()
     verilog = emit(Accelerator(config), TOP)
+    times = {"emit_seconds": time.monotonic() - started}
     sources = {
         "bittern.v": verilog,
         "visible.vlt": _VISIBLE.render(top=TOP, modules=_modules(config)),
         "memories.inc": _MEMORIES.render(memories=_memories(config)),
         "harness.cpp": (Path(__file__).parent / "harness.cpp").read_text(),
     }
-    version = subprocess.run([verilator, "--version"], capture_output=True, text=True, check=False).stdout
     key = hashlib.sha256(repr((sorted(sources.items()), version, Path(__file__).read_text())).encode()).hexdigest()[:16]
-    folder = ROOT / "build" / "rtl" / key
+    folder = BUILDS / key
     folder.mkdir(parents=True, exist_ok=True)
-    library = folder / "libbittern.so"
+    library = folder / LIBRARY
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not library.exists():
             for name, text in sources.items():
                 (folder / name).write_text(text)
-            _compile(verilator, folder, config, progress)
+            _compile(verilator, folder, config, progress, times)
+    emitted.parent.mkdir(exist_ok=True)
+    emitted.write_text(key)
     return library
 
 
-def _compile(verilator, folder, config, progress):
+def _emission_key(config, version):
+    """What the library depends on, without emitting anything: our sources, the packages that emit, the configuration."""
+    digest = hashlib.sha256(repr((config, version, sys.version)).encode())
+    for package in ("amaranth", "pyosys"):
+        try:
+            digest.update(importlib.metadata.version(package).encode())
+        except importlib.metadata.PackageNotFoundError:
+            digest.update(b"none")
+    sources = [path for folder in ("golden", "hw") for path in sorted((ROOT / folder).glob("*.py"))]
+    for path in (*sources, Path(__file__), Path(__file__).parent / "harness.cpp"):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _compile(verilator, folder, config, progress, times):
     log = folder / "log"
     log.unlink(missing_ok=True)
     progress("translating to C++ (Verilator)")
+    started = time.monotonic()
     _run(
         [verilator, "--cc", "--top-module", TOP, "--prefix", "Vbittern", "-Mdir", "obj", "-O3", "--no-timing",
          "--x-assign", "fast", "--x-initial", "fast", "-Wno-fatal", "-Wno-lint", "--output-split", "20000",
          "-CFLAGS", "-fPIC", "visible.vlt", "bittern.v"],
         log, cwd=folder,
     )  # fmt: skip
+    translated = time.monotonic()
     progress("compiling C++")
     make = ["make", "-C", "obj", "-f", "Vbittern.mk", f"-j{os.cpu_count() or 1}", "OPT_FAST=-O2", "OPT_SLOW=-O0",
             "OPT_GLOBAL=-O1", f"OBJCACHE={shutil.which('ccache') or ''}", "libVbittern.a", "libverilated.a"]  # fmt: skip
@@ -128,4 +159,11 @@ def _compile(verilator, folder, config, progress):
          "-lpthread", "-o", str(partial)],
         log, cwd=folder,
     )  # fmt: skip
-    partial.rename(folder / "libbittern.so")
+    times |= {
+        "verilate_seconds": translated - started, "compile_seconds": time.monotonic() - translated,
+        # KB on Linux: this process has emitted; of its children the largest counts.
+        "emit_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "build_peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024,
+    }  # fmt: skip
+    (folder / "times.json").write_text(json.dumps(times, indent=1))
+    partial.rename(folder / LIBRARY)

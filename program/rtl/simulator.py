@@ -12,7 +12,7 @@ from program.memory_image import pack_input, unpack_output
 from program.rtl.build import build
 
 PAGE = 4096
-CHUNK = 100_000  # cycles between two looks at the world
+CHUNK = 1_000  # cycles between two looks at the world: Ctrl-C waits for no more, even at a few thousand cycles a second
 FULL_BANDWIDTH = 256
 
 
@@ -30,6 +30,18 @@ class RunError(RuntimeError):
     def __init__(self, code, instruction, name):
         super().__init__(f"the accelerator stopped with {code.name} at instruction {instruction} ({name})")
         self.code, self.instruction = code, instruction
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a run, which cannot go on: at which ``cycle``, how many instructions were ``completed``, of how many.
+
+    ``last`` is the index of the instruction that completed last, or None, and ``name`` what it computes.
+    """
+
+    def __init__(self, cycle, completed, total, last, name):
+        place = "" if last is None else f", the last of them instruction {last} ({name})"
+        super().__init__(f"at cycle {cycle}, {completed} of {total} instructions completed{place}")
+        self.cycle, self.completed, self.last = cycle, completed, last
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ class RtlSimulator:
                 counts[queue] += 1
                 self._place[queue, counts[queue]] = index
 
-    def run(self, inputs, length, on_completed=lambda index: None):
+    def run(self, inputs, length, on_completed=lambda index: None, on_progress=lambda cycle, completed: None):
         """One inference.
 
         Parameters
@@ -169,11 +181,15 @@ class RtlSimulator:
             See `program.memory_image.pack_input`.
         on_completed : callable
             Called with the index of each instruction when it has completed, to look into memories.
+        on_progress : callable
+            Called often, with the cycles since START and the number of instructions completed; HALT is none of them.
 
         Raises
         ------
         RunError
             If the accelerator reports an error.
+        Interrupted
+            On Ctrl-C.
         """
         data = pack_input(self.program, inputs, length)
         self.memory[self._input : self._input + len(data)] = np.frombuffer(data, np.uint8)
@@ -181,8 +197,25 @@ class RtlSimulator:
         self.write_register("length", length)
         self._lib.bittern_clear_events(self._handle)
         self.write_register("control", 1)
-        seen, completed = 0, dict.fromkeys(Queue, 0)
-        ended = False
+        started, done = self.cycle, []
+        try:
+            self._run_to_the_end(started, done, on_completed, on_progress)
+        except KeyboardInterrupt:
+            last = done[-1] if done else None
+            name = None if last is None else self._name(last)
+            raise Interrupted(self.cycle - started, len(done), len(self._place), last, name) from None
+        self.write_register("interrupt", 1)
+        counters = {name: self.read_register(f"counter_{name}") for name, _ in COUNTERS}
+        if self.read_register("status") >> Status.ERROR & 1:
+            index = self.read_register("error_instruction")
+            raise RunError(Error(self.read_register("error_code")), index, self._name(index))
+        output = self.memory[self._output : self._output + self.program.output.bytes].tobytes()
+        return Run(unpack_output(self.program, output), counters["cycles"], counters, self._events(0))
+
+    def _run_to_the_end(self, started, done, on_completed, on_progress):
+        """Run until the interrupt rises; appends to ``done`` the indices of instructions as they complete."""
+        completed = dict.fromkeys(Queue, 0)
+        seen, ended = 0, False
         while not ended:
             ended = self._lib.bittern_run(self._handle, CHUNK) == 2
             events = self._events(seen)
@@ -192,14 +225,9 @@ class RtlSimulator:
                     completed[event.queue] += 1
                     index = self._place.get((event.queue, completed[event.queue]))
                     if index is not None:  # a corrupted image may hold more instructions than its program
+                        done.append(index)
                         on_completed(index)
-        self.write_register("interrupt", 1)
-        counters = {name: self.read_register(f"counter_{name}") for name, _ in COUNTERS}
-        if self.read_register("status") >> Status.ERROR & 1:
-            index = self.read_register("error_instruction")
-            raise RunError(Error(self.read_register("error_code")), index, self._name(index))
-        output = self.memory[self._output : self._output + self.program.output.bytes].tobytes()
-        return Run(unpack_output(self.program, output), counters["cycles"], counters, self._events(0))
+            on_progress(self.cycle - started, len(done))
 
     def _name(self, index):
         return self.program.names[index] if index < len(self.program.names) else "beyond the program"

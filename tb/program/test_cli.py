@@ -7,6 +7,7 @@ import pytest
 from program.cli import main
 from program.errors import BuildError
 from program.rtl.build import find_tool
+from program.rtl.simulator import Interrupted
 
 BUNDLE = min((Path(__file__).parents[2] / "bundles").glob("*.bundle"))
 
@@ -63,6 +64,20 @@ def test_a_bundle_too_large_for_the_preset_is_refused(capsys):
 ])  # fmt: skip
 def test_options_out_of_range_are_refused(capsys, option, value):
     refused(capsys, "sim", "--bundle", BUNDLE, option, value)
+
+
+@pytest.mark.parametrize(("interrupt", "where"), [
+    (KeyboardInterrupt(), ""), (Interrupted(1234, 5, 70, 6, "a name"), " at cycle 1234, 5 of 70 instructions completed"),
+], ids=["build", "run"])  # fmt: skip
+def test_an_interruption_is_one_sentence_and_status_130(interrupt, where, monkeypatch, capsys):
+    def interrupted(options):
+        raise interrupt
+
+    monkeypatch.setattr("program.cli._sim", interrupted)
+    assert main(["sim"]) == 130
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"bittern: interrupted{where}")
+    assert printed.count("\n") == 1
 
 
 def test_a_missing_simulator_is_named(monkeypatch):

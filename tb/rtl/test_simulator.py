@@ -1,7 +1,10 @@
 """The native harness: whole models on the RTL, corrupted images caught and named, errors reported and survived."""
 
 import json
+import os
+import signal
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from hw.config import preset
 from program.cli import main
 from program.compiler import compile_encoder
 from program.rtl.compare import Comparison
-from program.rtl.simulator import RtlSimulator, RunError
+from program.rtl.simulator import CHUNK, Interrupted, RtlSimulator, RunError
 from program.rtl.timeline import spans, write_picture, write_trace
 from tb.models import random_encoder, random_inputs
 
@@ -151,6 +154,43 @@ def test_memory_speed_changes_cycles_but_no_result(model, latency, bandwidth):
 def test_a_program_too_large_for_the_memory_is_refused(model):
     with RtlSimulator(CONFIG, memory_bytes=1 << 12) as simulator, pytest.raises(ValueError, match="more memory_bytes"):
         simulator.load(model[1])
+
+
+def test_a_run_can_be_interrupted_and_says_where_it_was(model):
+    _, program, inputs, length = model
+    seen = []
+
+    def press_control_c(cycle, completed):
+        seen.append((cycle, completed))
+        if completed == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with RtlSimulator(CONFIG, memory_bytes=1 << 20) as simulator:
+        simulator.load(program)
+        with pytest.raises(Interrupted) as caught:
+            simulator.run(inputs, length, on_progress=press_control_c)
+    cycle, completed = seen[-1]
+    assert (caught.value.cycle, caught.value.completed) == (cycle, completed) == (cycle, 5)
+    total, last = len(program.instructions) - 1, caught.value.last
+    place = f"the last of them instruction {last} ({program.names[last]})"
+    assert str(caught.value) == f"at cycle {cycle}, 5 of {total} instructions completed, {place}"
+
+
+def test_progress_counts_to_the_last_instruction_and_cycle(simulator, model):
+    _, program, inputs, length = model
+    simulator.load(program)
+    seen = []
+    result = simulator.run(inputs, length, on_progress=lambda *now: seen.append(now))
+    assert seen == sorted(seen)
+    assert seen[-1][1] == len(program.instructions) - 1
+    assert 0 <= seen[-1][0] - result.cycles < 100  # the counter stops with the last instruction
+    assert max(b[0] - a[0] for a, b in pairwise(seen)) <= CHUNK
+
+
+def test_nothing_is_emitted_or_built_again(simulator):
+    steps = []
+    with RtlSimulator(CONFIG, progress=steps.append):
+        assert steps == []
 
 
 def test_the_timeline_has_every_instruction(simulator, model, tmp_path):

@@ -1,9 +1,10 @@
-"""Code writer: elements of rows to bit planes in an operand memory."""
+"""Code writer: elements of rows to bit planes in an operand memory, a whole word a write."""
 
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from golden.codes import MAX_BITS
 from hw.pipeline import held, log2
 from hw.row_stream import code_element, code_write
 
@@ -12,9 +13,10 @@ CODE_PLACE = data.StructLayout({"base": 16, "plane": 16, "tile": 16, "bits": 4})
 
 
 class CodeWriter(wiring.Component):
-    """Each element becomes ``bits`` writes of L bits, one for each plane, least significant first; one write a cycle.
+    """K / L elements fill a word of each plane, which become ``bits`` writes, least significant first, one a cycle.
 
-    Row i is in bank i % banks at word ``base + plane * p + tile * (i // banks)`` and up.
+    A word is written while the next one fills: up to ``bits`` = K / L an element a cycle. Row i is in bank i % banks at
+    word ``base + plane * p + tile * (i // banks)`` and up; the last word of a row is filled with zeros.
 
     Parameters
     ----------
@@ -24,13 +26,13 @@ class CodeWriter(wiring.Component):
     Members
     -------
     i_place : In
-        `CODE_PLACE`, held while elements are under way.
+        `CODE_PLACE` of the element at ``i``.
     i : In(stream)
-        `hw.row_stream.code_element`.
+        `hw.row_stream.code_element`, rows from group 0 on.
     o : Out(stream)
         `hw.row_stream.code_write`.
     o_busy : Out
-        An element is under way.
+        A word of which all elements have come is not written yet, or an element is on its way to its word.
     o_error : Out
         Strobe: an address was beyond the memory; that write was dropped.
     """
@@ -40,7 +42,7 @@ class CodeWriter(wiring.Component):
         super().__init__({
             "i_place": In(CODE_PLACE),
             "i": In(stream.Signature(code_element(lanes))),
-            "o": Out(stream.Signature(code_write(banks, depth, width, lanes))),
+            "o": Out(stream.Signature(code_write(banks, depth, width))),
             "o_busy": Out(1),
             "o_error": Out(1),
         })
@@ -48,38 +50,79 @@ class CodeWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         place, i = self.i_place, self.i.p
-        parts = log2(self.width // self.lanes)
+        parts = self.width // self.lanes
+        #: What a word takes along on its way out.
+        target = data.StructLayout({"address": 16, "beyond": 1, "bank": range(self.banks), "plane": 16, "bits": 4})
 
-        # Two stages to the address of the least significant plane, then one write after another.
-        started, valid = Signal(), Signal()
-        advance, taken, fits, last_plane = Signal(), Signal(), Signal(), Signal()
-        plane = Signal(3)
-        address = Signal(34)
-        codes = [Signal(8, name=f"code{lane}", reset_less=True) for lane in range(self.lanes)]
+        # Two stages to the address of the word in the least significant plane.
+        started, valid, complete, emitting = Signal(), Signal(), Signal(), Signal()
+        advance, take, move = Signal(), Signal(), Signal()
         m.d.comb += [
-            fits.eq(address < self.depth),
-            last_plane.eq(plane == (place.bits - 1)[:3]),
-            taken.eq(valid & (self.o.ready | ~fits)),
-            advance.eq(~valid | (taken & last_plane)),
+            advance.eq(~valid | ~complete | move),
+            take.eq(valid & advance),
             self.i.ready.eq(advance),
-            self.o_busy.eq(started | valid),
+            self.o_busy.eq(started | valid | complete | emitting),
         ]
         with m.If(advance):
-            m.d.sync += [started.eq(self.i.valid), valid.eq(started), plane.eq(0)]
+            m.d.sync += [started.eq(self.i.valid), valid.eq(started)]
             tile = held(m, (i.row >> log2(self.banks)) * place.tile)
-            word = held(m, place.base + (i.group >> parts))
-            next_codes = [held(m, code) for code in i.codes]
-            bank, column = held(m, held(m, i.row[: log2(self.banks)])), held(m, held(m, i.group[:parts]))
-            m.d.sync += [address.eq(tile + word), Cat(codes).eq(Cat(next_codes))]
-        with m.Elif(taken):
-            m.d.sync += [plane.eq(plane + 1), address.eq(address + place.plane)]
-            m.d.sync += [code.eq(code >> 1) for code in codes]
-        m.d.sync += self.o_error.eq(valid & ~fits)
+            word = held(m, place.base + (i.group >> log2(parts)))
+            address = held(m, tile + word)
+            codes = held(m, held(m, Cat(i.codes)))
+            part, last = held(m, held(m, i.group[: log2(parts)])), held(m, held(m, i.last))
+            bank = held(m, held(m, i.row[: log2(self.banks)]))
+            plane, bits = held(m, held(m, place.plane)), held(m, held(m, place.bits))
+
+        # The word that fills. Its first element clears the rest, which a short row leaves as it is.
+        filling = [Signal(len(codes), name=f"filling{n}", reset_less=True) for n in range(parts)]
+        filled = Signal(target, reset_less=True)
+        for n, signal in enumerate(filling):
+            with m.If(take & (part == n)):
+                m.d.sync += signal.eq(codes)
+            with m.If(take & (part == 0) & (n != 0)):
+                m.d.sync += signal.eq(0)
+        with m.If(take):
+            m.d.sync += [
+                complete.eq(last | (part == parts - 1)),
+                filled.address.eq(address),
+                filled.beyond.eq(address[16:].any()),
+                filled.bank.eq(bank),
+                filled.plane.eq(plane),
+                filled.bits.eq(bits),
+            ]
+        with m.Elif(move):
+            m.d.sync += complete.eq(0)
+
+        # The word that is written, plane after plane.
+        content = [Signal(len(codes), name=f"content{n}", reset_less=True) for n in range(parts)]
+        write = Signal(target, reset_less=True)
+        number = Signal(range(MAX_BITS))
+        fits, taken, last_plane = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.o.valid.eq(valid & fits),
-            self.o.p.address.eq(address),
-            self.o.p.bank.eq(bank),
-            self.o.p.column.eq(column),
-            self.o.p.data.eq(Cat(code[0] for code in codes)),
+            fits.eq(~write.beyond & (write.address < self.depth)),
+            last_plane.eq(number == (write.bits - 1)[: len(number)]),
+            taken.eq(emitting & (self.o.ready | ~fits)),
+            move.eq(complete & (~emitting | (taken & last_plane))),
         ]
+        with m.If(move):
+            m.d.sync += [emitting.eq(1), number.eq(0), write.eq(filled)]
+            m.d.sync += [mine.eq(next_one) for mine, next_one in zip(content, filling, strict=True)]
+        with m.Elif(taken):
+            address = write.address + write.plane
+            m.d.sync += [
+                emitting.eq(~last_plane),
+                number.eq(number + 1),
+                write.address.eq(address),
+                write.beyond.eq(write.beyond | address[16]),
+            ]
+        m.d.sync += self.o_error.eq(emitting & ~fits)
+        m.d.comb += [
+            self.o.valid.eq(emitting & fits),
+            self.o.p.address.eq(write.address),
+            self.o.p.bank.eq(write.bank),
+        ]
+        with m.Switch(number):
+            for p in range(MAX_BITS):
+                with m.Case(p):
+                    m.d.comb += self.o.p.data.eq(Cat(Cat(content)[p::MAX_BITS]))
         return m

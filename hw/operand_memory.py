@@ -1,23 +1,24 @@
-"""Operand memory: banks of K-bit words, read all at once by the array, written in parts by three sources."""
+"""Operand memory: banks of K-bit words, read all at once by the array, written by three sources."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.emit import shared
-from hw.pipeline import log2
+from hw.pipeline import held, log2
+from hw.row_stream import code_write
 
 
 class Bank(wiring.Component):
-    """One bank: a write port with enables for parts of ``lanes`` bits, and a read port of latency 2."""
+    """One bank: a write port with enables for parts of ``part`` bits, and a read port of latency 2."""
 
-    def __init__(self, depth, width, lanes):
-        self.depth, self.width, self.lanes = depth, width, lanes
+    def __init__(self, depth, width, part):
+        self.depth, self.width, self.part = depth, width, part
         super().__init__(
             {
                 "write_address": In(range(depth)),
-                "write_enable": In(width // lanes),
+                "write_enable": In(width // part),
                 "write_data": In(width),
                 "read_address": In(range(depth)),
                 "read_data": Out(width),
@@ -27,7 +28,7 @@ class Bank(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
-        write = memory.write_port(granularity=self.lanes)
+        write = memory.write_port(granularity=self.part)
         read = memory.read_port()
         m.d.comb += [
             write.addr.eq(self.write_address),
@@ -49,8 +50,6 @@ class OperandMemory(wiring.Component):
         R or C banks of ``depth`` words of K bits.
     drain_rows, columns : int
         G and C: a drained group writes C bits in each of G neighbouring banks.
-    lanes : int
-        L: row units write L bits in one bank.
     axi_bits : int
         A: a LOAD writes A / K whole words, a GATHER one.
 
@@ -59,16 +58,17 @@ class OperandMemory(wiring.Component):
     read_address : In;  o : Out(banks * depth bits)
         One word of every bank, `read_latency` cycles later.
     i_drain, i_row, i_load : In(stream)
-        Writers, in falling priority. ``column`` counts parts of C (drain) or L (row) bits within the word. A write is in
-        memory `write_latency` cycles after its transfer. Addresses must be in range.
+        Writers, in falling priority. A row unit writes a word of one bank. The drain writes part ``column`` of C bits of
+        a word in each of its banks; with column 0 it also clears the rest of the word, so that columns that nobody
+        computes are 0. A write is in memory `write_latency` cycles after its transfer. Addresses must be in range.
     """
 
     read_latency = 2
     write_latency = 2
 
-    def __init__(self, banks, depth, width, drain_rows, columns, lanes, axi_bits):
+    def __init__(self, banks, depth, width, drain_rows, columns, axi_bits):
         self.banks, self.depth, self.width = banks, depth, width
-        self.drain_rows, self.columns, self.lanes, self.axi_bits = drain_rows, columns, lanes, axi_bits
+        self.drain_rows, self.columns, self.axi_bits = drain_rows, columns, axi_bits
         self.chunk_words = axi_bits // width
         bank = range(banks)
         super().__init__(
@@ -87,13 +87,7 @@ class OperandMemory(wiring.Component):
                         )
                     )
                 ),
-                "i_row": In(
-                    stream.Signature(
-                        data.StructLayout(
-                            {"address": range(depth), "bank": bank, "column": range(max(width // lanes, 2)), "data": lanes}
-                        )
-                    )
-                ),
+                "i_row": In(stream.Signature(code_write(banks, depth, width))),
                 "i_load": In(
                     stream.Signature(
                         data.StructLayout(
@@ -118,54 +112,51 @@ class OperandMemory(wiring.Component):
             row.ready.eq(~drain.valid),
             load.ready.eq(~drain.valid & ~row.valid),
         ]
-
-        def held(shape, value):
-            signal = Signal(shape, reset_less=True)
-            m.d.sync += signal.eq(value)
-            return signal
-
-        # First stage: which source, where. Second stage, in each bank: its part of the data.
+        # First stage: what is written, on a bus of W words that all banks share, and where.
+        words, parts = max(self.drain_rows, self.chunk_words), self.width // self.columns
         use_drain, use_row, use_load = Signal(), Signal(), Signal()
         m.d.sync += [
             use_drain.eq(drain.valid),
             use_row.eq(row.valid & row.ready),
             use_load.eq(load.valid & load.ready),
         ]
-        address = held(range(self.depth), Mux(drain.valid, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
-        bank = held(range(self.banks), Mux(drain.valid, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
-        drain_data, drain_column = held(len(drain.p.data), drain.p.data), held(len(drain.p.column), drain.p.column)
-        row_data, row_column = held(self.lanes, row.p.data), held(len(row.p.column), row.p.column)
-        load_data, load_chunk = held(self.axi_bits, load.p.data), held(len(load.p.chunk), load.p.chunk)
-        gather = held(1, load.p.gather)
 
-        parts = self.width // self.lanes
-        drain_parts = Signal(parts)
-        row_parts = Signal(parts)
-        for part in range(parts):
-            m.d.comb += [
-                drain_parts[part].eq(drain_column == part * self.lanes // self.columns),
-                row_parts[part].eq(row_column == part),
-            ]
-        name = f"bittern_bank_{self.depth}x{self.width}_{self.lanes}"
-        bank_unit = Bank(self.depth, self.width, self.lanes)
+        def chosen(from_drain, from_row, from_load):
+            return Mux(drain.valid, from_drain, Mux(row.valid, from_row, from_load))
+
+        bus = []
+        for word in range(words):
+            lane, chunk = word % self.drain_rows, word % self.chunk_words
+            drained = drain.p.data[lane * self.columns : (lane + 1) * self.columns]
+            loaded = load.p.data[chunk * self.width : (chunk + 1) * self.width]
+            loaded = Mux(load.p.gather, load.p.data[: self.width], loaded)
+            for part in range(parts):
+                place = slice(part * self.columns, (part + 1) * self.columns)
+                content = held(m, chosen(drained, row.p.data[place], loaded[place]), name=f"bus{word}_{part}")
+                bus.append(content)
+                with m.If(drain.valid & (drain.p.column == 0) & (part != 0)):
+                    m.d.sync += content.eq(0)
+        bus = [Cat(bus[word * parts : (word + 1) * parts]) for word in range(words)]
+        address = held(m, chosen(drain.p.address, row.p.address, load.p.address))
+        bank = held(m, chosen(drain.p.bank, row.p.bank, load.p.bank))
+        gather, chunk, column = held(m, load.p.gather), held(m, load.p.chunk), held(m, drain.p.column)
+
+        # Second stage, in each bank: its word of the bus, and which parts of it.
+        drain_parts = Cat((column == 0) | (column == part) for part in range(parts))
+        name = f"bittern_bank_{self.depth}x{self.width}_{self.columns}"
+        bank_unit = Bank(self.depth, self.width, self.columns)
         for b in range(self.banks):
             drain_hit = use_drain & (bank >> log2(self.drain_rows) == b // self.drain_rows)
             row_hit = use_row & (bank == b)
-            load_hit = use_load & Mux(gather, bank == b, load_chunk == b // self.chunk_words)
-            lane = b % self.drain_rows
-            word = b % self.chunk_words
-            drain_word = drain_data[lane * self.columns : (lane + 1) * self.columns].replicate(self.width // self.columns)
-            load_word = Mux(gather, load_data[: self.width], load_data[word * self.width : (word + 1) * self.width])
+            load_hit = use_load & Mux(gather, bank == b, chunk == b // self.chunk_words)
             enable = Signal(parts, name=f"enable{b}")
-            content = held(self.width, Mux(use_drain, drain_word, Mux(use_row, row_data.replicate(parts), load_word)))
-            where = held(range(self.depth), address)
-            m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | Mux(row_hit, row_parts, 0) | load_hit.replicate(parts))
+            m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | (row_hit | load_hit).replicate(parts))
             m.submodules[f"bank{b}"] = shared(
                 bank_unit,
                 name,
-                write_address=where,
+                write_address=held(m, address),
                 write_enable=enable,
-                write_data=content,
+                write_data=held(m, bus[b % words]),
                 read_address=self.read_address,
                 read_data=self.o[b * self.width : (b + 1) * self.width],
             )

@@ -44,8 +44,8 @@ class Qmm(wiring.Component):
         #: Tiles on the way from their last word to their last write: what hides the latency of that way, about 28
         #: cycles, from tiles that end as often as they may.
         self.tiles = max(4, BUFFERED_GROUPS // groups)
-        self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
-        self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.row_lanes, c.axi_bits)
+        self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
+        self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
         self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits)
         self._drain = Drain(c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)

@@ -16,11 +16,9 @@ def code_element(lanes):
     return data.StructLayout({"codes": data.ArrayLayout(8, lanes), "row": 16, "group": 12, "last": 1})
 
 
-def code_write(banks, depth, width, lanes):
-    """A write of ``lanes`` bits, part ``column`` of a ``width``-bit word, to an operand memory."""
-    return data.StructLayout({
-        "address": range(depth), "bank": range(banks), "column": range(max(width // lanes, 2)), "data": lanes,
-    })  # fmt: skip
+def code_write(banks, depth, width):
+    """A write of a word of ``width`` bits to a bank of an operand memory."""
+    return data.StructLayout({"address": range(depth), "bank": range(banks), "data": width})
 
 
 def load_chunk(width, axi_bits):

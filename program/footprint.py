@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from golden.instruction import Destination, Memory, Opcode
-from program.layout import ceil_div
+from program.layout import ceil_div, round_up
 from program.memories import word_bits
 
 
@@ -48,10 +48,13 @@ def _whole(config, memory, words, write, padding=False):
 
 
 def _part(config, memory, rows, columns, bits, base, plane, tile, first=0):
-    """A write of codes: tiles x columns from column ``first`` on."""
+    """A write of codes: tiles x columns from column ``first`` on, and what the first part of a word clears with it."""
     parts = units_per_word(config, memory)
     starts = _grid(base, (bits, plane), (rows, tile)) * parts
-    units = np.arange(first // config.columns, ceil_div(first + columns, config.columns))
+    begin, end = first // config.columns, ceil_div(first + columns, config.columns)
+    if begin % parts == 0 or begin // parts < (end - 1) // parts:
+        end = round_up(end, parts)
+    units = np.arange(begin, end)
     return Access(memory, (starts[:, None] + units).ravel(), True)
 
 

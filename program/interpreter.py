@@ -143,7 +143,10 @@ class Interpreter:
             )  # fmt: skip
 
     def _write(self, memory, codes, bits, base, plane, tile, column=0, first_row=0):
-        """Write codes (rows, columns) to an operand memory, from ``column`` on; other bits of the words stay."""
+        """Write codes (rows, columns) to an operand memory, from ``column`` on.
+
+        A write of a word's first bits clears the others; otherwise they stay.
+        """
         memory = self.memories[memory]
         k, banks = self.config.depth, memory.shape[1]
         rows = first_row + np.arange(len(codes))
@@ -152,6 +155,7 @@ class Interpreter:
         bank = (rows % banks)[:, None]
         stored = unpack_words(memory[address, bank], (end - first) * k)
         start = column - first * k
+        stored[..., -(-start // k) * k :] = 0
         stored[..., start : start + codes.shape[1]] = planes(codes, bits)
         packed = np.packbits(stored, axis=-1, bitorder="little")
         memory[address, bank] = packed.reshape(*address.shape, k // 8)

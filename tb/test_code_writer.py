@@ -10,7 +10,7 @@ from golden.codes import planes
 from hw.code_writer import CODE_PLACE, CodeWriter
 from hw.row_stream import code_element, code_write
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
-from tb.payload import pack
+from tb.payload import pack, unpack
 from tb.rows import to_elements
 
 #: banks, depth, width, lanes.
@@ -22,7 +22,7 @@ class Bench:
         self.dut, self.rng = dut, rng
         self.banks, self.depth, self.width, self.lanes = sizes = SIZES[parameters()["sizes"]]
         self.source = StreamSource(dut, "i", code_element(self.lanes), stall, rng)
-        self.sink = StreamSink(dut, "o", code_write(*sizes), stall, rng)
+        self.sink = StreamSink(dut, "o", code_write(*sizes[:3]), stall, rng)
         self.drivers = self.source, self.sink
 
     def place(self, **fields):
@@ -35,16 +35,17 @@ class Bench:
         return self.source.send(elements)
 
     def expect(self, codes, base, plane, tile, bits):
-        """Writes in order: element by element, plane by plane."""
+        """Writes in order: word by word, plane by plane."""
         rows, columns = codes.shape
-        row, column, p = np.meshgrid(np.arange(rows), np.arange(0, columns, self.lanes), np.arange(bits), indexing="ij")
-        content = planes(codes, bits).reshape(bits, rows, -1, self.lanes).transpose(1, 2, 0, 3)
+        words = -(-columns // self.width)
+        row, word, p = np.meshgrid(np.arange(rows), np.arange(words), np.arange(bits), indexing="ij")
+        padded = np.pad(codes, ((0, 0), (0, words * self.width - columns)))
+        content = planes(padded, bits).reshape(bits, rows, words, self.width).transpose(1, 2, 0, 3)
         return {
-            "address": (base + p * plane + row // self.banks * tile + column // self.width).reshape(-1),
+            "address": (base + p * plane + row // self.banks * tile + word).reshape(-1),
             "bank": (row % self.banks).reshape(-1),
-            "column": (column % self.width // self.lanes).reshape(-1),
-            "data": (content @ (1 << np.arange(self.lanes))).reshape(-1),
-        }  # fmt: skip
+            "data": content.reshape(-1, self.width).astype(object) @ (1 << np.arange(self.width).astype(object)),
+        }
 
     async def check(self, rows, groups, bits):
         rng = self.rng
@@ -94,6 +95,41 @@ async def largest_strides_stay_exact(dut):
 
 
 @cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def each_element_has_its_own_place(dut, stall):
+    bench = Bench(dut, stall, np.random.default_rng(6))
+    await start_clock(dut)
+    rng = bench.rng
+    places = [{
+        "base": int(rng.integers(bench.depth // 2)), "plane": int(rng.integers(8)), "tile": 0,
+        "bits": int(rng.integers(1, 9)),
+    } for _ in range(30)]  # fmt: skip
+
+    async def follow():
+        """The next place is there as soon as a row has been taken."""
+        for place in places:
+            bench.place(**place)
+            while True:
+                await RisingEdge(dut.clk)
+                payload = unpack(code_element(bench.lanes), [int(dut.i__payload.value)]) if dut.i__valid.value else None
+                if payload and dut.i__ready.value and payload["last"][0]:
+                    break
+
+    following = cocotb.start_soon(follow())
+    expected = []
+    for place in places:
+        codes = rng.integers(0, 256, (1, bench.lanes * int(rng.integers(1, 9))))
+        bench.send(codes)
+        expected.append(bench.expect(codes, **place))
+    for one in expected:
+        got = await bench.sink.receive(len(one["data"]))
+        for name, part in one.items():
+            assert (got[name] == part).all(), name
+    await following
+    await bench.sink.expect_nothing()
+
+
+@cocotb.test()
 async def an_address_beyond_the_memory_is_an_error(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(3))
     await start_clock(dut)
@@ -122,13 +158,15 @@ async def works_after_a_reset_in_the_middle(dut):
 
 
 @cocotb.test()
-async def sustains_a_write_a_cycle(dut):
+async def sustains_an_element_or_a_write_a_cycle(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(5))
     await start_clock(dut)
-    for bits in (1, 3):
+    parts = bench.width // bench.lanes
+    for bits in range(1, 9):
         start = get_sim_time("ns")
-        await bench.check(10, 10, bits)
-        assert (get_sim_time("ns") - start) / 5 <= 100 * bits + 10
+        await bench.check(10, 8, bits)
+        # The last word leaves when all have come.
+        assert (get_sim_time("ns") - start) / 5 <= 80 // parts * max(parts, bits) + bits + 10
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

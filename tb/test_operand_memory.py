@@ -35,7 +35,7 @@ class Bench:
             part = {"column": rng.integers(0, unit.width // unit.columns, count)}
             width = unit.drain_rows * unit.columns
         elif name == "i_row":
-            part, width = {"column": rng.integers(0, unit.width // unit.lanes, count)}, unit.lanes
+            part, width = {}, unit.width
         else:
             part = {"gather": rng.integers(0, 2, count), "chunk": rng.integers(0, unit.banks // unit.chunk_words, count)}
             width = unit.axi_bits
@@ -79,11 +79,10 @@ class Bench:
         if name == "i_drain":
             start = fields["column"] * unit.columns
             for row in range(unit.drain_rows):
+                if start == 0:
+                    line[fields["bank"] + row] = 0
                 line[fields["bank"] + row, start : start + unit.columns] = content[row * unit.columns :][: unit.columns]
-        elif name == "i_row":
-            start = fields["column"] * unit.lanes
-            line[fields["bank"], start : start + unit.lanes] = content[: unit.lanes]
-        elif fields["gather"]:
+        elif name == "i_row" or fields["gather"]:
             line[fields["bank"]] = content[: unit.width]
         else:
             first = fields["chunk"] * unit.chunk_words
@@ -177,9 +176,10 @@ async def writes_under_way_end_with_a_reset(dut):
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize("sizes", [
-    dict(banks=4, depth=13, width=16, drain_rows=2, columns=4, lanes=4, axi_bits=64),
-    dict(banks=8, depth=8, width=32, drain_rows=1, columns=8, lanes=2, axi_bits=64),
-    dict(banks=2, depth=6, width=32, drain_rows=2, columns=32, lanes=32, axi_bits=32),
-], ids=["square", "narrow", "whole"])  # fmt: skip
+    dict(banks=4, depth=13, width=16, drain_rows=2, columns=4, axi_bits=64),
+    dict(banks=8, depth=8, width=32, drain_rows=1, columns=8, axi_bits=64),
+    dict(banks=2, depth=6, width=32, drain_rows=2, columns=32, axi_bits=32),
+    dict(banks=8, depth=8, width=16, drain_rows=4, columns=8, axi_bits=32),
+], ids=["square", "narrow", "whole", "wide drain"])  # fmt: skip
 def test_operand_memory(simulator, sizes):
     simulate(OperandMemory(**sizes), __name__, simulator, parameters=sizes)

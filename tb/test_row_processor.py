@@ -42,7 +42,9 @@ class Operands:
         return {"base": int(rng.integers(0, self.depth - end + 1)), "plane": plane, "tile": tile}
 
     def expect(self, codes, bits, place, first_row):
-        self.expected_writes += bits * codes.size // self.lanes
+        words = -(-codes.shape[1] // self.width)
+        codes = np.pad(codes, ((0, 0), (0, words * self.width - codes.shape[1])))
+        self.expected_writes += bits * len(codes) * words
         k = np.arange(codes.shape[1])
         for p, plane in enumerate(planes(codes, bits)):
             for row, content in enumerate(plane, first_row):
@@ -56,9 +58,8 @@ class Operands:
 
     def write(self, request):
         for n in range(len(request["data"])):
-            part = int(request["column"][n]) * self.lanes
-            bits = int(request["data"][n]) >> np.arange(self.lanes) & 1
-            self.seen[request["address"][n], request["bank"][n], part : part + self.lanes] = bits
+            bits = int(request["data"][n]) >> np.arange(self.width) & 1
+            self.seen[request["address"][n], request["bank"][n]] = bits
         self.writes += len(request["data"])
 
 

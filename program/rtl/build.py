@@ -57,7 +57,7 @@ def _memories(config):
 
 
 def _modules(config):
-    banks = {f"bittern_bank_{depth}x{config.depth}_{config.row_lanes}" for depth in (config.left_depth, config.right_depth)}
+    banks = {f"bittern_bank_{depth}x{config.depth}_{config.columns}" for depth in (config.left_depth, config.right_depth)}
     return sorted(banks) + [f"{TOP}.core.rows.norm.residual"]
 
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from golden.instruction import Instruction, Memory, Opcode
+from golden.instruction import Destination, Instruction, Memory, Opcode
 from golden.layernorm import width_reciprocal
 from program.footprint import footprint, units_per_word
 from program.interpreter import Interpreter
@@ -22,7 +22,7 @@ def machine(config, instructions, rng):
     for memory, content in interpreter.memories.items():
         if memory is not None and memory is not Memory.CONSTANT:
             content[:] = rng.integers(0, 100, content.shape)
-    tiles = sum(-(-i.rows // config.rows) for i in instructions)
+    tiles = sum(-(-i.rows // config.rows) for i in instructions if i.opcode is Opcode.NORM)
     interpreter.row_buffer = list(rng.integers(-99, 99, (tiles, config.rows, config.row_columns)))
     return interpreter
 
@@ -73,6 +73,33 @@ def test_rows_in_parts_are_the_rows_in_one(seed):
         assert np.array_equal(one.memories[memory], many.memories[memory]), memory
     for access in footprint(whole, config):
         assert access.memory not in CODES or set(access.units) == touched[access.memory]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_columns_at_the_beginning_of_a_word_clear_the_rest_of_it(seed):
+    """Codes 0 to a memory full of ones: what becomes 0 is the footprint, the columns written are in it."""
+    rng = np.random.default_rng(seed)
+    config = any_config(rng)
+    tiles, first = int(rng.integers(1, 10)), int(rng.integers(0, 10))
+    fields = {
+        "row_tiles": 1, "column_tiles": tiles, "columns": tiles * config.columns, "words": 1, "left_bits": 1,
+        "right_bits": 1, "destination": Destination.LEFT, "destination_base": 3, "destination_bits": 1,
+        "destination_column": first * config.columns,
+    }  # fmt: skip
+    instruction = Instruction(Opcode.QMM, fields)
+    interpreter = machine(config, [instruction], rng)
+    interpreter.memories[Memory.LEFT][:] = 255
+    interpreter.step(0)
+    left = interpreter.memories[Memory.LEFT]
+    parts = np.unpackbits(left, axis=-1, bitorder="little").reshape(len(left), config.rows, -1, config.columns)
+    assert ((parts == 0).all(axis=(1, 3)) | (parts == 1).all(axis=(1, 3))).all()
+    cleared = set(np.flatnonzero((parts == 0).all(axis=(1, 3))))
+    (access,) = (access for access in footprint(instruction, config) if access.write)
+    assert cleared == set(access.units)
+    parts_of_word = units_per_word(config, Memory.LEFT)
+    written = {3 * parts_of_word + unit for unit in range(first, first + tiles)}
+    whole = {unit for unit in cleared if unit // parts_of_word * parts_of_word in written}
+    assert cleared == written | whole
 
 
 def test_a_row_beyond_the_numbers_of_rows_is_refused():

@@ -6,6 +6,9 @@ from amaranth.lib.wiring import In, Out
 
 from hw.axi import ADDRESS_BITS, BOUNDARY, READ_REQUEST
 
+#: A burst of ``length`` + 1 beats; ``last`` of its request.
+BURST = data.StructLayout({"address": ADDRESS_BITS, "length": 8, "tag": 2, "last": 1})
+
 
 class AxiBursts(wiring.Component):
     """Splits requests at multiples of the burst, so that no piece crosses 4 KB. A piece every two cycles.
@@ -20,8 +23,7 @@ class AxiBursts(wiring.Component):
     Members
     -------
     i : In(stream of `READ_REQUEST`)
-    o : Out(stream)
-        ``address``, ``length`` (beats less one), ``tag``, and ``last`` on the request's last piece.
+    o : Out(stream of `BURST`)
     discard : In
         Forgets what is under way and takes nothing; withdraws ``o``.
     idle : Out
@@ -34,10 +36,10 @@ class AxiBursts(wiring.Component):
         self.axi_bits, self.burst = axi_bits, burst
         super().__init__({
             "i": In(stream.Signature(READ_REQUEST)),
-            "o": Out(stream.Signature(data.StructLayout({"address": ADDRESS_BITS, "length": 8, "tag": 2, "last": 1}))),
+            "o": Out(stream.Signature(BURST)),
             "discard": In(1),
             "idle": Out(1),
-        })  # fmt: skip
+        })
 
     def elaborate(self, platform):
         m = Module()

@@ -1,46 +1,44 @@
-"""AXI reader: long reads as bursts, several under way, data in order."""
+"""AXI reader: bursts, several under way, data in order."""
 
 from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from hw.axi import READ_REQUEST, AxiRead, drive_address_channel, read_data_layout
-from hw.axi_bursts import AxiBursts
+from hw.axi import AxiRead, drive_address_channel, read_data_layout
+from hw.axi_bursts import BURST
 from hw.skid import Skid
 
 
 class AxiReader(wiring.Component):
-    """Reads of whole beats. One beat a cycle when memory and consumer keep up.
+    """Reads of whole beats. One beat a cycle when memory and consumer keep up and the announced bursts span the latency.
 
     Parameters
     ----------
     axi_bits : int
         Width of a beat.
-    burst : int
-        Most beats of a burst.
     outstanding : int
         Bursts announced before the first has been answered.
 
     Members
     -------
-    i : In(stream of `READ_REQUEST`)
+    i : In(stream of `BURST`)
     o : Out(stream of `read_data_layout`)
-        All beats of all requests, in order. Stalling it stalls the bus, which is legal but holds up every request.
+        All beats of all bursts, in order. Stalling it stalls the bus, which is legal but holds up every request.
     discard : In
-        One cycle or more: forgets all requests; data of bursts already announced is taken from the bus and dropped,
-        however late it comes, also after `discard`. Withdraws ``o``.
+        One cycle or more: takes nothing; data of bursts already announced is taken from the bus and dropped, however
+        late it comes, also after `discard`. Withdraws ``o``.
     idle : Out
-        Nothing is announced or waiting.
+        Nothing is announced.
     beat : Out
         A beat came over the bus.
     axi : Out(AxiRead)
     """
 
-    def __init__(self, axi_bits, burst=16, outstanding=8):
-        self.axi_bits, self.burst, self.outstanding = axi_bits, burst, outstanding
+    def __init__(self, axi_bits, outstanding=16):
+        self.axi_bits, self.outstanding = axi_bits, outstanding
         super().__init__({
-            "i": In(stream.Signature(READ_REQUEST)),
+            "i": In(stream.Signature(BURST)),
             "o": Out(stream.Signature(read_data_layout(axi_bits))),
             "discard": In(1),
             "idle": Out(1),
@@ -51,35 +49,27 @@ class AxiReader(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         axi = self.axi
-        m.submodules.bursts = bursts = AxiBursts(self.axi_bits, self.burst)
         m.submodules.announced = announced = SyncFIFOBuffered(width=3, depth=self.outstanding)
         m.submodules.skid = skid = ResetInserter(self.discard)(Skid(self.o.payload.shape()))
-        wiring.connect(m, wiring.flipped(self.i), bursts.i)
+        # Counted beside the FIFO, whose level is a sum.
+        waiting = Signal(range(self.outstanding + 1))
+        announce, finish = Signal(), Signal()
         m.d.comb += [
             *drive_address_channel(axi, "ar", self.axi_bits),
-            bursts.discard.eq(self.discard),
-            self.idle.eq(bursts.idle & ~announced.level.any() & ~skid.o.valid),
-        ]
-
-        announce = Signal()
-        m.d.comb += [
-            bursts.o.ready.eq(announced.w_rdy & (~axi.arvalid | axi.arready)),
-            announce.eq(bursts.o.valid & bursts.o.ready),
+            self.idle.eq(~waiting.any() & ~skid.o.valid),
+            self.i.ready.eq(announced.w_rdy & (~axi.arvalid | axi.arready) & ~self.discard),
+            announce.eq(self.i.valid & self.i.ready),
             announced.w_en.eq(announce),
-            announced.w_data.eq(bursts.o.p.tag | bursts.o.p.last << 2),
+            announced.w_data.eq(self.i.p.tag | self.i.p.last << 2),
         ]
-        with m.If(bursts.o.ready):
-            m.d.sync += [
-                axi.arvalid.eq(bursts.o.valid),
-                axi.araddr.eq(bursts.o.p.address),
-                axi.arlen.eq(bursts.o.p.length),
-            ]
+        m.d.sync += waiting.eq(waiting + announce - finish)
+        with m.If(announce):
+            m.d.sync += [axi.arvalid.eq(1), axi.araddr.eq(self.i.p.address), axi.arlen.eq(self.i.p.length)]
         with m.Elif(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
 
         # Bursts announced before `discard` are answered first: counting them down tells old data from new.
-        stale = Signal(range(self.outstanding + 1))
-        drop, finish = Signal(), Signal()
+        stale, drop = Signal(range(self.outstanding + 1)), Signal()
         m.d.comb += [
             drop.eq(self.discard | stale.any()),
             skid.i.valid.eq(axi.rvalid & announced.r_rdy & ~drop),
@@ -94,7 +84,7 @@ class AxiReader(wiring.Component):
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         m.d.sync += self.beat.eq(axi.rvalid & axi.rready)
         with m.If(self.discard):
-            m.d.sync += stale.eq(announced.level - finish)
+            m.d.sync += stale.eq(waiting - finish)
         with m.Elif(finish & stale.any()):
             m.d.sync += stale.eq(stale - 1)
         return m

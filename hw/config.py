@@ -29,6 +29,8 @@ class AcceleratorConfig:
         Columns of the row buffer: the widest row that softmax, norm or store can take.
     accumulator_bits : int
         Width of an accumulator; the compiler refuses a product that could exceed it.
+    dma_queue : int
+        LOADs and GATHERs that wait in the DMA queue: how far weights are fetched ahead.
     """
 
     rows: int
@@ -44,13 +46,14 @@ class AcceleratorConfig:
     residual_depth: int
     row_columns: int
     accumulator_bits: int = 24
+    dma_queue: int = 8
 
     def __post_init__(self):
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 1:
                 raise ValueError(f"{field.name} must be at least 1, not {value}")
-        for name in ("rows", "columns", "depth", "drain", "row_lanes", "axi_bits"):
+        for name in ("rows", "columns", "depth", "drain", "row_lanes", "axi_bits", "dma_queue"):
             value = getattr(self, name)
             if value & (value - 1):
                 raise ValueError(f"{name} must be a power of two, not {value}")
@@ -77,6 +80,7 @@ class AcceleratorConfig:
             f"axi_bits must be in {least}..{most} (64, depth, and the narrowest memory it fills), not",
             self.axi_bits,
         )
+        self._require(2 <= self.dma_queue <= 64, "dma_queue must be in 2..64, not", self.dma_queue)
         self._require(16 <= self.accumulator_bits <= 32, "accumulator_bits must be in 16..32, not", self.accumulator_bits)
 
     @staticmethod
@@ -132,6 +136,7 @@ PRESETS = {
         norm_depth=128,
         residual_depth=4096,
         row_columns=1024,
+        dma_queue=64,
     ),
 }
 

@@ -2,17 +2,24 @@
 
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from hw.axi import READ_REQUEST, Tag, read_data_layout
 from hw.control import SETTINGS
 from hw.dma_placer import DmaPlacer, dma_write_layout
-from hw.dma_requests import DmaRequests
+from hw.dma_requests import PLACEMENT, DmaRequests
 from hw.instruction import ERROR, ISSUE
 
 
+AHEAD = 8  #: instructions whose data is awaited, beyond the two that the placer holds
+
+#: Instructions taken and not completed: also one that is being checked, and those whose writes are on their way.
+STARTED = 16
+
+
 class Dma(wiring.Component):
-    """Executes LOAD and GATHER. The reads of one are issued while the data of the one before still arrives.
+    """Executes LOAD and GATHER. Reads are issued while the data of those before is awaited; it follows without a gap.
 
     Parameters
     ----------
@@ -53,11 +60,17 @@ class Dma(wiring.Component):
         m.submodules.placer = placer = DmaPlacer(self.config)
         wiring.connect(m, wiring.flipped(self.i), requests.i)
         wiring.connect(m, requests.o_request, wiring.flipped(self.o_request))
-        wiring.connect(m, requests.o_placement, placer.i_placement)
+        m.submodules.ahead = ahead = SyncFIFOBuffered(width=PLACEMENT.size, depth=AHEAD)
         wiring.connect(m, placer.o, wiring.flipped(self.o))
 
         index = Signal()
         m.d.comb += [
+            ahead.w_data.eq(requests.o_placement.payload.as_value()),
+            ahead.w_en.eq(requests.o_placement.valid),
+            requests.o_placement.ready.eq(ahead.w_rdy),
+            placer.i_placement.payload.eq(ahead.r_data),
+            placer.i_placement.valid.eq(ahead.r_rdy),
+            ahead.r_en.eq(placer.i_placement.ready),
             index.eq(self.i_data.p.tag == Tag.INDEX),
             requests.i_settings.eq(self.i_settings),
             requests.i_index.valid.eq(self.i_data.valid & index),
@@ -70,7 +83,7 @@ class Dma(wiring.Component):
         ]
 
         # The first half is ahead: its error waits until the instructions before are complete.
-        pending = Signal(range(8))
+        pending = Signal(range(STARTED + 1))
         m.d.sync += pending.eq(pending + (self.i.valid & self.i.ready) - self.o_done)
         m.d.comb += [
             self.o_error.valid.eq(placer.error.valid | (requests.error.valid & (pending == 1))),

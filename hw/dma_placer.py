@@ -48,7 +48,7 @@ class DmaPlacer(wiring.Component):
     Members
     -------
     i_placement : In(stream of `PLACEMENT`)
-        The next instruction; taken when all beats of the one before are.
+        Instructions in order; one is taken ahead, so that its first beat may follow the last one before at once.
     i : In(stream of `read_data_layout`)
         Beats with tag LOAD or ROW.
     o : Out(stream of `dma_write_layout`)
@@ -73,8 +73,21 @@ class DmaPlacer(wiring.Component):
         m = Module()
         config, placement, o = self.config, self.i_placement, self.o
         per_beat = config.axi_bits // config.depth
+        active, skipping, finished, failed = Signal(), Signal(), Signal(), Signal()
 
-        active, skipping, finished = Signal(), Signal(), Signal()
+        # The next instruction, decoded.
+        coming, waits = Signal(PLACEMENT, reset_less=True), Signal()
+        coming_limit, coming_last_chunk = Signal(17), Signal(len(o.p.chunk))
+        take, ending = Signal(), Signal()
+        m.d.comb += [placement.ready.eq(~waits), take.eq(waits & (~active | ending) & ~failed)]
+        with m.If(placement.valid & placement.ready):
+            m.d.sync += [
+                waits.eq(1),
+                coming.eq(placement.payload),
+                coming_limit.eq(Array(memory_depths(config))[placement.p.memory]),
+                coming_last_chunk.eq(Array([chunks - 1 for chunks in memory_chunks(config)])[placement.p.memory]),
+            ]
+
         current = Signal(PLACEMENT, reset_less=True)
         limit, last_chunk = Signal(17), Signal(len(o.p.chunk))
         # Wide enough that a step from the last address of a memory does not wrap around to its first.
@@ -87,7 +100,7 @@ class DmaPlacer(wiring.Component):
         last_word, last_row = words_left[-1], rows_left[-1]
 
         m.submodules.skid = skid = Skid(data.StructLayout({"write": o.payload.shape(), "last": 1}))
-        failed, write, fail, last, wanted = Signal(), Signal(), Signal(), Signal(), Signal()
+        write, fail, last, wanted = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             wanted.eq(self.i.valid & active & skid.i.ready),
             fail.eq(wanted & self.i.p.error),
@@ -95,15 +108,14 @@ class DmaPlacer(wiring.Component):
         with m.If(wanted & ~self.i.p.error):
             with m.If(skipping):
                 m.d.comb += self.i.ready.eq(1)
+                m.d.comb += ending.eq(self.i.p.last & finished)
                 with m.If(self.i.p.last):
-                    m.d.sync += [skipping.eq(0), active.eq(~finished)]
+                    m.d.sync += skipping.eq(0)
             with m.Elif(~current.gather):
-                m.d.comb += [write.eq(1), self.i.ready.eq(1), last.eq(self.i.p.last)]
+                m.d.comb += [write.eq(1), self.i.ready.eq(1), last.eq(self.i.p.last), ending.eq(self.i.p.last)]
                 m.d.sync += chunk.eq(chunk + 1)
                 with m.If(chunk == last_chunk):
                     m.d.sync += [chunk.eq(0), address.eq(address + 1)]
-                with m.If(last):
-                    m.d.sync += active.eq(0)
             with m.Else():
                 m.d.comb += write.eq(1)
                 m.d.sync += [
@@ -115,7 +127,7 @@ class DmaPlacer(wiring.Component):
                     m.d.comb += self.i.ready.eq(1)
                     m.d.sync += position.eq(0)
                 with m.If(last_word):
-                    m.d.comb += [self.i.ready.eq(1), last.eq(last_row)]
+                    m.d.comb += [self.i.ready.eq(1), last.eq(last_row), ending.eq(self.i.p.last & last_row)]
                     m.d.sync += [
                         position.eq(0),
                         address.eq(row_address),
@@ -124,28 +136,29 @@ class DmaPlacer(wiring.Component):
                         bank.eq(bank + 1),
                         skipping.eq(~self.i.p.last),
                         finished.eq(last_row),
-                        active.eq(~(self.i.p.last & last_row)),
                     ]
                     with m.If(bank == config.rows - 1):
                         next_tile = row_address + current.tile
                         m.d.sync += [bank.eq(0), row_address.eq(next_tile), address.eq(next_tile)]
 
-        with m.If(placement.ready & placement.valid):
+        with m.If(ending):
+            m.d.sync += active.eq(0)
+        with m.If(take):
             m.d.sync += [
                 active.eq(1),
-                current.eq(placement.payload),
-                limit.eq(Array(memory_depths(config))[placement.p.memory]),
-                last_chunk.eq(Array([chunks - 1 for chunks in memory_chunks(config)])[placement.p.memory]),
-                address.eq(placement.p.address),
-                row_address.eq(placement.p.address),
+                waits.eq(0),
+                current.eq(coming),
+                limit.eq(coming_limit),
+                last_chunk.eq(coming_last_chunk),
+                address.eq(coming.address),
+                row_address.eq(coming.address),
                 chunk.eq(0),
                 bank.eq(0),
-                words_left.eq(placement.p.words - 2),
-                row_words.eq(placement.p.words - 2),
-                rows_left.eq(placement.p.count - 2),
+                words_left.eq(coming.words - 2),
+                row_words.eq(coming.words - 2),
+                rows_left.eq(coming.count - 2),
                 position.eq(0),
             ]
-        m.d.comb += placement.ready.eq(~active & ~failed)
 
         outside = Signal()
         placed = skid.i.p.write

@@ -15,13 +15,13 @@ FETCHED = data.StructLayout({"bits": INSTRUCTION_BITS, "index": 16, "error": 1})
 class Fetch(wiring.Component):
     """Reads instructions in chunks into a FIFO that always has room for what was asked, so it never stalls the reader.
 
+    The FIFO holds at least 8 instructions and 32 beats, which cost no more than fewer: on a busy bus an answer may take
+    some 300 cycles.
+
     Parameters
     ----------
     axi_bits : int
         Width of a beat.
-    chunk : int
-        Instructions read together; the FIFO holds two chunks.
-
     Members
     -------
     i_start : In
@@ -37,10 +37,10 @@ class Fetch(wiring.Component):
         No data is due.
     """
 
-    def __init__(self, axi_bits, chunk=4):
-        if chunk < 1:
-            raise ValueError(f"chunk must be at least 1, not {chunk}")
-        self.axi_bits, self.chunk = axi_bits, chunk
+    def __init__(self, axi_bits):
+        self.axi_bits = axi_bits
+        self.room = max(8, 32 * axi_bits // INSTRUCTION_BITS)  # instructions in the FIFO
+        self.chunk = max(4, self.room // 4)  # instructions read together
         super().__init__({
             "i_start": In(1),
             "i_address": In(ADDRESS_BITS),
@@ -56,7 +56,7 @@ class Fetch(wiring.Component):
         m = Module()
         request, o = self.o_request, self.o
         beats = INSTRUCTION_BITS // self.axi_bits
-        room = 2 * self.chunk
+        room = self.room
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.axi_bits + 1, depth=room * beats)
 
         address, left = Signal(ADDRESS_BITS), Signal(16)

@@ -1,10 +1,12 @@
 """Issue queue: instructions of one kind wait here, in order, until their semaphores allow them to start."""
 
-from amaranth import Array, Module, Signal
+from amaranth import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from golden.instruction import INSTRUCTION_BITS
 from hw.instruction import HEADER, ISSUE
 
 
@@ -17,6 +19,8 @@ class IssueQueue(wiring.Component):
         Instructions that wait.
     started : int
         Instructions that the unit behind may have started and not completed, a power of two.
+    bits : int
+        Low bits of an instruction that are kept; those above come out as 0.
 
     Members
     -------
@@ -33,10 +37,10 @@ class IssueQueue(wiring.Component):
         There is no instruction, here or in the unit.
     """
 
-    def __init__(self, depth=8, started=8):
-        if started & (started - 1):
-            raise ValueError(f"started must be a power of two, not {started}")
-        self.depth, self.started = depth, started
+    def __init__(self, depth=8, started=8, bits=INSTRUCTION_BITS):
+        if started < 2 or started & (started - 1):
+            raise ValueError(f"started must be a power of two, at least 2, not {started}")
+        self.depth, self.started, self.bits = depth, started, bits
         super().__init__({
             "i": In(stream.Signature(ISSUE)),
             "o": Out(stream.Signature(ISSUE)),
@@ -49,26 +53,35 @@ class IssueQueue(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=ISSUE.size, depth=self.depth)
-        head = Signal(ISSUE)
-        header = HEADER(head.bits)
+        kept = data.StructLayout({"bits": self.bits, "index": 16})
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=kept.size, depth=self.depth)
+        entry, head = Signal(kept), Signal(kept)
+        header = HEADER(self.o.p.bits)
         m.d.comb += [
-            fifo.w_data.eq(self.i.payload.as_value()),
+            entry.bits.eq(self.i.p.bits),
+            entry.index.eq(self.i.p.index),
+            fifo.w_data.eq(entry),
             fifo.w_en.eq(self.i.valid),
             self.i.ready.eq(fifo.w_rdy),
             head.eq(fifo.r_data),
-            self.o.payload.eq(head),
+            self.o.p.bits.eq(head.bits),
+            self.o.p.index.eq(head.index),
         ]
 
-        # Indices of the started instructions: a ring.
-        indices = [Signal(16, name=f"started_{place}") for place in range(self.started)]
+        # Indices of the started instructions: a ring. One can be read two cycles after its start; nobody asks sooner.
+        m.submodules.indices = indices = Memory(shape=16, depth=self.started, init=[])
+        put, get = indices.write_port(), indices.read_port()
         first, next_ = Signal(range(self.started)), Signal(range(self.started))
         count = Signal(range(self.started + 1))
         start = Signal()
-        m.d.comb += start.eq(self.o.valid & self.o.ready)
-        m.d.sync += [first.eq(first + self.i_done), next_.eq(next_ + start), count.eq(count + start - self.i_done)]
-        with m.If(start):
-            m.d.sync += Array(indices)[next_].eq(head.index)
+        m.d.comb += [
+            start.eq(self.o.valid & self.o.ready),
+            put.addr.eq(next_),
+            put.data.eq(head.index),
+            put.en.eq(start),
+            get.addr.eq(first + self.i_done),
+        ]
+        m.d.sync += [first.eq(get.addr), next_.eq(next_ + start), count.eq(count + start - self.i_done)]
 
         # Counts only grow, so a comparison made a cycle ago still holds.
         reached, allowed, compared = Signal(3), Signal(), Signal()
@@ -89,5 +102,5 @@ class IssueQueue(wiring.Component):
             self.o_waits.eq((count == 0) & compared & ~reached.all()),
         ]
         with m.If(count != 0):
-            m.d.comb += self.o_oldest.payload.eq(Array(indices)[first])
+            m.d.comb += self.o_oldest.payload.eq(get.data)
         return m

@@ -4,20 +4,28 @@ from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.instruction import QUEUE_OF, Opcode, Queue
+from golden.instruction import QUEUE_OF, Opcode, Queue, layout
 from golden.registers import Error
 from hw.axi import READ_REQUEST, read_data_layout
 from hw.control import FAILURE, SETTINGS
+from hw.dma import STARTED as DMA_STARTED
 from hw.fetch import Fetch
 from hw.instruction import ERROR, ISSUE
 from hw.issue import IssueQueue
 
+QUEUE = 8  #: instructions that wait for the engine, and for the row units
+STARTED = 8  #: instructions that each of them may have started and not completed
 PATIENCE = 1 << 16  #: cycles without a beat that clearing up waits for memory when the watchdog is off
 
 #: What `Scheduler` reports to the counters of the same names.
 SCHEDULER_EVENTS = data.StructLayout({
     "instructions": 2, "qmm_wait_semaphore": 1, "dma_wait_semaphore": 1, "row_wait_semaphore": 1, "qmm_idle": 1,
 })  # fmt: skip
+
+
+def used_bits(queue):
+    """Bits of an instruction, from the lowest on, that the unit behind ``queue`` looks at."""
+    return max(sum(field.bits for field in layout(opcode)) for opcode, its in QUEUE_OF.items() if its is queue)
 
 
 class Scheduler(wiring.Component):
@@ -27,8 +35,8 @@ class Scheduler(wiring.Component):
     ----------
     axi_bits : int
         Width of the reader's beats.
-    depth : int
-        Instructions that wait in each queue.
+    dma_queue : int
+        Instructions that wait in the DMA queue; 8 in each of the others.
 
     Members
     -------
@@ -55,8 +63,8 @@ class Scheduler(wiring.Component):
     o_events : Out(SCHEDULER_EVENTS)
     """
 
-    def __init__(self, axi_bits, depth=8):
-        self.axi_bits, self.depth = axi_bits, depth
+    def __init__(self, axi_bits, dma_queue=8):
+        self.axi_bits, self.dma_queue = axi_bits, dma_queue
         super().__init__({
             "i_start": In(1),
             "i_settings": In(SETTINGS),
@@ -92,9 +100,13 @@ class Scheduler(wiring.Component):
 
         # Decode and dispatch. Everything an instruction can do to the program's flow is decided here.
         ending, missing_halt = Signal(), Signal()
+        depth = {Queue.DMA: self.dma_queue, Queue.QMM: QUEUE, Queue.ROW: QUEUE}
+        started = {Queue.DMA: DMA_STARTED, Queue.QMM: STARTED, Queue.ROW: STARTED}
         queues = []
         for queue, port in zip(Queue, (self.o_dma, self.o_qmm, self.o_row), strict=True):
-            unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(IssueQueue(self.depth))
+            unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(
+                IssueQueue(depth[queue], started[queue], used_bits(queue))
+            )
             wiring.connect(m, unit.o, wiring.flipped(port))
             m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
             queues.append(unit)
@@ -127,7 +139,7 @@ class Scheduler(wiring.Component):
         # What has completed, per queue, and what has not.
         completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
         # A cycle late, like HALT itself: what was dispatched just before it is counted when it takes effect.
-        unfinished = Signal(range(3 * (self.depth + 16)))
+        unfinished = Signal(range(1 + sum(depth.values()) + sum(started.values())))
         done_count, dispatched, finished = Signal(2), Signal(), Signal()
         m.d.sync += [
             done_count.eq(sum(self.i_done)),

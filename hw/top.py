@@ -158,7 +158,7 @@ class Accelerator(wiring.Component):
 
         axi_bits = self.config.axi_bits
         m.submodules.control = control = Control(self.config)
-        m.submodules.scheduler = scheduler = Scheduler(axi_bits)
+        m.submodules.scheduler = scheduler = Scheduler(axi_bits, self.config.dma_queue)
         m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(axi_bits))
         m.submodules.reader = reader = AxiReader(axi_bits)
         m.submodules.writer = writer = AxiWriter(axi_bits)

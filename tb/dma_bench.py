@@ -1,5 +1,6 @@
 """DMA behind a reader, and a bench that knows what every LOAD and GATHER must write."""
 
+from collections import deque
 from dataclasses import replace
 
 import cocotb
@@ -11,13 +12,14 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from golden.instruction import Instruction, Memory, Opcode, Region, encode
 from golden.registers import Error
-from hw.axi import AxiRead
+from hw.axi import READ_REQUEST, AxiRead, read_data_layout
 from hw.axi_reader import AxiReader
 from hw.config import preset
 from hw.control import SETTINGS
 from hw.dma import Dma
 from hw.dma_placer import dma_write_layout, memory_chunks, memory_depths
 from hw.instruction import ERROR, ISSUE
+from hw.read_arbiter import ReadArbiter
 from tb.axi_memory import AxiMemory
 from tb.axi_monitor import AxiMonitor
 from tb.harness import StreamSink, StreamSource, parameters, reset
@@ -46,6 +48,8 @@ class DmaWithReader(wiring.Component):
             "o_error": Out(ERROR),
             "o_busy": Out(1),
             "o_wait_memory": Out(1),
+            "i_fetch": In(stream.Signature(READ_REQUEST)),
+            "o_fetch": Out(stream.Signature(read_data_layout(config.axi_bits))),
             "axi": Out(AxiRead(config.axi_bits)),
         })
 
@@ -53,8 +57,13 @@ class DmaWithReader(wiring.Component):
         m = Module()
         m.submodules.dma = dma = Dma(self.config)
         m.submodules.reader = reader = AxiReader(self.config.axi_bits)
-        wiring.connect(m, dma.o_request, reader.i)
-        wiring.connect(m, reader.o, dma.i_data)
+        m.submodules.arbiter = arbiter = ReadArbiter(self.config.axi_bits)
+        wiring.connect(m, wiring.flipped(self.i_fetch), arbiter.i_fetch)
+        wiring.connect(m, dma.o_request, arbiter.i_dma)
+        wiring.connect(m, arbiter.o, reader.i)
+        wiring.connect(m, reader.o, arbiter.i)
+        wiring.connect(m, arbiter.o_fetch, wiring.flipped(self.o_fetch))
+        wiring.connect(m, arbiter.o_dma, dma.i_data)
         wiring.connect(m, reader.axi, wiring.flipped(self.axi))
         wiring.connect(m, wiring.flipped(self.i), dma.i)
         wiring.connect(m, dma.o, wiring.flipped(self.o))
@@ -63,13 +72,50 @@ class DmaWithReader(wiring.Component):
         return m
 
 
+class FarMemory(AxiMemory):
+    """Answers every burst ``latency`` cycles after its announcement or straight after the burst before, a beat a cycle."""
+
+    def __init__(self, dut, prefix, size, latency, rng):
+        self.bytes = rng.integers(0, 256, size, np.uint8)
+        self.bad = range(0)
+        self.latency = latency
+        names = ("arvalid", "arready", "araddr", "arlen", "rvalid", "rready", "rdata", "rlast", "rresp", "rid")
+        self._ports = {name: getattr(dut, f"{prefix}_{name}") for name in names}
+        self._dut = dut
+        cocotb.start_soon(self._play())
+
+    async def _play(self):
+        p, width, cycle, due = self._ports, len(self._ports["rdata"]) // 8, 0, deque()
+        p["arready"].value, p["rvalid"].value, p["rid"].value = 1, 0, 0
+        while True:
+            await RisingEdge(self._dut.clk)
+            cycle += 1
+            if self._dut.rst.value:
+                due.clear()
+                p["rvalid"].value = 0
+                continue
+            if p["rvalid"].value and p["rready"].value:
+                due.popleft()
+            if p["arvalid"].value:
+                address, beats = int(p["araddr"].value), int(p["arlen"].value) + 1
+                due.extend((cycle + self.latency, address + n * width, n == beats - 1) for n in range(beats))
+            p["rvalid"].value = int(bool(due) and due[0][0] <= cycle)
+            if due:
+                _, address, last = due[0]
+                (p["rdata"].value,) = self.beats(address, 1, 8 * width)
+                p["rlast"].value, p["rresp"].value = int(last), 2 * (address in self.bad)
+
+
 class Bench:
-    def __init__(self, dut, stall, seed):
+    def __init__(self, dut, stall, seed, latency=None):
         self.dut = dut
         self.config = CONFIGS[parameters()["config"]]
         self.width = self.config.axi_bits // 8
         self.rng = np.random.default_rng(seed)
-        self.memory = AxiMemory(dut, "axi_", SIZE, stall, self.rng)
+        if latency is None:
+            self.memory = AxiMemory(dut, "axi_", SIZE, stall, self.rng)
+        else:
+            self.memory = FarMemory(dut, "axi_", SIZE, latency, self.rng)
         self.monitor = AxiMonitor(dut, "axi__", self.config.axi_bits)
         self.layout = dma_write_layout(self.config)
         self.source = StreamSource(dut, "i", ISSUE, stall, self.rng)
@@ -78,6 +124,7 @@ class Bench:
         for region, base in BASES.items():
             settings[f"{region.name.lower()}_base"] = np.array([base])
         settings["length"] = np.array([LENGTH])
+        dut.i_fetch__valid.value, dut.o_fetch__ready.value = 0, 1
         (dut.i_settings.value,) = pack(SETTINGS, settings)
         self.done = self.cycles = self.waits = 0
         self.error = None
@@ -178,10 +225,11 @@ class Bench:
         assert self.done == done + len(program)
         assert self.error is None
 
-    async def check_error(self, good, bad, code, most=0):
-        """``good`` instructions complete, then ``bad`` fails with ``code`` after at most ``most`` correct writes."""
+    async def check_error(self, good, bad, code, most=0, after=()):
+        """``good`` instructions complete, then ``bad`` fails with ``code`` after at most ``most`` correct writes; those
+        ``after`` it write nothing."""
         done = self.done
-        self.send([*good, bad])
+        self.send([*good, bad, *after])
         expected = [write for instruction in good for write in self.writes(instruction)]
         assert await self.receive(len(expected)) == expected
         self.dut.o__ready.value = 1

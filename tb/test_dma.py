@@ -3,13 +3,15 @@
 import cocotb
 import numpy as np
 import pytest
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, RisingEdge
 
 from golden.instruction import Memory, Region
 from golden.registers import Error
+from hw.axi import READ_REQUEST, Tag, read_data_layout
 from hw.dma_placer import memory_chunks, memory_depths
 from tb.dma_bench import BASES, CONFIGS, Bench, DmaWithReader
-from tb.harness import SIMULATORS, reset, simulate, start_clock
+from tb.harness import SIMULATORS, StreamSource, reset, simulate, start_clock
+from tb.payload import unpack
 
 
 @cocotb.test()
@@ -57,6 +59,74 @@ async def loads_back_to_back_keep_the_bus_busy(dut):
     await bench.check(program)
     assert bench.cycles < 640 + 40, f"640 beats took {bench.cycles} cycles"
     assert 0 < bench.waits < 40
+    await bench.finish()
+
+
+@cocotb.test()
+@cocotb.parametrize(latency=[40, 100, 120], beats=[16, 100])
+async def short_loads_hide_the_latency(dut, latency, beats):
+    bench = Bench(dut, 0.0, 10, latency)
+    await start_clock(dut)
+    count = 1024 // beats
+    program = [
+        bench.load(memory=Memory.LEFT, address=0, beats=beats, region=Region.INPUT, offset=16 * n * bench.width)
+        for n in range(count)
+    ]
+    bench.cycles = 0
+    await bench.check(program)
+    most = 1.1 * count * beats + latency
+    assert bench.cycles <= most, f"{count} loads of {beats} beats took {bench.cycles} cycles, not {most}"
+    await bench.finish()
+
+
+@cocotb.test()
+@cocotb.parametrize(latency=[0, 100])
+async def consecutive_loads_leave_no_gap(dut, latency):
+    bench = Bench(dut, 0.0, 11, latency)
+    await start_clock(dut)
+    load = bench.load(memory=Memory.LEFT, address=0, beats=16, region=Region.OUTPUT, offset=0)
+    program = [load] * 40
+    cycles = []
+
+    async def watch():
+        while True:
+            await RisingEdge(dut.clk)
+            cycles.append(bool(dut.o__valid.value and dut.o__ready.value))
+
+    watching = cocotb.start_soon(watch())
+    await bench.check(program)
+    watching.cancel()
+    first, end = cycles.index(True), len(cycles) - cycles[::-1].index(True)
+    assert end - first == 640, f"640 writes took {end - first} cycles"
+    await bench.finish()
+
+
+@cocotb.test()
+@cocotb.parametrize(latency=[40, 100])
+async def a_fetch_does_not_wait_for_a_long_load(dut, latency):
+    bench = Bench(dut, 0.0, 12, latency)
+    await start_clock(dut)
+    fetch = StreamSource(dut, "i_fetch", READ_REQUEST, 0.0, bench.rng)
+    beats = memory_chunks(bench.config)[Memory.LEFT] * bench.config.left_depth
+    load = bench.load(memory=Memory.LEFT, address=0, beats=beats, region=Region.IMAGE, offset=0, index_shift=0)
+    for wait in (130, 131, 142):
+        checking = cocotb.start_soon(bench.check([load]))
+        await ClockCycles(dut.clk, wait)
+        fetch.send({"address": np.array([8 * bench.width]), "beats": np.array([8]), "tag": np.array([Tag.FETCH])})
+        written = cycles = 0
+        got = []
+        while len(got) < 8:
+            await RisingEdge(dut.clk)
+            cycles += 1
+            written += int(dut.o__valid.value)
+            if dut.o_fetch__valid.value:
+                got.append(unpack(read_data_layout(bench.config.axi_bits), [int(dut.o_fetch__payload.value)]))
+        # What the reader has announced, two bursts on their way to it, and what has come meanwhile.
+        assert 16 < written <= 18 * 16
+        assert cycles <= latency + 18 * 16 + 20
+        assert [int(beat["data"][0]) for beat in got] == bench.memory.beats(8 * bench.width, 8, bench.config.axi_bits)
+        assert [int(beat["last"][0]) for beat in got] == [0] * 7 + [1]
+        await checking
     await bench.finish()
 
 
@@ -133,6 +203,27 @@ async def reports_read_errors(dut):
         await bench.check_error(good, bad, Error.AXI_READ)
         bench.memory.bad = range(0)
     await bench.check([bench.load(), bench.gather()])
+    await bench.finish()
+
+
+@cocotb.test()
+async def errors_keep_their_order_among_many_loads(dut):
+    bench = Bench(dut, 0.0, 13, latency=100)
+    await start_clock(dut)
+    loads = [bench.load(memory=Memory.LEFT, address=n, beats=4, offset=n * 0x400, region=Region.INPUT) for n in range(16)]
+    for count in (0, 1, 7, 15):
+        good, after = loads[:count], loads[:4]
+        await bench.check_error(good, bench.load(memory=6), Error.SHAPE, after=after)
+        bad = bench.load(memory=Memory.LEFT, address=bench.config.left_depth, beats=9)
+        await bench.check_error(good, bad, Error.ADDRESS_RANGE, after=after)
+        bad = bench.load(memory=Memory.LEFT, address=0, beats=9, region=Region.IMAGE, offset=0x4000, index_shift=0)
+        start = BASES[Region.IMAGE] + 0x4000
+        bench.memory.bad = range(start + 7 * bench.width, start + 8 * bench.width)
+        await bench.check_error(good, bad, Error.AXI_READ, 7, after=after)
+        # The first half finds the second one's error while the data of the first bad one is awaited.
+        await bench.check_error(good, bad, Error.AXI_READ, 7, after=[*after, bench.load(beats=0)])
+        bench.memory.bad = range(0)
+    await bench.check(loads)
     await bench.finish()
 
 

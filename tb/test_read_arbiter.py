@@ -1,4 +1,4 @@
-"""Read arbiter: no request is lost or changed, a fetch goes first, data goes to who asked."""
+"""Read arbiter: every request is announced as bursts, a fetch goes first, data goes to who asked."""
 
 import cocotb
 import numpy as np
@@ -6,10 +6,12 @@ import pytest
 from cocotb.triggers import ClockCycles
 
 from hw.axi import READ_REQUEST, Tag, read_data_layout
+from hw.axi_bursts import BURST
 from hw.read_arbiter import ReadArbiter
 from tb.harness import SIMULATORS, StreamSink, StreamSource, reset, simulate, start_clock
 
-AXI_BITS = 64
+AXI_BITS, BURST_BEATS = 64, 16
+WIDTH = AXI_BITS // 8
 BEAT = read_data_layout(AXI_BITS)
 
 
@@ -18,28 +20,41 @@ class Bench:
         self.rng = np.random.default_rng(seed)
         self.fetch = StreamSource(dut, "i_fetch", READ_REQUEST, stall, self.rng)
         self.dma = StreamSource(dut, "i_dma", READ_REQUEST, stall, self.rng)
-        self.requests = StreamSink(dut, "o", READ_REQUEST, stall, self.rng)
+        self.requests = StreamSink(dut, "o", BURST, stall, self.rng)
         self.data = StreamSource(dut, "i", BEAT, stall, self.rng)
         self.fetched = StreamSink(dut, "o_fetch", BEAT, stall, self.rng)
         self.loaded = StreamSink(dut, "o_dma", BEAT, stall, self.rng)
         self.drivers = (self.fetch, self.dma, self.requests, self.data, self.fetched, self.loaded)
 
-    def batch(self, count, tags):
+    def batch(self, count, tags, most=70):
         return {
-            "address": self.rng.integers(0, 1 << 40, count),
-            "beats": self.rng.integers(1, 1 << 24, count),
+            "address": self.rng.integers(0, 1 << 30, count) * WIDTH,
+            "beats": self.rng.integers(1, most, count),
             "tag": self.rng.choice(tags, count),
         }
+
+    @staticmethod
+    def cut(requests):
+        """Bursts of the ``requests``: address, beats less one, tag, last."""
+        bursts = []
+        for address, beats, tag in zip(*(requests[name].tolist() for name in ("address", "beats", "tag")), strict=True):
+            end = address + beats * WIDTH
+            while address < end:
+                stop = min(end, (address // (BURST_BEATS * WIDTH) + 1) * BURST_BEATS * WIDTH)
+                bursts.append((address, (stop - address) // WIDTH - 1, tag, int(stop == end)))
+                address = stop
+        return bursts
 
     async def check(self, fetches=20, loads=60):
         fetch, dma = self.batch(fetches, [Tag.FETCH]), self.batch(loads, [Tag.LOAD, Tag.INDEX, Tag.ROW])
         self.fetch.send(fetch)
         self.dma.send(dma)
-        got = await self.requests.receive(fetches + loads)
-        for expected, mine in ((fetch, got["tag"] == Tag.FETCH), (dma, got["tag"] != Tag.FETCH)):
-            for name, values in expected.items():
-                assert got[name][mine].tolist() == values.tolist()
-        return got
+        expected = self.cut(fetch), self.cut(dma)
+        got = await self.requests.receive(sum(map(len, expected)))
+        bursts = list(zip(*(got[name].tolist() for name in ("address", "length", "tag", "last")), strict=True))
+        assert [burst for burst in bursts if burst[2] == Tag.FETCH] == expected[0]
+        assert [burst for burst in bursts if burst[2] != Tag.FETCH] == expected[1]
+        return bursts
 
 
 @cocotb.test()
@@ -55,8 +70,24 @@ async def merges_requests(dut, stall):
 async def prefers_the_fetch(dut):
     bench = Bench(dut, 0.0, 2)
     await start_clock(dut)
-    got = await bench.check()
-    assert (got["tag"][:20] == Tag.FETCH).all()
+    tags = [tag for _, _, tag, _ in await bench.check(loads=200)]
+    # A burst of either every two cycles, and two cycles between requests: the loads get no more than the gaps.
+    last = len(tags) - tags[::-1].index(Tag.FETCH)
+    assert tags[:last].count(Tag.FETCH) >= 0.5 * last
+
+
+@cocotb.test()
+async def a_fetch_waits_for_one_burst_of_a_long_load(dut):
+    bench = Bench(dut, 0.0, 5)
+    await start_clock(dut)
+    for wait in (40, 41, 42, 43):
+        bench.dma.send({"address": np.zeros(1, int), "beats": np.array([4000]), "tag": np.array([Tag.LOAD])})
+        receiving = cocotb.start_soon(bench.requests.receive(250))
+        await ClockCycles(dut.clk, wait)
+        bench.fetch.send({"address": np.zeros(1, int), "beats": np.array([4]), "tag": np.array([Tag.FETCH])})
+        got = await receiving
+        assert 10 < got["tag"].tolist().index(Tag.FETCH) < wait // 2 + 3
+        await bench.requests.receive(1)
 
 
 @cocotb.test()

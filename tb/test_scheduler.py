@@ -3,7 +3,7 @@
 import cocotb
 import numpy as np
 import pytest
-from cocotb.triggers import ClockCycles
+from cocotb.triggers import ClockCycles, RisingEdge
 
 from golden.instruction import INSTRUCTION_BYTES, QUEUE_OF, Instruction, Opcode, Queue
 from golden.registers import Error
@@ -77,6 +77,78 @@ async def counts_waits(dut):
     assert await bench.run() == "done"
     for name in ("dma_wait_semaphore", "qmm_wait_semaphore", "row_wait_semaphore"):
         assert bench.events[name] == 0, name
+
+
+@cocotb.test()
+async def loads_wait_in_a_queue_of_their_own_depth(dut):
+    bench = Bench(dut, 0.0, 13)
+    await start_clock(dut)
+    held = 3 + bench.dma_queue  # the unit of the bench takes three
+    for loads, passes in ((held, True), (held + 1, False)):
+        bench.stuck = {0}
+        program = [Instruction(Opcode.LOAD, {})] * loads + [Instruction(Opcode.QMM, {}), Instruction(Opcode.HALT, {})]
+        words = bench.put(program)
+        running = cocotb.start_soon(bench.run())
+        await ClockCycles(dut.clk, 60 + 12 * loads)
+        assert len(bench.seen[Queue.QMM]) == passes
+        bench.stuck = set()
+        assert await running == "done"
+        bench.check_seen(program, words)
+
+
+@cocotb.test()
+async def starts_an_instruction_soon_after_what_it_waits_for(dut):
+    bench = Bench(dut, 0.0, 14)
+    await start_clock(dut)
+    bench.speed = 1.0
+    # Opcodes of different queues, each waiting for the one before.
+    program, counts = [], [0, 0, 0]
+    for n in range(6):
+        opcode = (Opcode.LOAD, Opcode.QMM, Opcode.NORM)[n % 3]
+        program.append(Instruction(opcode, dict(zip(("wait_dma", "wait_qmm", "wait_row"), counts, strict=True))))
+        counts[n % 3] += 1
+    # The first one is held back until all of them are in their queues.
+    bench.stuck = {0}
+    words = bench.put([*program, Instruction(Opcode.HALT, {})])
+    running = cocotb.start_soon(bench.run())
+    await ClockCycles(dut.clk, 200)
+    bench.stuck = set()
+    starts, last_done, cycle = [], None, 0
+    while len(starts) < 5:
+        await RisingEdge(dut.clk)
+        cycle += 1
+        if any(valid.value and ready.value for valid, ready, _ in bench.ports):
+            starts.append(cycle - last_done)
+        if dut.i_done.value:
+            last_done = cycle
+    assert starts == [3] * 5, starts
+    assert await running == "done"
+    bench.check_seen(program, words)
+
+
+@cocotb.test()
+async def dispatches_and_issues_quickly(dut):
+    bench = Bench(dut, 0.0, 15)
+    await start_clock(dut)
+    bench.speed = 1.0
+    program = [Instruction(Opcode.LOAD, {})] * 60
+    bench.put([*program, Instruction(Opcode.HALT, {})])
+    issued, cycle = [], 0
+
+    async def watch():
+        nonlocal cycle
+        while True:
+            await RisingEdge(dut.clk)
+            cycle += 1
+            if bench.ports[0][0].value and bench.ports[0][1].value:
+                issued.append(cycle)
+
+    watching = cocotb.start_soon(watch())
+    assert await bench.run() == "done"
+    watching.cancel()
+    beats = INSTRUCTION_BYTES * 8 // bench.axi_bits
+    # A memory of the bench answers a read after some 10 cycles.
+    assert issued[-1] - issued[0] <= 59 * (beats + 4)
 
 
 @cocotb.test()
@@ -206,6 +278,7 @@ async def works_after_reset_in_the_middle(dut):
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize("axi_bits", [64, 512])
-def test_scheduler(axi_bits, simulator):
-    simulate(SchedulerWithReader(axi_bits), __name__, simulator, parameters={"axi_bits": axi_bits})
+@pytest.mark.parametrize(("axi_bits", "dma_queue"), [(64, 8), (512, 64)])
+def test_scheduler(axi_bits, dma_queue, simulator):
+    parameters = {"axi_bits": axi_bits, "dma_queue": dma_queue}
+    simulate(SchedulerWithReader(axi_bits, dma_queue), __name__, simulator, parameters=parameters)

@@ -11,7 +11,6 @@ from hw.dma_placer import DmaPlacer, dma_write_layout
 from hw.dma_requests import PLACEMENT, DmaRequests
 from hw.instruction import ERROR, ISSUE
 
-
 AHEAD = 8  #: instructions whose data is awaited, beyond the two that the placer holds
 
 #: Instructions taken and not completed: also one that is being checked, and those whose writes are on their way.

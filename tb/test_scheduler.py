@@ -113,7 +113,7 @@ async def starts_an_instruction_soon_after_what_it_waits_for(dut):
     running = cocotb.start_soon(bench.run())
     await ClockCycles(dut.clk, 200)
     bench.stuck = set()
-    starts, last_done, cycle = [], None, 0
+    starts, last_done, cycle = [], 0, 0
     while len(starts) < 5:
         await RisingEdge(dut.clk)
         cycle += 1

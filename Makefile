@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-fast verilog lint train-setup lock clean
+.PHONY: help setup sim test test-fast verilog lint estimate train-setup lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all preset
 	ruff check .
 	mypy
 	bittern lint
+
+estimate: setup  ## resources of PRESET by open synthesis, beside what the XCZU9EG has
+	python -m codesign estimate --preset $(PRESET) --paths
 
 train-setup: setup  ## add PyTorch and what training needs to .venv
 	@scripts/setup-train

@@ -22,8 +22,8 @@ ALLOWED = {
     "tb": FOLDERS,
 }
 
-# What ties everything together, and what runs the Verilog, needs the Verilog; the compiler must not.
-EXCEPTIONS = {"program/cli.py": FOLDERS, "program/rtl/build.py": ("hw",)}
+# What ties everything together, and what runs or synthesises the Verilog, needs the Verilog; the compiler must not.
+EXCEPTIONS = {"program/cli.py": FOLDERS, "program/rtl/build.py": ("hw",), "codesign/estimate.py": ("hw",)}
 
 
 def imports_of(path):

@@ -1,0 +1,121 @@
+"""Resources of a configuration by open synthesis: each unit once, times how often it occurs."""
+
+import dataclasses
+from dataclasses import dataclass, fields
+
+from codesign.devices import LABELS, LIMITED
+from codesign.logic_depth import depth
+from codesign.synthesis import Resources, Synthesis
+from codesign.units import TOP, split
+from hw.config import AcceleratorConfig, preset
+from hw.emit import emit
+from hw.top import Accelerator
+from program.errors import UsageError
+
+#: The array and what is below it: units of dot products and the registers between operands and them.
+ARRAY = f"\\{TOP}.core.qmm.array"
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``units``: (unit, resources of one); ``total`` of all; ``array``: what the dot-product array takes of it."""
+
+    config: AcceleratorConfig
+    units: list
+    total: Resources
+    array: Resources
+
+
+def configuration(name, changes):
+    """Preset ``name`` with parameters changed, from texts like ``rows=16``. Raises UsageError."""
+    try:
+        config = preset(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    names = [field.name for field in fields(AcceleratorConfig)]
+    values = {}
+    for change in changes:
+        key, _, value = change.partition("=")
+        if key not in names or not value.isdigit():
+            raise UsageError(f"--set takes PARAMETER=NUMBER with a parameter of {', '.join(names)}, not {change!r}")
+        values[key] = int(value)
+    try:
+        return dataclasses.replace(config, **values)
+    except ValueError as error:
+        raise UsageError(f"this accelerator cannot be built: {error}") from None
+
+
+def estimate(config, synthesis):
+    """`Estimate` of a configuration; only units that are not in the cache are synthesised."""
+    synthesis.progress("emitting Verilog")
+    verilog = emit(Accelerator(config), TOP)
+    units = split(verilog)
+    found = list(zip(units, synthesis.run(units)))
+    of_module = {unit.module: resources for unit, resources in found}
+    array = sum((of_module[unit.module] * unit.count for unit in split(verilog, ARRAY)), Resources())
+    total = sum((resources * unit.count for unit, resources in found), Resources())
+    found.sort(key=lambda entry: (-entry[0].count * entry[1].lut, entry[0].name))
+    return Estimate(config, found, total, array)
+
+
+def whole(config, synthesis):
+    """`Resources` of a configuration that is synthesised flat, as one unit."""
+    verilog = emit(Accelerator(config), TOP)
+    return synthesis.run(split(verilog, whole=True))[0]
+
+
+def paths(found, synthesis):
+    """`logic_depth.Depth` of an `Estimate`."""
+    netlists = {unit.module.removeprefix("\\"): (unit.name, synthesis.netlist(unit)) for unit, _ in found.units}
+    return depth(netlists, TOP)
+
+
+def macs(config):
+    """Binary multiply-accumulates in a cycle."""
+    return config.rows * config.columns * config.depth
+
+
+def table(found, levels=None):
+    """Lines: a row for each unit, the sum at the end. ``levels``: {unit name: most levels of logic}, as a column if given."""
+    head = ["unit", "count", "LUT each", "LUT", "of it memory", "FF", "BRAM36", "DSP48E2", *(["levels"] if levels else [])]
+    rows = [
+        [unit.name, f"{unit.count:,}", f"{one.lut:,.0f}", *_numbers(one * unit.count),
+         *([str(levels.get(unit.name, 0))] if levels else [])]
+        for unit, one in found.units
+    ]  # fmt: skip
+    rows.append(["sum", "", "", *_numbers(found.total), *([str(max(levels.values()))] if levels else [])])
+    return aligned([head, *rows])
+
+
+def _numbers(used):
+    return [f"{used.lut:,.0f}", f"{used.memory_lut:,.0f}", f"{used.ff:,.0f}", f"{used.bram36:,.1f}", f"{used.dsp:,.0f}"]
+
+
+def usage(found, part):
+    """Lines: used and available for each resource of the part."""
+    rows = [["", "used", "available", "share"]]
+    for name in LIMITED:
+        used, available = getattr(found.total, name), getattr(part, name)
+        rows.append([LABELS[name], f"{used:,.1f}".removesuffix(".0"), f"{available:,}", f"{100 * used / available:.1f} %"])
+    rows.append([LABELS["uram"], "0", f"{part.uram:,}", "-"])
+    rows.append(["clock", "unknown", "", ""])
+    rows.append(["power", "unknown", "", ""])
+    return aligned(rows)
+
+
+def density(found):
+    """A line: LUTs for each binary multiply-accumulate of a cycle."""
+    count = macs(found.config)
+    return (
+        f"{count:,} binary MACs a cycle: {found.total.lut / count:.2f} LUT each with everything, "
+        f"{found.array.lut / count:.2f} in the array"
+    )
+
+
+def aligned(rows):
+    """Lines of a table: the first column to the left, numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
+        for row in rows
+    ]

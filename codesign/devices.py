@@ -25,8 +25,7 @@ class Device:
 
 
 DEVICES = {
-    entry["name"]: Device(**entry)
-    for entry in json.loads((Path(__file__).parent / "devices.json").read_text())["devices"]
+    entry["name"]: Device(**entry) for entry in json.loads((Path(__file__).parent / "devices.json").read_text())["devices"]
 }
 
 
@@ -40,6 +39,4 @@ def device(name):
 
 def excess(used, part):
     """What does not fit: {resource: amount beyond the part}, empty if all fits. ``used`` has the attributes `LIMITED`."""
-    return {
-        name: getattr(used, name) - getattr(part, name) for name in LIMITED if getattr(used, name) > getattr(part, name)
-    }
+    return {name: getattr(used, name) - getattr(part, name) for name in LIMITED if getattr(used, name) > getattr(part, name)}

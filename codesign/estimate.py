@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from codesign.devices import LABELS, LIMITED
 from codesign.logic_depth import depth
-from codesign.synthesis import Resources, Synthesis
+from codesign.synthesis import Resources
 from codesign.units import TOP, split
 from hw.config import AcceleratorConfig, preset
 from hw.emit import emit
@@ -76,7 +76,7 @@ def macs(config):
 
 
 def table(found, levels=None):
-    """Lines: a row for each unit, the sum at the end. ``levels``: {unit name: most levels of logic}, as a column if given."""
+    """Lines: a row for each unit, the sum at the end. ``levels``: {unit name: most levels of logic}, a column if given."""
     head = ["unit", "count", "LUT each", "LUT", "of it memory", "FF", "BRAM36", "DSP48E2", *(["levels"] if levels else [])]
     rows = [
         [unit.name, f"{unit.count:,}", f"{one.lut:,.0f}", *_numbers(one * unit.count),
@@ -115,7 +115,5 @@ def density(found):
 def aligned(rows):
     """Lines of a table: the first column to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(row, widths))).rstrip()
-        for row in rows
-    ]
+    lines = ([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))] for row in rows)
+    return ["  ".join(line).rstrip() for line in lines]

@@ -73,10 +73,16 @@ def _rank(name):
     return (2, 0) if name is None else (name.startswith("$") or ".$" in name, len(name))
 
 
+def _bits(cell, direction):
+    """Nets at all inputs, or outputs, of a cell; not the constants."""
+    bits = (wires for port, wires in cell["connections"].items() if cell["port_directions"][port] == direction)
+    return [bit for wires in bits for bit in wires if isinstance(bit, int)]
+
+
 def _kind(cell):
     """One of logic, carry, luts (memory of LUTs), block, register or unit."""
     name = cell["type"]
-    if name.startswith("LUT") or name == "INV" or name in _WIDE or name.startswith("BUFG"):
+    if name.startswith(("LUT", "BUFG")) or name == "INV" or name in _WIDE:
         return "logic"
     if name in _CARRY:
         return "carry"
@@ -92,8 +98,7 @@ def _arcs(cell, port, i):
     kind, wires = _kind(cell), cell["connections"]
     if kind == "logic":
         cost = 0 if cell["type"] in _WIDE or cell["type"].startswith("BUFG") else 1
-        inputs = (bits for name, bits in wires.items() if cell["port_directions"][name] == "input")
-        return [(bit, cost) for bits in inputs for bit in bits]
+        return [(bit, cost) for bit in _bits(cell, "input")]
     if kind == "carry":
         # A sum bit does not pass through its own carry multiplexer.
         entries = [(bit, 1) for bit in wires["S"][: i + 1] + wires["DI"][: i + (port != "O")]]
@@ -163,7 +168,8 @@ class _Walk:
                     stack.append((node, sources))
                     stack.extend((source, None) for source, _ in sources if source not in level)
             elif sources:
-                level[node], before[node] = max(((level[bit] + cost, bit) for bit, cost in sources), key=lambda pair: pair[0])
+                reached = ((level[source] + cost, source) for source, cost in sources)
+                level[node], before[node] = max(reached, key=lambda pair: pair[0])
         return level[node]
 
     def origin(self, node):
@@ -193,8 +199,7 @@ def _ends(instance):
         kind = _kind(cell)
         if kind not in ("register", "block", "luts"):
             continue
-        outputs = [bit for port, bits in cell["connections"].items() if cell["port_directions"][port] == "output" for bit in bits]
-        named = next((instance.unit.called[bit] for bit in outputs if bit in instance.unit.called), key)
+        named = next((instance.unit.called[bit] for bit in _bits(cell, "output") if bit in instance.unit.called), key)
         for port, bits in cell["connections"].items():
             if cell["port_directions"][port] == "input" and port not in _CLOCKS:
                 yield from (((instance, bit), f"{named} ({cell['type']}.{port})") for bit in bits if isinstance(bit, int))
@@ -215,9 +220,7 @@ def depth(units, top):
             end = f"{instance.name}.{name}" if instance.name else name
             if levels is not None and levels > worst.get(end, (-1,))[0]:
                 worst[end] = (levels, node, instance.unit.name)
-    paths = [
-        Path(levels, walk.called(walk.start_of(node)), end, unit) for end, (levels, node, unit) in worst.items()
-    ]
+    paths = [Path(levels, walk.called(walk.start_of(node)), end, unit) for end, (levels, node, unit) in worst.items()]
     return Depth(sorted(paths, key=lambda path: (-path.levels, path.end)), _blocks(walk))
 
 
@@ -227,22 +230,13 @@ def _blocks(walk):
         for instance in walk.instances
         for cell in instance.unit.cells.values()
         if _kind(cell) in ("logic", "carry", "luts")
-        for port, bits in cell["connections"].items()
-        if cell["port_directions"][port] == "input"
-        for bit in bits
-        if isinstance(bit, int)
+        for bit in _bits(cell, "input")
     }
     found = Counter()
     for instance in walk.instances:
         for cell in instance.unit.cells.values():
             if _kind(cell) == "block":
-                outputs = (
-                    bit
-                    for port, bits in cell["connections"].items()
-                    if cell["port_directions"][port] == "output"
-                    for bit in bits
-                )
                 inside = any(int(cell["parameters"].get(name, "0"), 2) for name in ("DOA_REG", "DOB_REG", "PREG"))
-                behind = not any((instance, bit) in logic for bit in outputs)
+                behind = not any((instance, bit) in logic for bit in _bits(cell, "output"))
                 found[cell["type"], "inside" if inside else "behind" if behind else "logic"] += 1
     return dict(found)

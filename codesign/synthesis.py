@@ -115,9 +115,7 @@ class Synthesis:
         partial = folder.with_suffix(f".{os.getpid()}.partial")
         partial.mkdir(parents=True, exist_ok=True)
         (partial / "unit.v").write_text(unit.verilog)
-        script = (
-            f"read_verilog unit.v; {FLOW} -top {unit.module}; tee -q -o stat stat -tech xilinx; write_json netlist.json"
-        )
+        script = f"read_verilog unit.v; {FLOW} -top {unit.module}; tee -q -o stat stat -tech xilinx; write_json netlist.json"
         with (partial / "log").open("wb") as log:
             process = subprocess.Popen(
                 [find_tool("yosys"), "-p", script], cwd=partial, stdout=log, stderr=log, start_new_session=True
@@ -135,15 +133,15 @@ class Synthesis:
         for cell in netlist["cells"].values():
             if cell["type"] not in black_boxes and not cell["type"].startswith("$"):
                 cells[cell["type"]] = cells.get(cell["type"], 0) + 1
-        logic_cells = re.search(r"Estimated number of LCs: +(\d+)", (partial / "stat").read_text())
+        logic_cells = int((partial / "stat").read_text().partition("Estimated number of LCs:")[2].split()[0])
         seconds = time.monotonic() - start
-        record = {"unit": unit.name, "seconds": round(seconds, 1), "logic_cells": int(logic_cells[1]), "cells": cells}
+        record = {"unit": unit.name, "seconds": round(seconds, 1), "logic_cells": logic_cells, "cells": cells}
         (partial / "cells.json").write_text(json.dumps(record, indent=1))
         for name in ("netlist.json", "log"):
             (partial / name).unlink()
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-        used = resources_of(cells, int(logic_cells[1]))
+        used = resources_of(cells, logic_cells)
         self.progress(f"[{number}/{total}] {unit.name}: {used.lut:,.0f} LUT, {seconds:.0f} s")
 
 

@@ -2,13 +2,22 @@
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, NORMAL_FRACTION
-from hw.norm_statistics import MEAN_BITS, NORM_WIDTH, SPREAD_BITS, SQUARES_BITS, TOTAL_BITS, NormStatistics
+from golden.layernorm import MAX_WIDTH_BITS, NORMAL_FRACTION
+from hw.norm_statistics import (
+    FACTOR_BITS,
+    NORM_WIDTH,
+    OFFSET_BITS,
+    SQUARES_BITS,
+    TOTAL_BITS,
+    WINDOW_STEP,
+    WINDOWS,
+    NormStatistics,
+)
 from hw.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree, tree_latency
 from hw.row_memory import RowMemory
+from hw.row_ring import RowRing, ring_words
 from hw.row_stream import code_element, load_chunk, row_element
 from hw.skid import Skid
 from hw.stream_queue import StreamQueue
@@ -25,16 +34,20 @@ NORM_CONSTANTS = data.StructLayout({
 })  # fmt: skip
 
 
-#: Most that a product of the normalisation is shifted: half of the bits of a spread, and a width's 10.
-MOST_SHIFT = SPREAD_BITS // 2 - 1 + MAX_WIDTH_BITS - 2
+#: Bits of the low half of an affine map's total, of 35, the high one is signed.
+HALF = 17
+#: Where in their products with a factor (see `_shift_factors`) half the shifted total begins.
+NEAR_PLACE, FAR_PLACE = 24, 13
+#: Most rows between the passes. A short row's share of the pipelines is many rows.
+ROWS = 32
 
 
 class LayerNorm(wiring.Component):
     """``golden.residual.add_residual``, then ``golden.layernorm``, bit for bit. Holds residual stream and norm constants.
 
     Two passes over each row, one element a cycle, on different rows at the same time: residual sum and its statistics;
-    normalised values and both affine maps. Rows wait in between in a memory of `slots` rows, so a row takes
-    max(groups, (2 * groups + latency) / slots) cycles.
+    normalised values and both affine maps. Rows wait in between in a ring of words, at most `ROWS` of them, so a row
+    takes max(groups, (2 * groups + latency) / ROWS) cycles.
 
     Element by element of the rows the residual memory is read, and written, from ``residual_base`` up; columns that
     are not real are written as 0.
@@ -66,29 +79,29 @@ class LayerNorm(wiring.Component):
         Strobe: an address was beyond its memory.
     """
 
-    slots = 8
-
     def __init__(self, lanes, row_columns, residual_depth, norm_depth, axi_bits):
         self.lanes, self.row_columns = lanes, row_columns
         self.residual_depth, self.norm_depth, self.axi_bits = residual_depth, norm_depth, axi_bits
         #: Bits of a group number within a row.
         self.group_bits = (-(-row_columns // lanes) - 1).bit_length()
-        super().__init__({
-            "i_command": In(stream.Signature(NORM_COMMAND)),
-            "i": In(stream.Signature(row_element(lanes))),
-            "o": Out(stream.Signature(code_element(lanes))),
-            "i_load_residual": In(stream.Signature(load_chunk(lanes * 16, axi_bits))),
-            "i_load_norm": In(stream.Signature(load_chunk(lanes * NORM_CONSTANTS.size, axi_bits))),
-            "o_busy": Out(1),
-            "o_saturated": Out(range(2 * lanes + 1)),
-            "o_error": Out(1),
-        })
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(NORM_COMMAND)),
+                "i": In(stream.Signature(row_element(lanes))),
+                "o": Out(stream.Signature(code_element(lanes))),
+                "i_load_residual": In(stream.Signature(load_chunk(lanes * 16, axi_bits))),
+                "i_load_norm": In(stream.Signature(load_chunk(lanes * NORM_CONSTANTS.size, axi_bits))),
+                "o_busy": Out(1),
+                "o_saturated": Out(range(2 * lanes + 1)),
+                "o_error": Out(1),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()
         lanes = self.lanes
-        m.submodules.residual = residual = RowMemory(self.residual_depth, lanes * 16, self.axi_bits)
-        m.submodules.constants = constants = RowMemory(self.norm_depth, lanes * NORM_CONSTANTS.size, self.axi_bits)
+        m.submodules.residual = residual = RowMemory(self.residual_depth, lanes * 16, self.axi_bits, 2)
+        m.submodules.constants = constants = RowMemory(self.norm_depth, lanes * NORM_CONSTANTS.size, self.axi_bits, 0)
         m.submodules.statistics = statistics = NormStatistics()
         wiring.connect(m, wiring.flipped(self.i_load_residual), residual.i_load)
         wiring.connect(m, wiring.flipped(self.i_load_norm), constants.i_load)
@@ -126,41 +139,34 @@ class LayerNorm(wiring.Component):
             m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
 
         # First pass: residual sum, stored; its sum and sum of squares.
-        memory = Memory(shape=lanes * 16, depth=self.slots << self.group_bits, init=[], attrs={"ram_style": "block"})
-        m.submodules.rows = memory
-        row_write, row_read = memory.write_port(), memory.read_port()
-        rows_held = Signal(range(self.slots + 1))
-        slot = Signal(range(self.slots))
-        take, row_taken, row_done = Signal(), Signal(), Signal()
+        m.submodules.rows = rows = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
+        take, row_taken = Signal(), Signal()
         i = self.i.p
         m.d.comb += [
-            self.i.ready.eq(entering & (rows_held != self.slots)),
+            self.i.ready.eq(entering & ~rows.o_full),
             take.eq(self.i.valid & self.i.ready),
             row_taken.eq(take & i.last),
+            rows.i_claim.eq(take),
+            rows.i_claim_row.eq(row_taken),
             residual.read_address.eq(read_address),
             residual.read_enable.eq(take),
         ]
         with m.If(take):
             m.d.sync += read_address.eq(read_address + 1)
         with m.If(row_taken):
-            m.d.sync += [slot.eq(slot + 1), rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
-        m.d.sync += rows_held.eq(rows_held + row_taken - row_done)
+            m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
         before = held(m, residual.read_data)
-        mask = lane_mask(m, held(m, i.group), command.columns, lanes)
+        mask = lane_mask(m, delayed(m, i.group, 2), command.columns, lanes)
         totals, sum_flags = [], []
         for lane in range(lanes):
-            update = delayed(m, i.values[lane], 2)
-            total, over = saturated(before.word_select(lane, 16).as_signed() + update, 16)
+            total = held(m, before.word_select(lane, 16).as_signed() + delayed(m, i.values[lane], 2))
+            total, over = saturated(total, 16)
             totals.append(held(m, Mux(mask[lane], total, 0)))
             sum_flags.append(held(m, mask[lane] & over))
-        summed = delayed_valid(m, take, 3)[-1]
-        m.d.comb += [
-            row_write.addr.eq(delayed(m, Cat(i.group[: self.group_bits], slot), 3)),
-            row_write.data.eq(Cat(totals)),
-            row_write.en.eq(summed),
-        ]
-        cycles = 4 + tree_latency(lanes)
+        summed = delayed_valid(m, take, 4)[-1]
+        m.d.comb += [rows.i_data.eq(Cat(totals)), rows.i_write.eq(summed)]
+        cycles = 5 + tree_latency(lanes)
         part = held(m, tree(m, totals, lambda a, b: a + b))
         part_squares = tree(m, [held(m, total * total) for total in totals], lambda a, b: a + b)
         total, squares = Signal(signed(TOTAL_BITS)), Signal(SQUARES_BITS)
@@ -174,68 +180,67 @@ class LayerNorm(wiring.Component):
         ]
         cycles += 1 + statistics.latency
         token = data.StructLayout({
-            "row": 16, "last_group": self.group_bits, "mean": signed(MEAN_BITS), "gain": 17, "shift": 6,
+            "row": 16, "last_group": self.group_bits, "factor": FACTOR_BITS, "offset": signed(OFFSET_BITS), "window": 2,
         })  # fmt: skip
-        m.submodules.waiting = waiting = StreamQueue(token, self.slots)
+        m.submodules.waiting = waiting = StreamQueue(token, ROWS)
         m.d.comb += [
             waiting.i.valid.eq(statistics.o_valid),
             waiting.i.p.row.eq(delayed(m, i.row, cycles)),
             waiting.i.p.last_group.eq(delayed(m, i.group[: self.group_bits], cycles)),
-            waiting.i.p.mean.eq(statistics.o_mean),
-            waiting.i.p.gain.eq(statistics.o_gain),
-            waiting.i.p.shift.eq(statistics.o_shift),
+            waiting.i.p.factor.eq(statistics.o_factor),
+            waiting.i.p.offset.eq(statistics.o_offset),
+            waiting.i.p.window.eq(statistics.o_window),
         ]
 
         # Second pass: normalise, map to residual and to codes. It stalls as a whole with the output.
         m.submodules.output = output = Skid(code_element(lanes))
-        slot, group = Signal(range(self.slots)), Signal(self.group_bits)
-        fire, advance = Signal(), Signal()
+        group = Signal(self.group_bits)
+        fire, advance, row_done = Signal(), Signal(), Signal()
         row = waiting.o.p
         m.d.comb += [
             advance.eq(output.i.ready),
             fire.eq(waiting.o.valid & advance),
             row_done.eq(fire & (group == row.last_group)),
             waiting.o.ready.eq(row_done),
-            row_read.addr.eq(Cat(group, slot)),
-            row_read.en.eq(advance),
+            rows.i_enable.eq(advance),
+            rows.i_read.eq(fire),
+            rows.i_read_row.eq(row_done),
         ]
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_done, 0, group + 1))
-        m.d.sync += slot.eq(slot + row_done)
 
-        residual_half = held(m, (1 << command.residual_shift) >> 1)
-        code_half = held(m, (1 << command.code_shift) >> 1)
+        residual_shift, code_shift = (_shift_factors(m, shift) for shift in (command.residual_shift, command.code_shift))
+        cycles = 12
         with m.If(advance):
-            valid = delayed_valid(m, fire, 14)
-            x = held(m, row_read.data)
-            mean, gain, shift = delayed(m, row.mean, 2), delayed(m, row.gain, 3), delayed(m, row.shift, 3)
-            half = held(m, ((1 << shift) >> 1)[:MOST_SHIFT])
-            coarse, fine = delayed(m, shift[3:], 2), delayed(m, shift[:3], 3)
-            constant_address = held(m, command.constant_base + delayed(m, group, 5))
+            valid = delayed_valid(m, fire, cycles)
+            x = held(m, rows.o_data)
+            factor, offset, window = delayed(m, row.factor, 2), delayed(m, row.offset, 3), delayed(m, row.window, 4)
+            constant_address = held(m, command.constant_base + delayed(m, group, 3))
             constant_word = held(m, constants.read_data)
-            mask = lane_mask(m, delayed(m, group, 11), command.columns, lanes)
+            mask = lane_mask(m, delayed(m, group, 9), command.columns, lanes)
             code_mask = [held(m, bit) for bit in mask]
             written, affine_flags, codes = [], [], []
             for lane in range(lanes):
-                centred = held(m, (x.word_select(lane, 16).as_signed() << MEAN_FRACTION) - mean)
-                rounded = held(m, held(m, centred * gain) + half)
-                normal = held(m, saturated(held(m, held(m, rounded >> (coarse << 3)) >> fine), 18)[0])
+                normal = self._normal(m, x.word_select(lane, 16).as_signed(), factor, offset, window)
                 constant = data.View(NORM_CONSTANTS, constant_word.word_select(lane, NORM_CONSTANTS.size))
-                value = self._affine(
-                    m, normal, constant.residual_scale, constant.residual_offset, residual_half, command.residual_shift
+                value, wide, negative = self._affine(
+                    m, normal, constant.residual_scale, constant.residual_offset, residual_shift, 18
                 )
-                value, over = saturated(value, 16)
-                written.append(held(m, Mux(mask[lane], value, 0)[:16]))
+                over = wide | (value[15:].any() & ~value[15:].all())
+                value = Mux(over, Cat((~negative).replicate(15), negative), value[:16])
+                written.append(held(m, Mux(mask[lane], value, 0)))
                 affine_flags.append(held(m, mask[lane] & over))
-                code = self._affine(m, normal, constant.code_scale, constant.code_offset, code_half, command.code_shift)
-                code = held(m, saturated(code, 10)[0])
-                code = Mux(code < command.low, command.low, Mux(code > command.high, command.high, code))
+                value, wide, negative = self._affine(m, normal, constant.code_scale, constant.code_offset, code_shift, 11)
+                above, below = held(m, value > command.high), held(m, value < command.low)
+                wide, negative = held(m, wide), held(m, negative)
+                above, below = Mux(wide, ~negative, above), Mux(wide, negative, below)
+                code = Mux(below, command.low, Mux(above, command.high, held(m, value)))
                 codes.append(held(m, Mux(code_mask[lane], code, 0)[:8]))
-            out_row, out_group, out_last = (delayed(m, signal, 14) for signal in (row.row, group, row_done))
+            out_row, out_group, out_last = (delayed(m, signal, cycles) for signal in (row.row, group, row_done))
         m.d.comb += [
             constants.read_address.eq(constant_address),
-            constants.read_enable.eq(valid[6] & advance),
-            output.i.valid.eq(valid[14]),
+            constants.read_enable.eq(valid[4] & advance),
+            output.i.valid.eq(valid[cycles]),
             Cat(output.i.p.codes).eq(Cat(codes)),
             output.i.p.row.eq(out_row),
             output.i.p.group.eq(out_group),
@@ -244,22 +249,69 @@ class LayerNorm(wiring.Component):
         wiring.connect(m, output.o, wiring.flipped(self.o))
 
         # The residual memory keeps either the sum, written in the first pass, or the second pass' result.
-        affine_written = valid[13] & advance & ~command.keep_sum
+        affine_written = valid[cycles - 1] & advance & ~command.keep_sum
         m.d.comb += [
             residual.write_address.eq(write_address),
-            residual.write_enable.eq(affine_written | (summed & command.keep_sum)),
-            residual.write_data.eq(Mux(command.keep_sum, Cat(totals), Cat(written))),
+            residual.write_enable.eq(Cat(summed & command.keep_sum, affine_written)),
+            residual.write_data[0].eq(Cat(totals)),
+            residual.write_data[1].eq(Cat(written)),
         ]
-        with m.If(residual.write_enable):
+        with m.If(residual.write_enable.any()):
             m.d.sync += write_address.eq(write_address + 1)
 
         flags = [flag & summed for flag in sum_flags] + [flag & affine_written for flag in affine_flags]
         m.d.sync += self.o_saturated.eq(sum(held(m, sum(flags[n : n + 8])) for n in range(0, len(flags), 8)))
         return m
 
-    def _affine(self, m, normal, scale, offset, half, shift):
-        """``normal * scale + (offset << 11)``, rounded and shifted, not clipped: four cycles."""
-        product = held(m, normal * scale)
-        added = held(m, (offset << NORMAL_FRACTION) + half)
-        total = held(m, product + added)
-        return held(m, held(m, total >> (shift[3:] << 3)) >> shift[:3])
+    def _normal(self, m, x, factor, offset, window):
+        """``x * factor + offset >> WINDOWS[window]`` clipped to 18 bits, four cycles after ``x`` and ``factor``.
+
+        ``offset`` comes one cycle later, ``window`` two.
+        """
+        total = held(m, held(m, x * factor) + offset)
+        bits, step, negative = len(total), WINDOW_STEP, total[-1]
+        total = Cat(total, negative.replicate(WINDOWS[-1] + 18 - bits))
+        chosen = held(
+            m,
+            Mux(
+                window[1],
+                Mux(window[0], *(total[n : n + 18] for n in (WINDOWS[3], WINDOWS[2]))),
+                Mux(window[0], *(total[n : n + 18] for n in (WINDOWS[1], WINDOWS[0]))),
+            ),
+        )
+        # Does a bit that a window loses, from its sign bit up to that of the next, differ from the sign?
+        lost = [held(m, (total[n + 17 : n + 17 + step] ^ negative.replicate(step)).any()) for n in WINDOWS[:3]]
+        negative, window = held(m, negative), held(m, window)
+        over = (lost[2] & (window != 3)) | (lost[1] & ~window[1]) | (lost[0] & (window == 0))
+        return held(m, Mux(over, Cat((~negative).replicate(17), negative), chosen)).as_signed()
+
+    def _affine(self, m, normal, scale, offset, shift, bits):
+        """``normal * scale + (offset << 11)``, shifted to the right and rounded, in ``bits`` bits, four cycles later.
+
+        Also whether the result needs more, and then which sign it has. ``shift`` is from `_shift_factors`.
+        """
+        total = held(m, held(m, normal * scale) + held(m, offset << NORMAL_FRACTION))
+        low, high = total[:HALF], total[HALF:].as_signed()
+        low, high, far = held(m, low * shift.near), held(m, high * shift.near), held(m, high * shift.far)
+        # The total without its shifted bits, all but the one that rounds: no two products have a bit at the same place.
+        far = far[FAR_PLACE:].as_signed()
+        high = high[NEAR_PLACE - HALF : NEAR_PLACE + HALF + 2]
+        near = high | low[NEAR_PLACE : NEAR_PLACE + HALF + 1]
+        left = near[:bits] | far
+        value = held(m, (left[:bits].as_signed() + 1)[1:].as_signed())
+        # What is far never needs more.
+        wide = held(m, (near[bits - 1 : -1] ^ high[-1].replicate(len(near) - bits)).any())
+        return value, wide, held(m, high[-1] | far[-1])
+
+
+def _shift_factors(m, shift):
+    """Powers of two whose products with both halves of a total shift it to the right by ``shift``, 0..31.
+
+    A factor of 26 bits is what a multiplier takes. Shifts beyond 25 leave nothing of the low half.
+    """
+    factors = Signal(data.StructLayout({"near": 26, "far": 6}), reset_less=True)
+    m.d.sync += [
+        factors.near.eq(Cat(shift == 25 - n for n in range(26))),
+        factors.far.eq(Cat(shift == 31 - n for n in range(6))),
+    ]
+    return factors

@@ -1,15 +1,18 @@
 """Memory of words of many elements that a LOAD fills chunk by chunk: the residual stream, the norm constants."""
 
-from amaranth import Module, Mux, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from hw.pipeline import held
 from hw.row_stream import load_chunk
 
 
 class RowMemory(wiring.Component):
-    """A read port of latency 1, a write port, and a stream of chunks for the cycles in which nothing is written.
+    """A read port of latency 1, writers that take turns, and a stream of chunks for the cycles in which none writes.
+
+    What is written is there to be read two cycles later.
 
     Parameters
     ----------
@@ -17,25 +20,27 @@ class RowMemory(wiring.Component):
         Words, and bits of a word.
     axi_bits : int
         Bits of a chunk; divides ``width``.
+    writers : int
 
     Members
     -------
     read_address, read_enable : In;  read_data : Out(width)
         Holds while ``read_enable`` is 0.
     write_address, write_enable, write_data : In
+        A bit of ``write_enable`` and a word of ``write_data`` for each writer; at most one bit is set.
     i_load : In(stream)
         `hw.row_stream.load_chunk`; the address must be in range.
     o_error : Out
         Strobe: an address of the ports was beyond the memory; nothing was written.
     """
 
-    def __init__(self, depth, width, axi_bits):
+    def __init__(self, depth, width, axi_bits, writers):
         if width % axi_bits:
             raise ValueError(f"the width of a word must be a multiple of the AXI width ({axi_bits}), not {width}")
-        self.depth, self.width, self.axi_bits = depth, width, axi_bits
+        self.depth, self.width, self.axi_bits, self.writers = depth, width, axi_bits, writers
         super().__init__({
             "read_address": In(17), "read_enable": In(1), "read_data": Out(width),
-            "write_address": In(17), "write_enable": In(1), "write_data": In(width),
+            "write_address": In(17), "write_enable": In(writers), "write_data": In(width).array(writers),
             "i_load": In(stream.Signature(load_chunk(width, axi_bits))),
             "o_error": Out(1),
         })
@@ -47,21 +52,31 @@ class RowMemory(wiring.Component):
         write, read = memory.write_port(granularity=self.axi_bits), memory.read_port()
         chunks = self.width // self.axi_bits
         load = self.i_load
-        address = Signal(17)
+        writes, loads = Signal(), Signal()
+        m.d.comb += [
+            writes.eq(self.write_enable.any()),
+            load.ready.eq(~writes),
+            loads.eq(load.valid & load.ready),
+        ]
+        # Registers that are 0 unless their source writes: an OR is half of a multiplexer.
+        words = [held(m, Mux(self.write_enable[n], self.write_data[n], 0)) for n in range(self.writers)]
+        words.append(held(m, Mux(loads, load.p.data, 0)).replicate(chunks))
+        word = words[0]
+        for other in words[1:]:
+            word = word | other
+        enable = Signal(chunks)
+        m.d.sync += enable.eq(Cat(writes | (loads & (load.p.chunk == chunk)) for chunk in range(chunks)))
+        address = held(m, Mux(writes, self.write_address, load.p.address))
         write_fits, read_fits = Signal(), Signal()
         m.d.comb += [
-            load.ready.eq(~self.write_enable),
-            address.eq(Mux(self.write_enable, self.write_address, load.p.address)),
             write_fits.eq(address < self.depth),
             write.addr.eq(address),
-            write.data.eq(Mux(self.write_enable, self.write_data, load.p.data.replicate(chunks))),
+            write.data.eq(word),
+            write.en.eq(Mux(write_fits, enable, 0)),
             read_fits.eq(self.read_address < self.depth),
             read.addr.eq(self.read_address),
             read.en.eq(self.read_enable),
             self.read_data.eq(read.data),
         ]
-        for chunk in range(chunks):
-            here = load.p.chunk == chunk
-            m.d.comb += write.en[chunk].eq(write_fits & (self.write_enable | (load.valid & here)))
-        m.d.sync += self.o_error.eq((self.write_enable & ~write_fits) | (self.read_enable & ~read_fits))
+        m.d.sync += self.o_error.eq((enable.any() & ~write_fits) | (self.read_enable & ~read_fits))
         return m

@@ -193,8 +193,7 @@ class Softmax(wiring.Component):
             # A shift to the right as a product: the multipliers are there, the shifters would be as large as all the rest.
             span = MOST_SHIFT - LEAST_SHIFT
             factor = held(m, Cat(shift == span - 1 - n for n in range(span)))
-            unshifted = held(m, shift == 0)
-            codes = [self._code(m, word.word_select(lane, 16), gain, factor, unshifted, limit) for lane in range(lanes)]
+            codes = [self._code(m, word.word_select(lane, 16), gain, factor, limit) for lane in range(lanes)]
             cycles = 7
             valid = delayed_valid(m, fire, cycles)[-1]
             row, group, last = (delayed(m, signal, cycles) for signal in (gains.o.p.row, group, row_coded))
@@ -234,16 +233,15 @@ class Softmax(wiring.Component):
         factor = Cat(Cat(bit, Const(0, 3)) for bit in by_fours)
         return held(m, (shifted * factor)[15:31])
 
-    def _code(self, m, power, gain, factor, unshifted, limit):
+    def _code(self, m, power, gain, factor, limit):
         """``power * gain >> LEAST_SHIFT + shift``, rounded and clipped, five cycles later.
 
-        ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``; 0 for a shift of 18.
+        ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``; 0 for a shift of 18. Rounding at a shift of 0, which
+        would need a bit more, makes no difference: the sum of such a row is its maximum, all else is 0.
         """
         product = held(m, power * gain)
-        # Below the shift only the bit that rounds counts, and it is lost only if the shift is 0.
-        rounds = held(m, product[LEAST_SHIFT - 1] & unshifted)
         shifted = held(m, (product[LEAST_SHIFT:] * factor)[16:35])
-        code = held(m, (Cat(shifted[0] | rounds, shifted[1:9]) + 1)[1:])
+        code = held(m, (shifted[:9] + 1)[1:])
         beyond = held(m, shifted[9:].any())
         over = held(m, beyond | code[8] | (code[:8] & ~limit).any())
         return held(m, Mux(over, limit, held(m, code[:8])))

@@ -3,19 +3,18 @@
 import cocotb
 import numpy as np
 import pytest
-from amaranth import Module
+from amaranth import Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
-from cocotb.utils import get_sim_time
 
-from hw.layernorm import NORM_COMMAND, LayerNorm
+from hw.layernorm import NORM_COMMAND, ROWS, LayerNorm
 from hw.row_stream import code_element, load_chunk, row_element
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.norm_model import NormModel
-from tb.rows import from_elements, stacked, to_elements
+from tb.rows import cycles_of_rows, from_elements, stacked, to_elements
 
-RESIDUAL_DEPTH, NORM_DEPTH = 200, 24
+RESIDUAL_DEPTH, NORM_DEPTH = 580, 24
 
 
 class Observed(wiring.Component):
@@ -41,9 +40,9 @@ class Observed(wiring.Component):
                 m.d.comb += getattr(self, name).eq(getattr(self.unit, name))
         memory = inside.submodules.residual
         m.d.comb += [
-            self.o_write.eq(memory.write_enable),
+            self.o_write.eq(memory.write_enable.any()),
             self.o_write_address.eq(memory.write_address),
-            self.o_write_data.eq(memory.write_data),
+            self.o_write_data.eq(Mux(memory.write_enable[0], memory.write_data[0], memory.write_data[1])),
         ]
         return m
 
@@ -182,7 +181,8 @@ async def addresses_beyond_a_memory_are_errors(dut):
     await bench.fill()
     for fields, errors in [({"residual_base": RESIDUAL_DEPTH - 7}, 2), ({"constant_base": NORM_DEPTH - 3}, 2), ({}, 0)]:
         before = bench.errors
-        updates, command = bench.job(2, 4, keep_sum=0, **fields)
+        # What is beyond a memory is unknown, and Icarus knows it: only where it is masked does nothing depend on it.
+        updates, command = bench.job(2, 4, keep_sum=0, columns=3 * bench.lanes, **fields)
         bench.command.send({name: [value] for name, value in command.items()})
         bench.source.send(to_elements(updates, bench.lanes))
         await bench.sink.receive(8)
@@ -217,20 +217,22 @@ async def a_slow_output_holds_everything_up(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(9), sink_stall=0.9)
     await start_clock(dut)
     await bench.fill()
-    await bench.check(bench.job(60, 1), bench.job(30, 2))
+    # More than the ring holds, in rows and in elements.
+    groups = bench.row_columns // bench.lanes
+    await bench.check(bench.job(4 * ROWS, 1), bench.job(ROWS, 2), bench.job(RESIDUAL_DEPTH // groups, groups))
 
 
 @cocotb.test()
-async def sustains_an_element_a_cycle(dut):
+async def a_row_takes_its_elements_cycles(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(7))
     await start_clock(dut)
     await bench.fill()
-    for rows, groups, most in [(12, 16, 1.02), (20, 8, 1.02), (40, 4, 1.2)]:
-        start = get_sim_time("ns")
+    for rows, groups, most in [(12, 16, 16), (24, 8, 8), (60, 4, 4), (80, 3, 3), (80, 2, 2), (80, 1, 2)]:
+        ends = cocotb.start_soon(cycles_of_rows(dut, rows))
         await bench.check(bench.job(rows, groups))
-        cycles = (get_sim_time("ns") - start) / 5
-        dut._log.info("%d groups a row: %.2f cycles an element, latency included", groups, cycles / (rows * groups))
-        assert cycles <= most * rows * groups + 100
+        ends = await ends
+        assert ends[-1] - ends[0] <= most * (rows - 1), (groups, np.diff(ends))
+        assert ends[0] <= groups * 2 + 80, groups
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -78,6 +78,8 @@ async def extreme_scores_match(dut):
     scores[:] = bench.rng.choice([-(2**15), 2**15 - 1], scores.shape)
     scores[0], scores[1], scores[2, 1:] = -(2**15), 2**15 - 1, -(2**15)
     jobs.append((scores, command))
+    # Two equal scores and a step of which half is 255.75, which rounds to a bit more than a code has.
+    jobs.append((np.zeros((2, bench.lanes), int), bench.job(2, 1, columns=2, step=65472, step_shift=7, bits=8)[1]))
     groups = parameters()["row_columns"] // bench.lanes
     jobs.append(bench.job(3, groups, spread=1, bits=8, columns=groups * bench.lanes, step_shift=15))
     await bench.check(*jobs)
@@ -102,8 +104,9 @@ async def works_after_a_reset_in_the_middle(dut):
 async def a_slow_output_holds_everything_up(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(6), sink_stall=0.9)
     await start_clock(dut)
-    words, rows = ring_words(0), 2 * ROWS  # beyond what the rings hold, in elements and in rows
-    await bench.check(bench.job(4 * rows, 1), bench.job(2 * words // 16, 16), bench.job(rows, 2))
+    # More than the rings hold, in rows and in elements.
+    groups = parameters()["row_columns"] // bench.lanes
+    await bench.check(bench.job(6 * ROWS, 1), bench.job(2 * ring_words(0) // groups, groups), bench.job(ROWS, 2))
 
 
 @cocotb.test()

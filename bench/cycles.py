@@ -1,0 +1,155 @@
+"""The cycle model against the RTL: random encoders on random configurations, with several memories.
+
+`python -m bench.cycles` runs all pairs, most of an hour on two cores, and writes codesign/data/cycles.csv and the table in
+docs/cycles.md; `python -m bench.cycles 3 17` runs these two and prints them.
+"""
+
+import csv
+import sys
+from hashlib import sha256
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from codesign.cycles import predict
+from golden.codes import Kind
+from golden.instruction import encode
+from golden.model import Attention, Encoder, Format, Head, Input, Order
+from hw.config import AcceleratorConfig
+from program.compiler import CompileError, compile_encoder
+from program.program import Program
+from tb.models import BINARY, TERNARY, random_encoder, random_inputs
+
+ROOT = Path(__file__).resolve().parent.parent
+DATA = ROOT / "codesign" / "data" / "cycles.csv"
+DOCUMENT = ROOT / "docs" / "cycles.md"
+MARK = "<!-- written by python -m bench.cycles -->"
+SHAPES = (  # R, C, K, D, L, A, instructions in the DMA queue; small ones, since each is built
+    (4, 4, 16, 8, 4, 64, 8),
+    (4, 8, 16, 16, 8, 64, 8),
+    (8, 4, 16, 8, 4, 64, 4),
+    (2, 8, 32, 16, 8, 64, 8),
+    (4, 4, 32, 4, 4, 64, 16),
+    (8, 8, 8, 8, 4, 64, 8),
+    (16, 4, 16, 16, 4, 64, 8),
+    (4, 16, 16, 32, 8, 64, 8),
+    (4, 8, 32, 32, 8, 128, 16),
+    (2, 16, 32, 16, 16, 64, 4),
+    (8, 8, 16, 32, 8, 128, 8),
+)
+PAIRS = 56
+MEMORIES = ((40, 256), (40, 256), (1, 256), (100, 256), (250, 256), (40, 128), (100, 64), (20, 200))
+WEIGHTS = (BINARY, BINARY, TERNARY)
+CODES = (BINARY, Format(Kind.UNSIGNED, 1), Format(Kind.SIGNED, 2), Format(Kind.UNSIGNED, 2), Format(Kind.SIGNED, 4))
+
+
+class Pair(NamedTuple):
+    """An encoder, a configuration and a memory: ``latency`` in cycles, ``bandwidth`` in beats per 256 cycles."""
+
+    number: int
+    config: AcceleratorConfig
+    encoder: Encoder
+    program: Program
+    latency: int
+    bandwidth: int
+
+
+def config_of(number):
+    """The configuration of a pair."""
+    rows, columns, depth, drain, lanes, axi_bits, dma_queue = SHAPES[number % len(SHAPES)]
+    return AcceleratorConfig(
+        rows=rows, columns=columns, depth=depth, drain=drain, row_lanes=lanes, axi_bits=axi_bits, left_depth=4096,
+        right_depth=4096, constant_depth=1024, norm_depth=256, residual_depth=4096, row_columns=128, dma_queue=dma_queue,
+    )  # fmt: skip
+
+
+def pair(number):
+    """A pair by its number, always the same; encoders that do not fit are drawn again."""
+    rng = np.random.default_rng([number, 20])
+    config = config_of(number)
+    while True:
+        encoder = _encoder(rng)
+        try:
+            program = compile_encoder(encoder, config)
+        except CompileError:
+            continue
+        return Pair(number, config, encoder, program, *MEMORIES[rng.integers(len(MEMORIES))])
+
+
+def _encoder(rng):
+    def one(choices):
+        return choices[rng.integers(len(choices))]
+
+    codes, inner = one(CODES), one(CODES)
+    attention = one((Attention.SOFTMAX, Attention.SOFTMAX, Attention.THRESHOLD))
+    bits = int(one((1, 1, 2, 4))) if attention is Attention.SOFTMAX else 1
+    return random_encoder(
+        rng, layers=int(rng.integers(1, 4)), width=int(rng.integers(4, 16)) * 8, heads=int(rng.integers(1, 5)),
+        head_width=int(rng.integers(2, 9)) * 4, feed_forward=int(rng.integers(4, 40)) * 8, tokens=int(rng.integers(4, 49)),
+        input_size=int(rng.integers(16, 64)), input=one(tuple(Input)), order=one(tuple(Order)),
+        attention=attention, head=one(tuple(Head)), patch=Format(Kind.UNSIGNED, int(one((1, 2, 8)))),
+        weight=one(WEIGHTS), codes=codes, query=inner, key=inner, value=inner, context=inner,
+        probability=Format(Kind.UNSIGNED, bits), hidden=Format(Kind.UNSIGNED, int(one((1, 1, 2, 4)))),
+    )  # fmt: skip
+
+
+def fingerprint(program):
+    """Tells programs apart."""
+    return sha256(b"".join(map(encode, program.instructions))).hexdigest()[:12]
+
+
+def measure(number):
+    """A row of the table: RTL and model, cycles and error."""
+    from program.rtl.simulator import RtlSimulator
+
+    chosen = pair(number)
+    inputs, length = random_inputs(np.random.default_rng(number), chosen.encoder)[0]
+    with RtlSimulator(chosen.config, latency=chosen.latency, bandwidth=chosen.bandwidth) as simulator:
+        simulator.load(chosen.program)
+        rtl = simulator.run(inputs, length).cycles
+    model = predict(chosen.program, chosen.latency, chosen.bandwidth).cycles
+    c, e = chosen.config, chosen.encoder.config
+    return {
+        "pair": number, "R": c.rows, "C": c.columns, "K": c.depth, "D": c.drain, "L": c.row_lanes, "A": c.axi_bits,
+        "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens, "latency": chosen.latency,
+        "bandwidth": chosen.bandwidth, "instructions": len(chosen.program.instructions), "rtl": rtl, "model": model,
+        "error_percent": f"{100 * (model - rtl) / rtl:.2f}", "program": fingerprint(chosen.program),
+    }  # fmt: skip
+
+
+def main(numbers):
+    rows = []
+    order = numbers or sorted(range(PAIRS), key=lambda number: (number % len(SHAPES), number))
+    for number in order:
+        rows.append(measure(number))
+        print(*(f"{key} {value}" for key, value in rows[-1].items()), sep="  ", flush=True)
+    if numbers:
+        return
+    rows.sort(key=lambda row: row["pair"])
+    DATA.parent.mkdir(exist_ok=True)
+    with DATA.open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    before, mark, _ = DOCUMENT.read_text().partition(MARK)
+    DOCUMENT.write_text(before + mark + table(rows))
+
+
+def table(rows):
+    """The rows as Markdown, after a line that sums them up."""
+    errors = [abs(float(row["error_percent"])) for row in rows]
+    columns = [name for name in rows[0] if name != "program"]
+    lines = [
+        f"\n\n{len(rows)} pairs: error at most {max(errors):.2f} %, median {median(errors):.2f} %, "
+        f"{sum(error == 0 for error in errors)} exact to 0.01 %.\n",
+        "| " + " | ".join(name.replace("_percent", " %") for name in columns) + " |",
+        "|" + "---:|" * len(columns),
+        *("| " + " | ".join(str(row[name]) for name in columns) + " |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main([int(number) for number in sys.argv[1:]])

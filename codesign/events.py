@@ -1,0 +1,112 @@
+"""Event queue of the cycle model: units as generators, and the times at which things happen as what they exchange."""
+
+from bisect import bisect_left
+from heapq import heappop, heappush
+
+
+class Times(list):
+    """Cycles at which the k-th occurrence of something happens; a unit that needs one not known yet waits for it.
+
+    Occurrences are posted as early as they are known, often ahead of their cycle, never after it.
+    """
+
+    def __init__(self, events):
+        super().__init__()
+        self._events, self._waiting = events, []
+
+    def post(self, item):
+        """Append one, and wake who waits."""
+        self.append(item)
+        if self._waiting:
+            self._events.wake(self._waiting)
+            self._waiting = []
+
+    def wait(self, unit):
+        self._waiting.append(unit)
+
+
+class Events:
+    """Runs units in the order of their times.
+
+    A unit is a generator. It yields a cycle to sleep until, or `Times` to sleep until something is posted there.
+    """
+
+    def __init__(self):
+        self.now = 0
+        self._queue, self._count = [], 0
+
+    def times(self):
+        return Times(self)
+
+    def start(self, unit):
+        self._schedule(self.now, unit)
+
+    def wake(self, units):
+        for unit in units:
+            self._schedule(self.now, unit)
+
+    def run(self):
+        """Until nothing is left to do."""
+        queue = self._queue
+        while queue:
+            self.now, _, unit = heappop(queue)
+            awaited = next(unit, None)
+            if awaited is None:
+                continue
+            if isinstance(awaited, Times):
+                awaited.wait(unit)
+            else:
+                self._schedule(max(awaited, self.now), unit)
+
+    def _schedule(self, time, unit):
+        self._count += 1
+        heappush(self._queue, (time, self._count, unit))
+
+
+class Port:
+    """Write port of an operand memory: in which cycles users of higher priority hold it.
+
+    Intervals of a user are announced in order; of ``cycles`` in an interval so many are used, evenly spread.
+    """
+
+    def __init__(self):
+        self._users = {}
+
+    def hold(self, user, start, end, cycles):
+        """``user`` writes ``cycles`` times in ``start`` .. ``end`` - 1."""
+        held = self._users.setdefault(user, ([], [], [0]))
+        held[0].append(start)
+        held[1].append((end, cycles))
+        held[2].append(held[2][-1] + cycles)
+
+    def extend(self, user, end):
+        """The last interval of ``user`` ends later."""
+        rest = self._users[user][1]
+        rest[-1] = (end, rest[-1][1])
+
+    def used(self, users, start, end):
+        """Cycles of ``start`` .. ``end`` - 1 in which one of ``users`` writes."""
+        count = 0
+        for user in users:
+            held = self._users.get(user)
+            if held is not None and held[1][-1][0] > start:
+                count += self._until(held, end) - self._until(held, start)
+        return count
+
+    def finish(self, users, start, writes):
+        """The cycle after the last of ``writes`` from ``start`` on, in cycles that ``users`` leave free."""
+        end = start + writes
+        while (later := start + writes + self.used(users, start, end)) != end:
+            end = later
+        return end
+
+    @staticmethod
+    def _until(held, time):
+        """Writes before ``time``."""
+        starts, rest, total = held
+        place = bisect_left(starts, time) - 1
+        if place < 0:
+            return 0
+        end, cycles = rest[place]
+        start = starts[place]
+        return total[place] + (cycles if time >= end else cycles * (time - start) // (end - start))

@@ -1,0 +1,102 @@
+"""The cycle model: instruction by instruction as the RTL, and with its latencies."""
+
+import numpy as np
+import pytest
+
+from codesign import timing
+from codesign.cycles import predict
+from codesign.engine import RowRoom
+from codesign.events import Port
+from codesign.timing import Timing
+from golden.instruction import Queue
+from hw import dma, layernorm, row_buffer, scheduler, softmax
+from hw.axi_reader import AxiReader
+from hw.config import PRESETS, preset
+from hw.fetch import Fetch
+from hw.norm_statistics import NormStatistics
+from hw.operand_memory import OperandMemory
+from hw.qmm import Qmm
+from hw.read_arbiter import ReadArbiter
+from hw.reciprocal import Reciprocal
+from hw.rescale import Rescale
+from hw.row_processor import RowProcessor
+from hw.row_ring import ring_words
+from hw.skid import Skid
+from hw.stream_queue import StreamQueue
+from program.compiler import compile_encoder
+from program.rtl.simulator import RtlSimulator
+from program.rtl.timeline import spans
+from tb.models import random_encoder, random_inputs
+
+CONFIG = preset("tiny")
+
+
+@pytest.fixture(scope="module")
+def model():
+    rng = np.random.default_rng(70)
+    encoder = random_encoder(rng, width=20, heads=2, head_width=9, feed_forward=33, tokens=7, input_size=9)
+    return compile_encoder(encoder, CONFIG), *random_inputs(rng, encoder)[0]
+
+
+@pytest.mark.parametrize(("latency", "bandwidth"), [(1, 256), (40, 256), (200, 256), (40, 60)])
+def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth):
+    program, inputs, length = model
+    with RtlSimulator(CONFIG, memory_bytes=1 << 20, latency=latency, bandwidth=bandwidth) as simulator:
+        simulator.load(program)
+        run = simulator.run(inputs, length)
+    predicted = predict(program, latency, bandwidth)
+    origin = min(span.start for span in predicted.spans)
+    got = [(span.instruction, span.name, span.start - origin, span.end - origin) for span in predicted.spans]
+    rtl = [(span.instruction, span.name, span.start, span.end) for span in spans(program, run.events)]
+    assert got == rtl
+    assert predicted.cycles == run.cycles
+
+
+def test_every_cycle_has_a_cause(model):
+    predicted = predict(model[0])
+    assert sum(predicted.breakdown.values()) == predicted.cycles
+    assert all(count > 0 for count in predicted.breakdown.values())
+    assert all(span.bound_by in span.bound and span.start < span.end for span in predicted.spans)
+
+
+def test_a_slower_memory_takes_longer_and_is_blamed(model):
+    program = model[0]
+    fast, late, slow = predict(program, 1), predict(program, 2000), predict(program, 1, 8)
+    assert fast.cycles < late.cycles
+    assert fast.cycles < slow.cycles
+    assert slow.spans[0].bound_by == "memory bandwidth"
+    assert "memory latency" in {span.bound_by for span in late.spans}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_numbers_are_those_of_the_rtl(name):
+    c, t = preset(name), Timing.of(preset(name))
+    fetch, engine, rows = Fetch(c.axi_bits), Qmm(c), RowProcessor(c)
+    assert (t.fetch_room, t.fetch_chunk) == (fetch.room, fetch.chunk)
+    assert timing.BURST == ReadArbiter(c.axi_bits)._fetch.burst == ReadArbiter(c.axi_bits)._dma.burst
+    assert AxiReader(c.axi_bits).outstanding == timing.OUTSTANDING
+    assert timing.AHEAD == dma.AHEAD
+    assert t.queue_depth == {Queue.DMA: c.dma_queue, Queue.QMM: scheduler.QUEUE, Queue.ROW: scheduler.QUEUE}
+    assert {Queue.DMA: dma.STARTED, Queue.QMM: scheduler.STARTED, Queue.ROW: scheduler.STARTED} == timing.STARTED
+    assert (t.groups, t.tiles) == (engine._array.groups, engine.tiles)
+    assert (OperandMemory.read_latency, OperandMemory.write_latency) == (timing.OPERAND_READ, timing.OPERAND_WRITE)
+    assert engine._array.latency == timing.ARRAY
+    assert Rescale.latency == timing.RESCALE
+    assert (StreamQueue.latency, Skid.latency) == (timing.QUEUE, timing.SKID)
+    assert softmax.ROWS == layernorm.ROWS == timing.ROWS
+    assert t.ring_words == ring_words(rows._softmax.group_bits) == ring_words(rows._norm.group_bits)
+    assert timing.reciprocal(rows._softmax.sum_bits) == Reciprocal(rows._softmax.sum_bits).latency
+    assert NormStatistics().latency == timing.STATISTICS
+    assert RowRoom.waiting == row_buffer.MOST_WAITING
+    assert t.row_slots == rows._buffer.slots
+
+
+def test_a_port_gives_way():
+    port = Port()
+    port.hold("drain", 10, 14, 4)
+    port.hold("row", 20, 30, 5)
+    assert port.used(("drain",), 0, 100) == 4
+    assert port.used(("drain", "row"), 12, 24) == 2 + 2
+    assert port.finish(("drain",), 0, 10) == 10
+    assert port.finish(("drain",), 9, 2) == 15
+    assert port.finish(("drain", "row"), 15, 7) == 23

@@ -1,10 +1,10 @@
 """The array: R x C dot-product units and their border sums, tiles leaving in groups of rows."""
 
-from amaranth import Cat, Const, Module, Signal
+from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.dpu import Dpu
+from hw.dpu import Border, Dpu, Plain
 from hw.emit import shared
 
 
@@ -21,6 +21,8 @@ class Array(wiring.Component):
     drain_rows : int
         G, rows that leave together.
     accumulator_bits : int
+    mapping : class
+        Of the cells of a unit, see `Dpu`.
 
     Members
     -------
@@ -33,12 +35,13 @@ class Array(wiring.Component):
     valid : Out(1);  group : Out
     """
 
-    def __init__(self, rows, columns, depth, drain_rows, accumulator_bits):
+    def __init__(self, rows, columns, depth, drain_rows, accumulator_bits, mapping=Plain):
         self.rows, self.columns, self.depth = rows, columns, depth
         self.drain_rows, self.accumulator_bits = drain_rows, accumulator_bits
         self.groups = rows // drain_rows
-        #: Fan-out register, unit, load of the drain register.
-        self.latency = 1 + Dpu.latency + 1
+        self._unit, self._border = Dpu(depth, accumulator_bits, mapping), Border(depth, accumulator_bits, mapping)
+        #: Fan-out register, unit, load of the drain register, choice of a group.
+        self.latency = 1 + self._unit.latency + 1 + 1
         a = accumulator_bits
         super().__init__(
             {
@@ -60,6 +63,7 @@ class Array(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         a, k = self.accumulator_bits, self.depth
+        unit, border = self._unit, self._border
 
         # Operands and control fan out to a whole row or column of units: each gets registers of its own. Only control
         # is reset, so that nothing that was under way comes out after a reset.
@@ -69,56 +73,43 @@ class Array(wiring.Component):
             Cat(left).eq(self.left),
             Cat(right).eq(self.right),
         ]
-        control = Cat(self.first, self.twice, self.subtract, self.enable, self.last & self.enable)
-        for _ in range(Dpu.latency - 1):
-            control, before = Signal(5), control
-            m.d.sync += control.eq(before)
         # One copy of the control per row of units.
-        rows = [Signal(5, name=f"control{i}") for i in range(self.rows + 1)]
-        m.d.sync += [copy.eq(control) for copy in rows]
-        load = [Signal(name=f"load{i}") for i in range(self.rows + 1)]
-        m.d.sync += [signal.eq(copy[4]) for signal, copy in zip(load, rows)]
+        control = {"first": self.first, "twice": self.twice, "subtract": self.subtract, "enable": self.enable}
+        control["load"] = self.last & self.enable
+        after = dict.fromkeys(control, unit.latency) | {"subtract": unit.latency - 1, "load": unit.latency + 1}
+        copies = [{} for _ in range(self.rows + 1)]
+        for name, value in control.items():
+            for _ in range(after[name] - 1):
+                value, before = Signal(name=f"{name}_later"), value
+                m.d.sync += value.eq(before)
+            for i, copy in enumerate(copies):
+                copy[name] = Signal(name=f"{name}{i}")
+                m.d.sync += copy[name].eq(value)
 
-        count = Signal(range(self.groups + 1))
-        m.d.comb += [self.valid.eq(count != 0), self.group.eq(self.groups - count)]
-        with m.If(load[0]):
-            m.d.sync += count.eq(self.groups)
-        with m.Elif(self.valid):
-            m.d.sync += count.eq(count - 1)
+        def counts(name, component, i, **words):
+            o = Signal(a, name=f"o_{name}")
+            m.submodules[name] = shared(component, component.name, **words, **copies[i], o=o)
+            return o
 
-        unit = Dpu(k, a)
-        ones = Const((1 << k) - 1, k)
-
-        def dpu(name, i, left_word, right_word, shift, chain_in):
-            chain_out = Signal(a, name=f"chain_{name}")
-            m.submodules[name] = shared(
-                unit,
-                f"bittern_dpu_{k}_{a}",
-                left=left_word,
-                right=right_word,
-                first=rows[i][0],
-                twice=rows[i][1],
-                subtract=rows[i][2],
-                enable=rows[i][3],
-                load=load[i],
-                shift=shift,
-                chain_in=chain_in,
-                chain_out=chain_out,
-            )
-            return chain_out
-
-        # The drain registers move up by G rows; the border row c stays for the whole tile.
-        below = {}
-        for i in reversed(range(self.rows)):
-            for j in range(self.columns + 1):
-                word = right[j] if j < self.columns else ones
-                name = f"dpu{i}_{j}" if j < self.columns else f"border_row{i}"
-                source = below.get((i + self.drain_rows, j), Const(0, a))
-                below[i, j] = dpu(name, i, left[i], word, Const(1), source)
-        border = [dpu(f"border_column{j}", self.rows, ones, right[j], Const(0), Const(0, a)) for j in range(self.columns)]
-        m.d.comb += [
-            self.s.eq(Cat(below[i, j] for i in range(self.drain_rows) for j in range(self.columns))),
-            self.r.eq(Cat(below[i, self.columns] for i in range(self.drain_rows))),
-            self.c.eq(Cat(border)),
+        units = [
+            [counts(f"dpu{i}_{j}", unit, i, left=left[i], right=right[j]) for j in range(self.columns)]
+            for i in range(self.rows)
         ]
+        of_rows = [counts(f"border_row{i}", border, i, word=left[i]) for i in range(self.rows)]
+        of_columns = [counts(f"border_column{j}", border, self.rows, word=right[j]) for j in range(self.columns)]
+
+        # The drain registers of a tile wait while its groups leave one by one.
+        leaving, group = Signal(), Signal.like(self.group)
+        with m.If(copies[0]["load"]):
+            m.d.sync += [leaving.eq(1), group.eq(0)]
+        with m.Elif(group == self.groups - 1):
+            m.d.sync += leaving.eq(0)
+        with m.Else():
+            m.d.sync += group.eq(group + 1)
+        m.d.sync += [self.valid.eq(leaving), self.group.eq(group), self.c.eq(Cat(of_columns))]
+        with m.Switch(group):
+            for number in range(self.groups):
+                rows = range(number * self.drain_rows, (number + 1) * self.drain_rows)
+                with m.Case(number):
+                    m.d.sync += [self.s.eq(Cat(units[i] for i in rows)), self.r.eq(Cat(of_rows[i] for i in rows))]
         return m

@@ -112,51 +112,56 @@ class OperandMemory(wiring.Component):
             row.ready.eq(~drain.valid),
             load.ready.eq(~drain.valid & ~row.valid),
         ]
-        # First stage: what is written, on a bus of W words that all banks share, and where.
-        words, parts = max(self.drain_rows, self.chunk_words), self.width // self.columns
+        # First stage: the offers, and two selects, so that a bit of the bus is one LUT of 6 inputs.
         use_drain, use_row, use_load = Signal(), Signal(), Signal()
         m.d.sync += [
             use_drain.eq(drain.valid),
             use_row.eq(row.valid & row.ready),
             use_load.eq(load.valid & load.ready),
         ]
+        codes = held(m, drain.valid | row.valid)
+        narrow = held(m, drain.valid | (~row.valid & load.p.gather))
+        clear = held(m, drain.valid & (drain.p.column == 0))
+        drain_data, row_data, load_data = held(m, drain.p.data), held(m, row.p.data), held(m, load.p.data)
+        address = held(m, Mux(drain.valid, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
+        bank = held(m, Mux(drain.valid, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
+        chunk, column = held(m, load.p.chunk), held(m, drain.p.column)
 
-        def chosen(from_drain, from_row, from_load):
-            return Mux(drain.valid, from_drain, Mux(row.valid, from_row, from_load))
-
+        # Second stage: a bus of words that all banks share, and in each bank which parts of its word.
+        words, parts = max(self.drain_rows, self.chunk_words), self.width // self.columns
         bus = []
         for word in range(words):
-            lane, chunk = word % self.drain_rows, word % self.chunk_words
-            drained = drain.p.data[lane * self.columns : (lane + 1) * self.columns]
-            loaded = load.p.data[chunk * self.width : (chunk + 1) * self.width]
-            loaded = Mux(load.p.gather, load.p.data[: self.width], loaded)
+            lane, beat = word % self.drain_rows, word % self.chunk_words
+            drained = drain_data[lane * self.columns : (lane + 1) * self.columns]
+            gathered, loaded = load_data[: self.width], load_data[beat * self.width : (beat + 1) * self.width]
+            content = []
             for part in range(parts):
                 place = slice(part * self.columns, (part + 1) * self.columns)
-                content = held(m, chosen(drained, row.p.data[place], loaded[place]), name=f"bus{word}_{part}")
-                bus.append(content)
-                with m.If(drain.valid & (drain.p.column == 0) & (part != 0)):
-                    m.d.sync += content.eq(0)
-        bus = [Cat(bus[word * parts : (word + 1) * parts]) for word in range(words)]
-        address = held(m, chosen(drain.p.address, row.p.address, load.p.address))
-        bank = held(m, chosen(drain.p.bank, row.p.bank, load.p.bank))
-        gather, chunk, column = held(m, load.p.gather), held(m, load.p.chunk), held(m, drain.p.column)
-
-        # Second stage, in each bank: its word of the bus, and which parts of it.
+                register = Signal(self.columns, name=f"bus{word}_{part}", reset_less=True)
+                m.d.sync += register.eq(
+                    Mux(codes, Mux(narrow, drained, row_data[place]), Mux(narrow, gathered[place], loaded[place]))
+                )
+                if part:
+                    with m.If(clear):
+                        m.d.sync += register.eq(0)
+                content.append(register)
+            bus.append(Cat(content))
         drain_parts = Cat((column == 0) | (column == part) for part in range(parts))
+        where = held(m, address)
         name = f"bittern_bank_{self.depth}x{self.width}_{self.columns}"
         bank_unit = Bank(self.depth, self.width, self.columns)
         for b in range(self.banks):
             drain_hit = use_drain & (bank >> log2(self.drain_rows) == b // self.drain_rows)
             row_hit = use_row & (bank == b)
-            load_hit = use_load & Mux(gather, bank == b, chunk == b // self.chunk_words)
+            load_hit = use_load & Mux(narrow, bank == b, chunk == b // self.chunk_words)
             enable = Signal(parts, name=f"enable{b}")
             m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | (row_hit | load_hit).replicate(parts))
             m.submodules[f"bank{b}"] = shared(
                 bank_unit,
                 name,
-                write_address=held(m, address),
+                write_address=where,
                 write_enable=enable,
-                write_data=held(m, bus[b % words]),
+                write_data=bus[b % words],
                 read_address=self.read_address,
                 read_data=self.o[b * self.width : (b + 1) * self.width],
             )

@@ -75,7 +75,7 @@ async def writes_match(dut, stall):
 async def largest_strides_stay_exact(dut):
     bench = Bench(dut, 0.0, np.random.default_rng(2))
     await start_clock(dut)
-    codes = bench.rng.integers(0, 256, (3 * bench.banks, bench.lanes))
+    codes = bench.rng.integers(0, 256, (5 * bench.banks, bench.lanes))
     for place in [
         {"base": 0xFFFF, "plane": 0xFFFF, "tile": 0xFFFF},
         {"base": bench.depth - 1, "plane": 1, "tile": 0},
@@ -90,7 +90,7 @@ async def largest_strides_stay_exact(dut):
             got = await bench.sink.receive(int(fits.sum()))
             for name, part in expected.items():
                 assert (got[name] == part[fits]).all(), (name, place)
-        await ClockCycles(dut.clk, 30 * bench.banks)
+        await ClockCycles(dut.clk, 50 * bench.banks)
         await bench.sink.expect_nothing(20)
 
 
@@ -142,6 +142,31 @@ async def an_address_beyond_the_memory_is_an_error(dut):
             await RisingEdge(dut.clk)
             seen += int(dut.o_error.value)
         assert seen == errors
+
+
+@cocotb.test()
+@cocotb.parametrize(pause=[0, 1, 5])
+async def is_busy_until_the_last_write(dut, pause):
+    bench = Bench(dut, 0.0, np.random.default_rng(7))
+    await start_clock(dut)
+    for groups in range(1, 2 * bench.width // bench.lanes + 1):
+        bench.place(base=0, plane=1, tile=0, bits=3)
+        words = -(-groups * bench.lanes // bench.width)
+        await bench.send(bench.rng.integers(0, 8, (1, groups * bench.lanes)))
+        for _ in range(3 * words):
+            while True:
+                await RisingEdge(dut.clk)
+                assert dut.o_busy.value == 1
+                if dut.o__valid.value:
+                    break
+            for _ in range(pause):
+                await RisingEdge(dut.clk)
+                assert dut.o_busy.value == 1
+            dut.o__ready.value = 1
+            await RisingEdge(dut.clk)
+            dut.o__ready.value = 0
+        await RisingEdge(dut.clk)
+        assert dut.o_busy.value == 0
 
 
 @cocotb.test()

@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-fast verilog lint estimate train-setup lock clean
+.PHONY: help setup sim test test-fast bench verilog lint estimate train-setup lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ test: setup  ## the whole test suite
 
 test-fast: setup  ## without the tests that need minutes
 	pytest -n $(WORKERS) --dist worksteal -m 'not slow'
+
+bench: setup  ## measure whole models on the RTL at full size; one table: bench-NAME
+	python -m bench --write-docs
+
+bench-%: setup
+	python -m bench $*
 
 verilog: setup  ## build/verilog/<preset>/bittern.v for all presets
 	bittern verilog --preset all

@@ -85,60 +85,64 @@ class Drain(wiring.Component):
         tile = data.View(tile_layout(self.columns), tiles.r_data)
 
         held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)
-        lanes = self._correct(held, tile)
-        scales, offsets, outside = self._constants(m, held, delayed, tile)
-        m.submodules.rescale = rescale = Rescale(len(lanes), self.accumulator_bits + 3)
-        zero = Cat(delayed(tile.limit, 3) <= column for column in range(self.columns)).replicate(self.drain_rows)
+        # Scales come to the lanes after four registers, and counts when the lanes want them.
+        m.submodules.rescale = rescale = Rescale(self.drain_rows, self.columns, self.accumulator_bits + 2)
+        outside = self._constants(m, held, delayed, tile, rescale)
+        for lane, t in enumerate(self._correct(held, tile)):
+            m.d.comb += rescale.t[lane].eq(t)
+        zero = Cat(delayed(tile.limit, 3) <= column for column in range(self.columns))
         m.d.comb += [
-            rescale.shift.eq(delayed(tile.shift, 4)),
+            rescale.shift.eq(delayed(tile.shift + self._doublings(tile), 4)),
             rescale.low.eq(delayed(tile.low, 4)),
             rescale.high.eq(delayed(tile.high, 4)),
             rescale.zero.eq(held(zero)),
         ]
-        for lane, t in enumerate(lanes):
-            m.d.comb += [
-                rescale.t[lane].eq(delayed(t, 2)),
-                rescale.scale[lane].eq(scales[lane]),
-                rescale.offset[lane].eq(offsets[lane]),
-            ]
 
         # The sequencer ends a tile only when all of it fits here, so nothing upstream ever waits.
         # An error waits its turn in the buffer too: it must not overtake the end of the instruction before.
-        m.submodules.buffer = buffer = SyncFIFOBuffered(width=16 * len(lanes) + 1, depth=self.tiles * self.groups)
+        lanes = self.drain_rows * self.columns
+        m.submodules.buffer = buffer = SyncFIFOBuffered(width=16 * lanes + 1, depth=self.tiles * self.groups)
         arrived = Signal(4 + Rescale.latency)
         m.d.sync += arrived.eq((arrived << 1) | self.valid)
         m.d.comb += [
             buffer.w_en.eq(arrived[-1]),
-            buffer.w_data.eq(Cat((rescale.o[lane][:16] for lane in range(len(lanes))), delayed(outside, Rescale.latency))),
+            buffer.w_data.eq(Cat((rescale.o[lane][:16] for lane in range(lanes)), delayed(outside, Rescale.latency))),
             self.o.valid.eq(buffer.r_rdy),
             self.o.payload.eq(buffer.r_data),
             buffer.r_en.eq(self.o.ready),
         ]
         return m
 
+    @staticmethod
+    def _doublings(tile):
+        """By how many doublings 2U, see `_correct`, is more than T."""
+        return ~tile.left_bipolar + ~tile.right_bipolar
+
     def _correct(self, held, tile):
-        """Corrected accumulators, two registers later: T' = S 2^(l+r) - r_i 2^l [right] - c_j 2^r [left]."""
+        """U = 2S - r_i [right bipolar] - c_j [left bipolar] of each lane, five registers later.
+
+        T is 2U, U or U / 2 where both, one or none is bipolar: what is left to do is the same for all lanes, and done to
+        the offsets and the shift. Never three registers in a row: they would become shift registers, a LUT a bit.
+        """
         a = self.accumulator_bits
-        left, right = tile.left_bipolar, tile.right_bipolar
-        c = [self.c[j * a : (j + 1) * a].as_signed() for j in range(self.columns)]
-        columns = [held(held(Mux(left, Mux(right, value << 1, value), 0))) for value in c]
-        rows = []
-        for i in range(self.drain_rows):
-            value = self.r[i * a : (i + 1) * a].as_signed()
-            rows.append(Mux(right, Mux(left, value << 1, value), 0))
+
+        def numbers(bits, count):
+            return [bits[n * a : (n + 1) * a].as_signed() for n in range(count)]
+
+        s = [held(value) for value in numbers(self.s, self.drain_rows * self.columns)]
+        r = [held(Mux(tile.right_bipolar, value, 0)) for value in numbers(self.r, self.drain_rows)]
+        left_bipolar = held(held(tile.left_bipolar))
+        c = [held(Mux(left_bipolar, held(held(value)), 0)) for value in numbers(self.c, self.columns)]
         lanes = []
-        for i in range(self.drain_rows):
-            for j in range(self.columns):
-                lane = i * self.columns + j
-                s = self.s[lane * a : (lane + 1) * a].as_signed()
-                shifted = Mux(left & right, s << 2, Mux(left | right, s << 1, s))
-                difference = held(held(shifted) - held(rows[i]))
-                lanes.append((difference - columns[j])[: a + 3].as_signed())
+        for lane, value in enumerate(s):
+            row, column = divmod(lane, self.columns)
+            half = held(held(((value << 1) - r[row])[: a + 2].as_signed()))
+            lanes.append(held(held((half - c[column])[: a + 2].as_signed())))
         return lanes
 
-    def _constants(self, m, held, delayed, tile):
-        """Scale and offset of each lane, and whether they lie outside, four registers after the group: by column the
-        word's, by row the row's."""
+    def _constants(self, m, held, delayed, tile, rescale):
+        """Scales four registers after the group, offsets as much later as `rescale` wants: by column the word's, by row
+        the row's, 0 for the other. Returns whether they lie outside, with the scales."""
         m.submodules.constants = memory = Memory(shape=self.columns * CONSTANT_BITS, depth=self.constant_depth, init=[])
         write = memory.write_port(granularity=self.chunk_entries * CONSTANT_BITS)
         read = memory.read_port()
@@ -160,16 +164,32 @@ class Drain(wiring.Component):
 
         position = delayed((first_row & (self.columns - 1)) >> log2(self.drain_rows), 3)
         use_row = delayed(by_row, 3)
-        entry = [word[c * CONSTANT_BITS : (c + 1) * CONSTANT_BITS] for c in range(self.columns)]
-        scales, offsets = [], []
+        power = delayed((1 << self._doublings(tile))[:3], 3)
+        of_column = [word[c * CONSTANT_BITS : (c + 1) * CONSTANT_BITS] for c in range(self.columns)]
+        of_row = []
         for i in range(self.drain_rows):
             mine = Signal(CONSTANT_BITS, name=f"constant_of_row{i}")
             with m.Switch(position):
                 for at in range(self.columns // self.drain_rows):
                     with m.Case(at):
-                        m.d.comb += mine.eq(entry[at * self.drain_rows + i])
-            for j in range(self.columns):
-                chosen = held(Mux(use_row, mine, entry[j]))
-                scales.append(chosen[:SCALE_BITS].as_signed())
-                offsets.append(chosen[SCALE_BITS:].as_signed())
-        return scales, offsets, outside
+                        m.d.comb += mine.eq(of_column[at * self.drain_rows + i])
+            of_row.append(mine)
+        for use, constants, scales, offsets in (
+            (~use_row, of_column, rescale.column_scale, rescale.column_offset),
+            (use_row, of_row, rescale.row_scale, rescale.row_offset),
+        ):
+            factor = held(Mux(use, power, 0))
+            for index, constant in enumerate(constants):
+                scale, offset = constant[:SCALE_BITS], constant[SCALE_BITS:]
+                m.d.comb += scales[index].eq(held(Mux(use, scale, 0)))
+                m.d.comb += offsets[index].eq(_shifted(held, held(offset), factor))
+        return outside
+
+
+def _shifted(held, offset, power):
+    """``offset * power`` for a power of two up to 4 or 0, two registers later, by multipliers instead of multiplexers."""
+    half = OFFSET_BITS // 2
+    power = Cat(power, 0).as_signed()
+    low = held((Cat(offset[:half], 0).as_signed() * power)[: half + 2], attrs={"use_dsp": "yes"})
+    high = held((offset[half:].as_signed() * power)[: OFFSET_BITS - half + 2], attrs={"use_dsp": "yes"})
+    return held(low | (high << half))

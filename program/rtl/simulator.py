@@ -95,6 +95,10 @@ class RtlSimulator:
         Beats per 256 cycles, at most 256.
     watchdog : int
         Cycles without progress before the accelerator gives up.
+    progress : callable
+        See `program.rtl.build.build`.
+    library : path or None
+        The library of ``config``, if it has been built.
     """
 
     def __init__(
@@ -105,9 +109,10 @@ class RtlSimulator:
         bandwidth=FULL_BANDWIDTH,
         watchdog=100_000,
         progress=lambda text: None,
+        library=None,
     ):
         self.config, self.memory_bytes, self.watchdog = config, memory_bytes, watchdog
-        self._lib = _library(build(config, progress))
+        self._lib = _library(build(config, progress) if library is None else library)
         self._handle = self._lib.bittern_new(memory_bytes, latency, bandwidth)
         self.memory = np.ctypeslib.as_array(self._lib.bittern_memory(self._handle), (memory_bytes,))
         self.program: Any = None  # a program.program.Program from `load` on

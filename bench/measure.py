@@ -1,0 +1,128 @@
+"""Runs one case on the RTL, compares every tensor, and says what it took; results are kept by content."""
+
+import hashlib
+import json
+import os
+import time
+
+import numpy as np
+
+from bench.work import bound, embedded, encoder_operations, operations
+from codesign.energy import Activity
+from codesign.energy import estimate as estimate_energy
+from golden.encoder import encode
+from program.checker import check
+from program.compiler import compile_encoder
+from program.program import CompileError
+from program.rtl.compare import Comparison
+from program.rtl.simulator import RtlSimulator, RunError
+from tb.models import random_encoder, random_inputs
+
+SEED = 2024
+MEMORY_BYTES = 1 << 24
+#: An assumption wherever a time or a rate is printed: no place and route exists in the open for this part.
+ASSUMED_MHZ = 200
+
+
+def measure(case, config, library, cache, progress):
+    """Measure ``case``; a result of the same program, RTL and memory is taken from ``cache``.
+
+    Parameters
+    ----------
+    case : bench.cases.Case
+    config : hw.config.AcceleratorConfig
+    library : pathlib.Path
+        The built simulation of ``config``.
+    cache : pathlib.Path
+        Folder of results.
+    progress : program.rtl.progress.RunProgress
+
+    Returns
+    -------
+    dict
+        Plain JSON. ``refused`` is why the compiler cannot fit the model, and then nothing else is there but what was asked;
+        ``passed`` whether every tensor was equal, ``problem`` what was not.
+    """
+    asked = {
+        "case": case.name, "model": case.shape.name, "weight_bits": 1, "activation_bits": case.bits, "tokens": case.tokens,
+        "latency_cycles": case.latency, "bytes_per_cycle": config.axi_bits // 8 * case.bandwidth / 256,
+    }  # fmt: skip
+    started = time.process_time()
+    rng = np.random.default_rng(SEED)
+    encoder = random_encoder(rng, **case.encoder())
+    ((inputs, length),) = random_inputs(rng, encoder)
+    generated = time.process_time()
+    try:
+        program = compile_encoder(encoder, config)
+    except CompileError as error:
+        return asked | {"refused": str(error)}
+    check(program)
+    compiled = time.process_time()
+    kept = cache / f"{_key(case, config, library, program, inputs)}.json"
+    if kept.exists():
+        result = json.loads(kept.read_text())
+    else:
+        result = _run(case, config, library, program, (inputs, length), encode(encoder, inputs, length), progress)
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(".partial")
+        partial.write_text(json.dumps(result))
+        os.replace(partial, kept)
+    result |= {
+        "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,
+        "operations": operations(encoder.config), "encoder_operations": encoder_operations(encoder.config),
+    }  # fmt: skip
+    return asked | result | (_rates(config, program, case, result) if "cycles" in result else {})
+
+
+def _key(case, config, library, program, inputs):
+    """Whatever a run depends on: RTL and harness, program, input and external memory."""
+    digest = hashlib.sha256(repr((library.parent.name, config, case.latency, case.bandwidth)).encode())
+    digest.update(program.image)
+    digest.update(inputs.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _run(case, config, library, program, sample, expected, progress):
+    memory = max(MEMORY_BYTES, 2 * len(program.image))
+    with RtlSimulator(config, memory, latency=case.latency, bandwidth=case.bandwidth, library=library) as simulator:
+        simulator.load(program)
+        comparison = Comparison(simulator, expected)
+        progress.start_run(len(program.instructions) - 1)
+        started, first = time.process_time(), simulator.cycle
+        try:
+            run = simulator.run(*sample, comparison.completed, progress.watch)
+        except RunError as error:
+            return {"passed": False, "problem": str(comparison.first or error), "tensors_compared": comparison.count}
+        finally:
+            progress.finish_run()
+        seconds = time.process_time() - started
+        comparison.finished(run.logits)
+        simulated = simulator.cycle - first
+    problem = comparison.first and str(comparison.first)
+    if problem is None and run.counters["saturations"] != expected["saturated"]:
+        problem = f"{run.counters['saturations']} residual elements saturated, expected {expected['saturated']}"
+    return {
+        "passed": problem is None, "problem": problem, "tensors_compared": comparison.count, "cycles": run.cycles,
+        "counters": run.counters, "embedding_cycles": embedded(program, run.events),
+        "instructions": len(program.instructions), "image_bytes": len(program.image),
+        "simulated_cycles_per_cpu_second": simulated / seconds,
+    }  # fmt: skip
+
+
+def _rates(config, program, case, result):
+    counters, cycles = result["counters"], result["cycles"]
+    least = bound(program, case.bandwidth)
+    external = (counters["read_beats"] + counters["write_beats"]) * config.axi_bits // 8
+    activity = Activity(
+        cycles=cycles, macs=counters["qmm_busy"] * config.rows * config.columns * config.depth, external_bytes=external
+    )
+    energy = estimate_energy(activity, ASSUMED_MHZ * 1e6)
+    seconds = cycles / (ASSUMED_MHZ * 1e6)
+    gop = result["encoder_operations"] / 1e9
+    return {
+        "engine_busy": counters["qmm_busy"] / cycles, "external_bytes": external, "bound": least,
+        "bound_by": max(least, key=least.__getitem__), "ratio_to_bound": cycles / max(least.values()),
+        "assumed_mhz": ASSUMED_MHZ, "milliseconds": 1e3 * seconds, "gops": gop / seconds,
+        "energy_mj": [1e3 * joules for joules in energy], "watts": [joules / seconds for joules in energy],
+        "gops_per_watt": [gop / joules for joules in reversed(energy)],
+    }  # fmt: skip

@@ -1,0 +1,53 @@
+"""Roofline picture: throughput against operations per byte of external memory."""
+
+import os
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+_COLOURS = {1: "#2a6f97", 2: "#6a994e", 4: "#e09f3e", 8: "#bc4749"}
+
+
+def draw(points, published, peaks, bytes_per_second, megahertz, path):
+    """Write the picture as PNG.
+
+    Parameters
+    ----------
+    points : list of (name, activation bits, operations per byte, 1e9 operations per second)
+    published : list of (name, 1e9 operations per second)
+    peaks : dict of int to float
+        The array's peak for each number of activation bits, in 1e9 operations per second.
+    bytes_per_second : float
+        Of external memory, in 1e9.
+    megahertz : float
+        The clock that is assumed.
+    """
+    figure, axes = pyplot.subplots(figsize=(9, 5.5), dpi=100)
+    low, high = 50, 10 ** 4.5
+    for bits, peak in peaks.items():
+        ridge = peak / bytes_per_second
+        axes.plot([low, ridge, high], [low * bytes_per_second, peak, peak], color=_COLOURS[bits], linewidth=1.2, alpha=0.8)
+        axes.annotate(f"array, {bits}-bit activations", (high, peak), xytext=(-2, 2), textcoords="offset points", ha="right",
+                      fontsize=7, color=_COLOURS[bits])  # fmt: skip
+    for name, gops in published:
+        axes.axhline(gops, color="#8d99ae", linewidth=0.8, linestyle=":")
+        axes.annotate(name, (low, gops), xytext=(2, 2), textcoords="offset points", fontsize=7, color="#5c677d")
+    for name, bits, intensity, gops in points:
+        axes.plot(intensity, gops, "o", color=_COLOURS[bits], markersize=4)
+        axes.annotate(name, (intensity, gops), xytext=(4, -7), textcoords="offset points", fontsize=6)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(low, high)
+    axes.set_ylim(300, 40_000)
+    axes.set_xlabel("operations of the encoder per byte of external memory")
+    axes.set_ylabel(f"GOPS (clock assumed: {megahertz:g} MHz)")
+    axes.set_title(f"slope: external memory, {bytes_per_second:g} GB/s; dotted: published accelerators", fontsize=9)
+    axes.grid(alpha=0.2, which="both", linewidth=0.4)
+    figure.tight_layout()
+    partial = Path(f"{path}.partial")
+    figure.savefig(partial, format="png", metadata={"Software": None})
+    pyplot.close(figure)
+    os.replace(partial, path)

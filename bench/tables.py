@@ -1,0 +1,152 @@
+"""Tables from the JSON of a bench: what the console and docs/benchmarks.md show."""
+
+from dataclasses import dataclass
+
+from golden.registers import COUNTERS
+
+#: Counters that say where cycles went, in the order of the table.
+WAITS = (
+    "qmm_busy", "qmm_wait_semaphore", "qmm_wait_drain", "qmm_idle", "drain_stall", "dma_wait_semaphore", "dma_wait_memory",
+    "row_wait_semaphore", "row_wait_buffer", "softmax_busy", "norm_busy",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Table:
+    """``rows`` of texts under ``head``; ``notes`` are paragraphs that stand below."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: list
+    notes: tuple[str, ...] = ()
+
+    def markdown(self):
+        lines = [f"### {self.title}", "", f"| {' | '.join(self.head)} |", f"|{'---|' * len(self.head)}"]
+        lines += [f"| {' | '.join(row)} |" for row in self.rows]
+        return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
+
+
+def between(low_high, digits=1):
+    """A range, never one number."""
+    low, high = low_high
+    return f"{low:,.{digits}f} to {high:,.{digits}f}"
+
+
+def measured(document):
+    """Tables of a bench that ran on the RTL: results, waits, energy."""
+    done = [row for row in document["rows"] if row.get("cycles")]
+    yield _results(document)
+    if done:
+        yield _waits(document, done)
+        yield _energy(document, done)
+
+
+def _results(document):
+    megahertz = next((row["assumed_mhz"] for row in document["rows"] if row.get("cycles")), 200)
+    head = (
+        "case", "latency", "bytes/cycle", "cycles", "of them embedding", "engine busy", "GOP",
+        f"GOPS ({megahertz} MHz assumed)", f"ms ({megahertz} MHz assumed)", "bound", "cycles / bound", "cycle model",
+        "tensors equal",
+    )  # fmt: skip
+    rows, notes = [], []
+    for row in document["rows"]:
+        start = [row["case"], str(row["latency_cycles"]), f"{row['bytes_per_cycle']:g}"]
+        if "refused" in row:
+            rows.append([*start, *["-"] * (len(head) - 4), "does not fit"])
+            notes.append(f"{row['case']} does not fit: {row['refused']}.")
+        elif not row.get("cycles"):
+            rows.append([*start, *["-"] * (len(head) - 4), "NO"])
+            notes.append(f"{row['case']}: {row['problem']}.")
+        else:
+            if not row["passed"]:
+                notes.append(f"{row['case']}: {row['problem']}.")
+            rows.append([
+                *start, f"{row['cycles']:,}", f"{row['embedding_cycles']:,}", f"{row['engine_busy']:.1%}",
+                f"{row['encoder_operations'] / 1e9:.2f}", f"{row['gops']:,.0f}", f"{row['milliseconds']:.3f}",
+                f"{max(row['bound'].values()):,} ({row['bound_by']})", f"{row['ratio_to_bound']:.2f}", _model(row),
+                f"all {row['tensors_compared']}" if row["passed"] else "NO",
+            ])  # fmt: skip
+    return Table(f"{document['bench']} on preset {document['preset']}", head, rows, tuple(notes))
+
+
+def _model(row):
+    predicted = row.get("predicted_cycles")
+    return "-" if predicted is None else f"{predicted:,} ({predicted / row['cycles'] - 1:+.2%})"
+
+
+def _waits(document, done):
+    meaning = dict(COUNTERS)
+    rows = [[f"`{name}`", meaning[name], *(f"{row['counters'][name]:,}" for row in done)] for name in WAITS]
+    rows.append(["`saturations`", meaning["saturations"], *(f"{row['counters']['saturations']:,}" for row in done)])
+    rows.append(["", "bytes to and from external memory", *(f"{row['external_bytes']:,}" for row in done)])
+    head = ("counter", "", *(row["case"] for row in done))
+    return Table(f"{document['bench']}: where the cycles went", head, rows)
+
+
+def _energy(document, done):
+    megahertz = done[0]["assumed_mhz"]
+    head = ("case", "mJ an inference", f"W ({megahertz} MHz assumed)", "GOPS/W")
+    rows = [
+        [row["case"], between(row["energy_mj"], 2), between(row["watts"]), between(row["gops_per_watt"], 0)] for row in done
+    ]
+    note = (
+        "Estimated, not measured: activity counted in simulation times coefficients from published boards "
+        "(`codesign/energy.py` has them, with their sources). The truth is expected between the two ends, nowhere in "
+        "particular."
+    )
+    return Table(f"{document['bench']}: energy, estimated", head, rows, (note,))
+
+
+def resources(document):
+    """What the accelerator takes of its part."""
+    rows = [
+        [name, f"{used:,.1f}".removesuffix(".0"), f"{available:,}", f"{used / available:.1%}"]
+        for name, (used, available) in document["used"].items()
+    ]
+    macs = document["macs_per_cycle"]
+    notes = (
+        f"{document['lut_per_mac']:.2f} LUT with everything for each of the {macs:,} binary multiply-accumulates of a "
+        f"cycle, {document['array_lut_per_mac']:.2f} in the array. From open synthesis, {document['flow']}.",
+        "A clock is unknown: no place and route exists in the open for this part.",
+    )
+    title = f"resources of preset {document['preset']} on {document['part']}"
+    yield Table(title, ("", "used", "available", "share"), rows, notes)
+
+
+def comparison(document):
+    """Published accelerators and ours."""
+    head = (
+        "accelerator", "board", "precision", "GOPS", "GOPS per kLUT of the board's chip", "ours / theirs, GOPS",
+        "ours / theirs, per kLUT of the chip", "GOPS/W", "source",
+    )  # fmt: skip
+    rows = []
+    for row in document["rows"]:
+        ours = row["name"].startswith("Bittern")
+        rows.append([
+            f"**{row['name']}**" if ours else f"{row['name']}, {row['year']}",
+            row["board"] + ("" if row.get("board_certain", True) else " (likely)"), row["precision"],
+            f"{row['gops']:,.1f}" + (" (derived)" if row.get("derived") else ""), _number(row["gops_per_board_klut"]),
+            _number(row.get("ratio_gops"), "x"), _number(row.get("ratio_per_klut"), "x"), _efficiency(row), row["source"],
+        ])  # fmt: skip
+    used = document["gops_per_used_klut"]
+    notes = (
+        "The papers quoted give a board, not here the LUTs of their designs, so every row divides by all LUTs of its chip; "
+        f"ours takes {_number(document['lut_used'], digits=0)} LUT by the estimate above, and gives {_number(used)} GOPS "
+        "for each thousand it takes. "
+        f"At the array's peak ({document['peak_gops']:,.0f} GOPS) that is {_number(document['peak_per_array_klut'])} for "
+        f"each thousand LUTs of the array, {_number(document['peak_per_used_klut'])} of the whole accelerator: what an "
+        "engine alone at its peak compares with.",
+        f"Ours: {document['case']}, every figure at an assumed {document['assumed_mhz']} MHz and from simulation of the "
+        "RTL; theirs: as published, mostly from boards. Rows marked derived are arithmetic on published ratios.",
+    )  # fmt: skip
+    yield Table("Published accelerators", head, rows, notes)
+
+
+def _number(value, unit="", digits=1):
+    return "unknown" if value is None else f"{value:,.{digits}f}{unit}"
+
+
+def _efficiency(row):
+    if isinstance(row["gops_per_w"], list):
+        return f"{between(row['gops_per_w'], 0)} (estimated)"
+    return "unknown" if row["gops_per_w"] is None else f"{row['gops_per_w']:,.1f}"

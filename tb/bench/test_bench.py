@@ -1,0 +1,184 @@
+"""Benches: true work counted right, every tensor compared, nothing private in the JSON, bad input in one sentence."""
+
+import json
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench import compare, measure, report, tables, work
+from bench.__main__ import main
+from bench.cases import BENCHES, BERT_BASE, DEIT_TINY, SHAPES, Case, Shape
+from codesign import energy
+from golden.codes import Kind
+from golden.model import Format, Input
+from program.compiler import compile_encoder
+from tb.models import random_encoder
+
+SMALL = Case(Shape("two layers", 2, 16, 2, 24, input_size=20, head_width=8), tokens=7, latency=9)
+
+
+@pytest.fixture
+def small_benches(monkeypatch):
+    """One bench of one small case, and one that the tiny preset cannot hold."""
+    large = replace(SMALL, shape=replace(SMALL.shape, name="large", width=2000))
+    monkeypatch.setattr("bench.__main__.BENCHES", {"shapes": (SMALL,), "sequence": (large,)})
+
+
+def test_the_work_of_bert_base_is_counted_by_hand():
+    shape = {**vars(BERT_BASE), "tokens": 128, "classes": 2}
+    shape.pop("name")
+    found = work.operations(type("Config", (), shape))
+    weights = 12 * (4 * 768 * 768 + 2 * 768 * 3072)
+    assert weights == 84_934_656
+    assert found["linears"] == 2 * 128 * weights
+    assert found["scores"] == found["context"] == 2 * 12 * 12 * 128 * 128 * 64
+    assert found["embedding"] == 0
+    assert work.encoder_operations(type("Config", (), shape)) == 22_347_251_712
+
+
+def test_a_patch_embedding_is_listed_and_does_not_count():
+    shape = {**vars(DEIT_TINY), "tokens": 197, "classes": 2}
+    config = type("Config", (), shape)
+    assert shape["input"] is Input.PATCHES
+    assert work.operations(config)["embedding"] == 2 * 197 * 768 * 192
+    assert work.encoder_operations(config) == sum(work.operations(config)[part] for part in ("linears", "scores", "context"))
+
+
+def test_every_activation_has_the_bits_of_the_case_and_weights_have_one():
+    encoder = random_encoder(np.random.default_rng(1), **replace(SMALL, bits=4).encoder())
+    for layer in encoder.layers:
+        block, feed = layer.attention, layer.feed_forward
+        linears = (block.query, block.key, block.value, block.output, feed.up, feed.down)
+        assert all(linear.weight_format == Format(Kind.BIPOLAR, 1) for linear in linears)
+        made = [block.query.output, block.key.output, block.value.output, block.context_format, block.probability,
+                block.norm.output, feed.up.output, feed.norm.output]  # fmt: skip
+        assert [code.bits for code in made] == [4] * len(made)
+
+
+def test_the_cases_are_those_that_are_asked_for():
+    assert [(case.bits, case.latency) for case in BENCHES["bert-base"]] == [(1, 40), (1, 100), (2, 40), (4, 40), (8, 40)]
+    assert [case.tokens for case in BENCHES["sequence"]] == [64, 128, 256, 384, 512]
+    assert all(case.shape is BERT_BASE and case.bandwidth == 256 for case in BENCHES["bert-base"] + BENCHES["sequence"])
+    assert all(shape.width == shape.heads * shape.head_width for shape in (*SHAPES, BERT_BASE, DEIT_TINY))
+    assert compare.CASE in [case.name for case in BENCHES["bert-base"]]
+
+
+def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path, capsys, monkeypatch):
+    command = ["shapes", "--preset", "tiny", "--output", str(tmp_path)]
+    assert main(command) == 0
+    assert SMALL.name in capsys.readouterr().out
+    text = (tmp_path / "shapes.json").read_text()
+    document = json.loads(text)
+    (row,) = document["rows"]
+    assert row["passed"]
+    assert row["tensors_compared"] > 2 * 10
+    assert row["latency_cycles"] == 9
+    assert row["cycles"] == row["counters"]["cycles"] > max(row["bound"].values())
+    assert row["gops"] == pytest.approx(row["encoder_operations"] / row["cycles"] * 0.2)  # 0.2 cycles a nanosecond
+    assert 0 < row["embedding_cycles"] < row["cycles"]
+    assert row["watts"][0] < row["watts"][1]
+    assert row["gops_per_watt"][0] < row["gops_per_watt"][1]
+    for private in (socket.gethostname(), str(Path.home()), os.getcwd(), str(tmp_path)):
+        assert private not in text
+    assert set(document["versions"]) == {"commit", "verilator", "python", "amaranth", "yosys", "numpy"}
+
+    def must_not_run(*_):
+        raise AssertionError("the same program ran again on the same RTL")
+
+    monkeypatch.setattr(measure, "_run", must_not_run)
+    assert main(command) == 0
+    again = json.loads((tmp_path / "shapes.json").read_text())["rows"][0]
+    assert again["cycles"] == row["cycles"]
+
+
+def test_a_wrong_tensor_is_named_and_fails_the_bench(small_benches, tmp_path, capsys, monkeypatch):
+    def wrong(encoder, inputs, length):
+        trace = encode(encoder, inputs, length)
+        trace["layer1.attention.key"][3, 5] ^= 1
+        return trace
+
+    encode = measure.encode
+    monkeypatch.setattr(measure, "encode", wrong)
+    assert main(["shapes", "--preset", "tiny", "--output", str(tmp_path)]) == 1
+    output = capsys.readouterr()
+    assert "layer1.attention.key[3, 5]" in output.err
+    assert "NO" in output.out
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["bert-large"], "there is no bench 'bert-large'; choose one of bert-base, sequence, shapes"),
+    (["shapes", "--preset", "huge"], "choose one of tiny, small, zcu102"),
+    (["shapes", "--case", "nothing"], "bench shapes has no case with 'nothing' in its name"),
+])  # fmt: skip
+def test_bad_input_is_one_sentence_and_status_2(arguments, said, small_benches, tmp_path, capsys):
+    assert main([*arguments, "--output", str(tmp_path)]) == 2
+    printed = capsys.readouterr().err
+    assert said in printed
+    assert printed.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_that_does_not_fit_is_one_sentence_and_status_2(small_benches, tmp_path, capsys):
+    assert main(["sequence", "--preset", "tiny", "--output", str(tmp_path)]) == 2
+    output = capsys.readouterr()
+    assert output.err.startswith("bench: large W1A1, 7 tokens")
+    assert "raise" in output.err
+    assert output.err.count("\n") == 1
+    assert "does not fit" in output.out
+
+
+def test_a_comparison_needs_its_measurement(tmp_path, capsys):
+    assert main(["comparison", "--output", str(tmp_path)]) == 2
+    assert "run `make bench-bert-base` first" in capsys.readouterr().err
+
+
+def test_the_bound_is_that_of_the_busiest_unit():
+    config = report.preset("tiny")
+    program = compile_encoder(random_encoder(np.random.default_rng(1), **SMALL.encoder()), config)
+    fast, slow = work.bound(program, 256), work.bound(program, 64)
+    assert slow == fast | {"memory": 4 * fast["memory"]}
+    assert fast["memory"] * config.axi_bits // 8 >= len(program.image) - 4096 * 4  # nearly all of the image is read once
+
+
+@pytest.mark.parametrize("board", energy.BOARDS, ids=lambda board: board.name)
+def test_the_energy_model_holds_the_boards_it_comes_from(board):
+    second = energy.Activity(cycles=200_000_000, macs=int(board.gops * 1e9 / 2), external_bytes=0)
+    low, high = energy.estimate(second, 200e6)
+    assert low <= board.watts <= high
+
+
+def test_energy_is_a_range_that_grows_with_every_activity():
+    activity = energy.Activity(cycles=200_000, macs=10**10, external_bytes=10**7)
+    low, high = energy.estimate(activity, 200e6)
+    assert 0 < low < high
+    for more in (activity._replace(cycles=300_000), activity._replace(macs=2 * 10**10),
+                 activity._replace(external_bytes=2 * 10**7)):  # fmt: skip
+        grown = energy.estimate(more, 200e6)
+        assert grown.low > low
+        assert grown.high > high
+
+
+def test_the_comparison_shows_every_published_row_and_which_are_derived(tmp_path):
+    published = json.loads(compare.PUBLISHED.read_text())
+    row = {"case": compare.CASE, "cycles": 200_000, "gops": 20_000.0, "assumed_mhz": 200, "gops_per_watt": [1.0, 2.0]}
+    config = vars(report.preset("zcu102"))
+    document = {"bench": "bert-base", "config": config, "versions": {}, "rows": [row]}
+    (tmp_path / "bert-base.json").write_text(json.dumps(document))
+    found = compare.compare(tmp_path)
+    (table,) = tables.comparison(found)
+    assert len(table.rows) == len(published["accelerators"]) + 1
+    assert [line[0] for line in table.rows if "derived" in line[3]] == ["BAT, 2024"]
+    assert found["rows"][2]["ratio_gops"] == 20_000 / 3894.7
+    assert found["rows"][2]["gops_per_board_klut"] == pytest.approx(3894.7 / 274.080)
+    assert found["lut_used"] is None
+    assert "unknown LUT" in table.notes[0]
+
+
+def test_the_pages_are_what_the_data_gives():
+    assert (report.DOCS / "benchmarks.md").read_text() == report.page(report.DATA)
+    text = (report.DOCS / "performance.md").read_text()
+    assert text == report.performance(text, report.DATA)

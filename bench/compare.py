@@ -38,27 +38,34 @@ def compare(folder):
         raise UsageError(f"there is no result of {CASE!r} in {folder}; run `make bench-bert-base` first")
     document, row = found
     published = json.loads(PUBLISHED.read_text())
-    boards = published["boards"]
-    ours = {
-        "name": "Bittern", "board": BOARD, "precision": "W1A1", "gops": row["gops"], "gops_per_w": row["gops_per_watt"],
-        "source": "this table's measurement",
-    }  # fmt: skip
-    rows = [dict(entry) for entry in published["accelerators"]] + [ours]
-    for entry in rows:
-        entry["gops_per_board_klut"] = 1e3 * entry["gops"] / boards[entry["board"]]["lut"]
-    for entry in rows[:-1]:
-        entry["ratio_gops"] = ours["gops"] / entry["gops"]
-        entry["ratio_per_klut"] = ours["gops_per_board_klut"] / entry["gops_per_board_klut"]
-    config = AcceleratorConfig(**document["config"])
-    used = load(folder, "resources")
-    if used is not None and used["config"] != document["config"]:
-        used = None  # of another accelerator
-    lut = used and used["used"]["LUT"][0]
-    array = used and used["array_lut"]
-    most = peak(config, row["assumed_mhz"])
+    chips = {board: entry["lut"] / 1e3 for board, entry in published["boards"].items()}
+    resources = load(folder, "resources")
+    if resources is not None and resources["config"] != document["config"]:
+        resources = None  # of another accelerator
+    taken = resources and resources["used"]["LUT"][0] / 1e3
+    array = resources and resources["array_lut"] / 1e3
+    most = peak(AcceleratorConfig(**document["config"]), row["assumed_mhz"])
+    ours = [
+        _ours("whole accelerator", row["gops"], chips[BOARD], "chip"),
+        _ours("whole accelerator", row["gops"], taken, "taken"),
+        _ours("array alone at its peak", most, array, "taken", peak=True),
+    ]
+    rows = []
+    for entry in published["accelerators"]:
+        klut = chips[entry["board"]]
+        density = entry["gops"] / klut
+        chip, used = (one["gops_per_klut"] and one["gops_per_klut"] / density for one in ours[:2])
+        rows.append(entry | {
+            "klut": klut, "gops_per_klut": density, "ratio_gops": row["gops"] / entry["gops"], "ratio_chip": chip,
+            "ratio_taken": used,
+        })  # fmt: skip
     return {
         "bench": "comparison", "machine": record.machine(), "versions": document["versions"], "config": document["config"],
-        "case": row["case"], "cycles": row["cycles"], "assumed_mhz": row["assumed_mhz"], "rows": rows, "lut_used": lut,
-        "gops_per_used_klut": lut and 1e3 * row["gops"] / lut, "peak_gops": most,
-        "peak_per_array_klut": array and 1e3 * most / array, "peak_per_used_klut": lut and 1e3 * most / lut,
+        "case": row["case"], "cycles": row["cycles"], "assumed_mhz": row["assumed_mhz"], "board": BOARD,
+        "gops_per_w": row["gops_per_watt"], "rows": rows, "ours": ours,
     }  # fmt: skip
+
+
+def _ours(what, gops, klut, lut, peak=False):
+    density = klut and gops / klut
+    return {"what": what, "gops": gops, "klut": klut, "lut": lut, "gops_per_klut": density, "peak": peak}

@@ -8,6 +8,7 @@ import time
 import numpy as np
 
 from bench.work import bound, embedded, encoder_operations, operations
+from codesign.cycles import predict
 from codesign.energy import Activity
 from codesign.energy import estimate as estimate_energy
 from golden.encoder import encode
@@ -109,6 +110,14 @@ def _run(case, config, library, program, sample, expected, progress):
     }  # fmt: skip
 
 
+def _predicted(program, case):
+    """The cycle model's prediction; None where the model does not get to the end."""
+    try:
+        return predict(program, case.latency, case.bandwidth)
+    except RuntimeError:
+        return None
+
+
 def _rates(config, program, case, result):
     counters, cycles = result["counters"], result["cycles"]
     least = bound(program, case.bandwidth)
@@ -119,7 +128,9 @@ def _rates(config, program, case, result):
     energy = estimate_energy(activity, ASSUMED_MHZ * 1e6)
     seconds = cycles / (ASSUMED_MHZ * 1e6)
     gop = result["encoder_operations"] / 1e9
+    predicted = _predicted(program, case)
     return {
+        "predicted_cycles": predicted and predicted.cycles, "engine_causes": predicted and predicted.breakdown,
         "engine_busy": counters["qmm_busy"] / cycles, "external_bytes": external, "bound": least,
         "bound_by": max(least, key=least.__getitem__), "ratio_to_bound": cycles / max(least.values()),
         "assumed_mhz": ASSUMED_MHZ, "milliseconds": 1e3 * seconds, "gops": gop / seconds,

@@ -57,16 +57,19 @@ def picture(folder):
     for document in documents:
         for row in document["rows"]:
             if row.get("cycles") and row["latency_cycles"] == 40:
-                name = f"{row['model']} {row['tokens']}"
+                name = f"{row['model']}, {row['tokens']}"
                 intensity = row["encoder_operations"] / row["external_bytes"]
                 points[row["case"]] = (name, row["activation_bits"], intensity, row["gops"])
                 megahertz = row["assumed_mhz"]
     peak = compare.peak(config, megahertz)
     bits = sorted({point[1] for point in points.values()})
-    published = json.loads(compare.PUBLISHED.read_text())["accelerators"]
+    published = [
+        (f"{row['name']}, {row['board']}{' (derived)' if row.get('derived') else ''}", row["gops"])
+        for row in json.loads(compare.PUBLISHED.read_text())["accelerators"]
+    ]
     return {
         "points": list(points.values()),
-        "published": [(f"{row['name']}, {row['board']}", row["gops"]) for row in published],
+        "published": published,
         "peaks": {b: peak / b for b in bits},
         "bytes_per_second": config.axi_bits / 8 * megahertz / 1e3,
         "megahertz": megahertz,
@@ -100,7 +103,9 @@ def performance(text, folder):
     """``text`` of docs/performance.md with its generated part made anew from the JSON in ``folder``."""
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
-    parts = [table.markdown() for table in tables_of(folder, "bert-base")[:2]]
+    document = compare.load(folder, "bert-base")
+    found = [] if document is None else [*tables_of(folder, "bert-base")[:2], *tables.causes(document)]
+    parts = [table.markdown() for table in found]
     return before + BEGIN + "\n\n" + "\n".join(parts) + "\n" + END + after
 
 

@@ -26,18 +26,20 @@ def draw(points, published, peaks, bytes_per_second, megahertz, path):
         The clock that is assumed.
     """
     figure, axes = pyplot.subplots(figsize=(9, 5.5), dpi=100)
-    low, high = 50, 10 ** 4.5
+    low, high = 150, 3e4
     for bits, peak in peaks.items():
         ridge = peak / bytes_per_second
         axes.plot([low, ridge, high], [low * bytes_per_second, peak, peak], color=_COLOURS[bits], linewidth=1.2, alpha=0.8)
-        axes.annotate(f"array, {bits}-bit activations", (high, peak), xytext=(-2, 2), textcoords="offset points", ha="right",
-                      fontsize=7, color=_COLOURS[bits])  # fmt: skip
-    for name, gops in published:
+        axes.annotate(f"array's peak, {bits}-bit activations, linears", (high, peak), xytext=(-2, 2), ha="right",
+                      textcoords="offset points", fontsize=7, color=_COLOURS[bits])  # fmt: skip
+    for index, (name, gops) in enumerate(sorted(published, key=lambda entry: entry[1])):
         axes.axhline(gops, color="#8d99ae", linewidth=0.8, linestyle=":")
-        axes.annotate(name, (low, gops), xytext=(2, 2), textcoords="offset points", fontsize=7, color="#5c677d")
+        axes.annotate(name, (high, gops), xytext=(-2 - 130 * (index % 2), 2), ha="right", textcoords="offset points",
+                      fontsize=7, color="#5c677d")  # fmt: skip
     for name, bits, intensity, gops in points:
         axes.plot(intensity, gops, "o", color=_COLOURS[bits], markersize=4)
-        axes.annotate(name, (intensity, gops), xytext=(4, -7), textcoords="offset points", fontsize=6)
+        axes.annotate(name, (intensity, gops), xytext=(3, -4), textcoords="offset points", fontsize=6, rotation=-40,
+                      va="top", rotation_mode="anchor")  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(low, high)

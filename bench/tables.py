@@ -71,7 +71,7 @@ def _results(document):
 
 def _model(row):
     predicted = row.get("predicted_cycles")
-    return "-" if predicted is None else f"{predicted:,} ({predicted / row['cycles'] - 1:+.2%})"
+    return "unknown" if predicted is None else f"{predicted:,} ({predicted / row['cycles'] - 1:+.2%})"
 
 
 def _waits(document, done):
@@ -81,6 +81,17 @@ def _waits(document, done):
     rows.append(["", "bytes to and from external memory", *(f"{row['external_bytes']:,}" for row in done)])
     head = ("counter", "", *(row["case"] for row in done))
     return Table(f"{document['bench']}: where the cycles went", head, rows)
+
+
+def causes(document):
+    """What the engine did in each cycle of the case that stands for all, by the cycle model."""
+    row = next((row for row in document["rows"] if row.get("engine_causes")), None)
+    if row is None:
+        return
+    total = sum(row["engine_causes"].values())
+    rows = [[cause, f"{count:,}", f"{count / total:.1%}"] for cause, count in row["engine_causes"].items()]
+    title = f"{row['case']}: what the engine did or waited for, by the cycle model"
+    yield Table(title, ("cause", "cycles", "share"), rows)
 
 
 def _energy(document, done):
@@ -116,37 +127,38 @@ def resources(document):
 def comparison(document):
     """Published accelerators and ours."""
     head = (
-        "accelerator", "board", "precision", "GOPS", "GOPS per kLUT of the board's chip", "ours / theirs, GOPS",
-        "ours / theirs, per kLUT of the chip", "GOPS/W", "source",
+        "accelerator", "board", "precision", "GOPS", "kLUT", "GOPS per kLUT", "ours / theirs: GOPS",
+        "ours with all LUTs of its chip / theirs: per kLUT", "ours with the LUTs it takes / theirs: per kLUT", "GOPS/W",
+        "source",
     )  # fmt: skip
     rows = []
     for row in document["rows"]:
-        ours = row["name"].startswith("Bittern")
+        derived = " (derived)" if row.get("derived") else ""
+        board = row["board"] + ("" if row.get("board_certain", True) else " (likely)")
+        precision = row["precision"] + (", engine only" if row.get("engine_only") else "")
+        ratios = [f"{row[key]:,.1f}x{derived}" if row.get(key) else "unknown"
+                  for key in ("ratio_gops", "ratio_chip", "ratio_taken")]  # fmt: skip
         rows.append([
-            f"**{row['name']}**" if ours else f"{row['name']}, {row['year']}",
-            row["board"] + ("" if row.get("board_certain", True) else " (likely)"), row["precision"],
-            f"{row['gops']:,.1f}" + (" (derived)" if row.get("derived") else ""), _number(row["gops_per_board_klut"]),
-            _number(row.get("ratio_gops"), "x"), _number(row.get("ratio_per_klut"), "x"), _efficiency(row), row["source"],
+            f"{row['name']}, {row['year']}", board, precision, f"{row['gops']:,.1f}{derived}", f"{row['klut']:,.1f} (chip)",
+            f"{row['gops_per_klut']:,.1f}{derived}", *ratios, _number(row["gops_per_w"]), row["source"],
         ])  # fmt: skip
-    used = document["gops_per_used_klut"]
+    watts = f"{between(document['gops_per_w'], 0)} (estimated)"
+    for row in document["ours"]:
+        rows.append([
+            f"**Bittern**, {row['what']}", document["board"], "W1A1", f"{row['gops']:,.1f}",
+            f"{_number(row['klut'])} ({row['lut']})", _number(row["gops_per_klut"]), "-", "-", "-",
+            "-" if row["peak"] else watts, "2 R C K operations a cycle" if row["peak"] else "measured on the RTL, above",
+        ])  # fmt: skip
     notes = (
-        "The papers quoted give a board, not here the LUTs of their designs, so every row divides by all LUTs of its chip; "
-        f"ours takes {_number(document['lut_used'], digits=0)} LUT by the estimate above, and gives {_number(used)} GOPS "
-        "for each thousand it takes. "
-        f"At the array's peak ({document['peak_gops']:,.0f} GOPS) that is {_number(document['peak_per_array_klut'])} for "
-        f"each thousand LUTs of the array, {_number(document['peak_per_used_klut'])} of the whole accelerator: what an "
-        "engine alone at its peak compares with.",
-        f"Ours: {document['case']}, every figure at an assumed {document['assumed_mhz']} MHz and from simulation of the "
-        "RTL; theirs: as published, mostly from boards. Rows marked derived are arithmetic on published ratios.",
-    )  # fmt: skip
+        "What is quoted of the papers gives a board, not the LUTs of their designs: their rows divide by all LUTs of the "
+        "board's chip. Ours is shown both ways, with all LUTs of its chip and with those that it takes by the estimate.",
+        f"Ours: {document['case']}, at an assumed {document['assumed_mhz']} MHz, from simulation of the RTL. Theirs: as "
+        "published, mostly measured on boards, at their own clocks. Rows marked derived are arithmetic on published ratios.",
+        "An engine alone at its peak (BISMO) has no softmax, no norm and no waiting; what compares with it is our array at "
+        "its peak, the last row.",
+    )
     yield Table("Published accelerators", head, rows, notes)
 
 
-def _number(value, unit="", digits=1):
-    return "unknown" if value is None else f"{value:,.{digits}f}{unit}"
-
-
-def _efficiency(row):
-    if isinstance(row["gops_per_w"], list):
-        return f"{between(row['gops_per_w'], 0)} (estimated)"
-    return "unknown" if row["gops_per_w"] is None else f"{row['gops_per_w']:,.1f}"
+def _number(value, digits=1):
+    return "unknown" if value is None else f"{value:,.{digits}f}"

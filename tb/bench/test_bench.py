@@ -80,6 +80,8 @@ def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path
     assert row["cycles"] == row["counters"]["cycles"] > max(row["bound"].values())
     assert row["gops"] == pytest.approx(row["encoder_operations"] / row["cycles"] * 0.2)  # 0.2 cycles a nanosecond
     assert 0 < row["embedding_cycles"] < row["cycles"]
+    assert row["predicted_cycles"] == pytest.approx(row["cycles"], rel=0.05)
+    assert sum(row["engine_causes"].values()) == row["predicted_cycles"]
     assert row["watts"][0] < row["watts"][1]
     assert row["gops_per_watt"][0] < row["gops_per_watt"][1]
     for private in (socket.gethostname(), str(Path.home()), os.getcwd(), str(tmp_path)):
@@ -170,12 +172,24 @@ def test_the_comparison_shows_every_published_row_and_which_are_derived(tmp_path
     (tmp_path / "bert-base.json").write_text(json.dumps(document))
     found = compare.compare(tmp_path)
     (table,) = tables.comparison(found)
-    assert len(table.rows) == len(published["accelerators"]) + 1
-    assert [line[0] for line in table.rows if "derived" in line[3]] == ["BAT, 2024"]
-    assert found["rows"][2]["ratio_gops"] == 20_000 / 3894.7
-    assert found["rows"][2]["gops_per_board_klut"] == pytest.approx(3894.7 / 274.080)
-    assert found["lut_used"] is None
-    assert "unknown LUT" in table.notes[0]
+    assert len(table.rows) == len(published["accelerators"]) + 3
+    derived = [line for line in table.rows if any("derived" in cell for cell in line[:-1])]
+    assert [line[0] for line in derived] == ["BAT, 2024"]
+    assert sum("derived" in cell for cell in derived[0]) == 4  # its GOPS, per kLUT, and ours over both; the third is unknown
+    cobra = found["rows"][2]
+    assert cobra["ratio_gops"] == 20_000 / 3894.7
+    assert cobra["gops_per_klut"] == pytest.approx(3894.7 / 274.080)
+    assert cobra["ratio_chip"] == pytest.approx(20_000 / 3894.7)
+    assert cobra["ratio_taken"] is None
+    assert table.rows[2][8] == table.rows[-2][5] == "unknown"
+
+    resources = {"config": config, "used": {"LUT": [100_000, 274_080]}, "array_lut": 80_000}
+    (tmp_path / "resources.json").write_text(json.dumps(resources))
+    found = compare.compare(tmp_path)
+    assert found["rows"][2]["ratio_taken"] == pytest.approx(200 / (3894.7 / 274.080))
+    assert [one["gops_per_klut"] for one in found["ours"]] == pytest.approx([20_000 / 274.08, 200, 26_214.4 / 80])
+    (tmp_path / "resources.json").write_text(json.dumps(resources | {"config": vars(report.preset("tiny"))}))
+    assert compare.compare(tmp_path)["ours"][1]["klut"] is None  # of another accelerator
 
 
 def test_the_pages_are_what_the_data_gives():

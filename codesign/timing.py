@@ -14,7 +14,8 @@ STARTED = {Queue.DMA: 16, Queue.QMM: 8, Queue.ROW: 8}  #: instructions that a un
 BUFFERED_GROUPS = 32  #: drained groups that wait for the tile writer
 OPERAND_READ = 2  #: `hw.operand_memory`
 OPERAND_WRITE = 2
-ARRAY = 6  #: from words to the tile's first group (`hw.array`)
+#: From words of K bits to the tile's first group (`hw.array`): longer words take more counters in a row.
+ARRAY = {8: 7, 16: 7, 32: 8, 64: 9, 128: 9, 256: 10, 512: 11, 1024: 12}
 RESCALE = 7
 QUEUE = 2  #: `hw.stream_queue`, and Amaranth's buffered FIFO: from empty to the output
 SKID = 1
@@ -63,7 +64,7 @@ class Timing:
             groups=groups,
             tiles=max(4, BUFFERED_GROUPS // groups),
             row_slots=2 * config.row_columns // config.columns,
-            drain=1 + OPERAND_READ + ARRAY + 4 + RESCALE + QUEUE,
+            drain=1 + OPERAND_READ + ARRAY[config.depth] + 4 + RESCALE + QUEUE,
             ring_words=max(512, 4 << (-(-config.row_columns // config.row_lanes) - 1).bit_length()),
             softmax_maximum=2 + lanes + QUEUE,
             softmax_sum=6 + lanes + 1 + reciprocal(sum_bits) + 2 + QUEUE,

@@ -10,6 +10,7 @@ from codesign.events import Port
 from codesign.timing import Timing
 from golden.instruction import Queue
 from hw import dma, layernorm, row_buffer, scheduler, softmax
+from hw.array import Array
 from hw.axi_reader import AxiReader
 from hw.config import PRESETS, preset
 from hw.fetch import Fetch
@@ -80,7 +81,8 @@ def test_the_numbers_are_those_of_the_rtl(name):
     assert {Queue.DMA: dma.STARTED, Queue.QMM: scheduler.STARTED, Queue.ROW: scheduler.STARTED} == timing.STARTED
     assert (t.groups, t.tiles) == (engine._array.groups, engine.tiles)
     assert (OperandMemory.read_latency, OperandMemory.write_latency) == (timing.OPERAND_READ, timing.OPERAND_WRITE)
-    assert engine._array.latency == timing.ARRAY
+    assert {depth: Array(4, 4, depth, 2, 24).latency for depth in timing.ARRAY} == timing.ARRAY
+    assert engine._array.latency == timing.ARRAY[c.depth]
     assert Rescale.latency == timing.RESCALE
     assert (StreamQueue.latency, Skid.latency) == (timing.QUEUE, timing.SKID)
     assert softmax.ROWS == layernorm.ROWS == timing.ROWS

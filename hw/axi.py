@@ -2,6 +2,7 @@
 
 from enum import IntEnum
 
+from amaranth import Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -96,3 +97,34 @@ def drive_address_channel(interface, prefix, axi_bits):
     """Statements for what never changes: whole beats, incrementing, id 0, normal non-cacheable bufferable memory."""
     constants = {"id": 0, "size": (axi_bits // 8).bit_length() - 1, "burst": 1, "cache": 0b0011, "prot": 0}
     return [getattr(interface, prefix + name).eq(value) for name, value in constants.items()]
+
+
+def count_bursts(m, name, most, announce, finish, discard):
+    """Count bursts announced and not finished, and tell those announced before ``discard``, which finish first.
+
+    Parameters
+    ----------
+    m : Module
+    name : str
+        What they are, for the signals.
+    most : int
+    announce, finish : Signal(1)
+        One more, one less; nothing is announced during ``discard``.
+    discard : Signal(1)
+
+    Returns
+    -------
+    count : Signal
+    stale : Signal(1)
+        From the cycle after ``discard`` on, a register: the next burst to finish was announced before it.
+    """
+    count, old = Signal(range(most + 1), name=name), Signal(range(most + 1), name=f"old_{name}")
+    stale = Signal(name=f"stale_{name}")
+    m.d.sync += count.eq(count + announce - finish)
+    with m.If(discard):
+        m.d.sync += [old.eq(count - finish), stale.eq(1)]
+    with m.Elif(finish):
+        m.d.sync += [old.eq(Mux(stale, old - 1, 0)), stale.eq(old > 1)]
+    with m.Elif(~old.any()):
+        m.d.sync += stale.eq(0)
+    return count, stale

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from hw.axi import AxiRead, drive_address_channel, read_data_layout
+from hw.axi import AxiRead, count_bursts, drive_address_channel, read_data_layout
 from hw.axi_bursts import BURST
 from hw.skid import Skid
 
@@ -51,9 +51,8 @@ class AxiReader(wiring.Component):
         axi = self.axi
         m.submodules.announced = announced = SyncFIFOBuffered(width=3, depth=self.outstanding)
         m.submodules.skid = skid = ResetInserter(self.discard)(Skid(self.o.payload.shape()))
-        # Counted beside the FIFO, whose level is a sum.
-        waiting = Signal(range(self.outstanding + 1))
         announce, finish = Signal(), Signal()
+        waiting, stale = count_bursts(m, "waiting", self.outstanding, announce, finish, self.discard)
         m.d.comb += [
             *drive_address_channel(axi, "ar", self.axi_bits),
             self.idle.eq(~waiting.any() & ~skid.o.valid),
@@ -62,29 +61,22 @@ class AxiReader(wiring.Component):
             announced.w_en.eq(announce),
             announced.w_data.eq(self.i.p.tag | self.i.p.last << 2),
         ]
-        m.d.sync += waiting.eq(waiting + announce - finish)
         with m.If(announce):
             m.d.sync += [axi.arvalid.eq(1), axi.araddr.eq(self.i.p.address), axi.arlen.eq(self.i.p.length)]
         with m.Elif(axi.arready):
             m.d.sync += axi.arvalid.eq(0)
 
-        # Bursts announced before `discard` are answered first: counting them down tells old data from new.
-        stale, drop = Signal(range(self.outstanding + 1)), Signal()
+        # What comes in the first cycle of `discard` is forgotten by the skid.
         m.d.comb += [
-            drop.eq(self.discard | stale.any()),
-            skid.i.valid.eq(axi.rvalid & announced.r_rdy & ~drop),
+            skid.i.valid.eq(axi.rvalid & announced.r_rdy & ~stale),
             skid.i.p.data.eq(axi.rdata),
             skid.i.p.error.eq(axi.rresp.any()),
             skid.i.p.tag.eq(announced.r_data[:2]),
             skid.i.p.last.eq(announced.r_data[2] & axi.rlast),
-            axi.rready.eq(announced.r_rdy & (skid.i.ready | drop)),
+            axi.rready.eq(announced.r_rdy & (skid.i.ready | stale)),
             finish.eq(axi.rvalid & axi.rready & axi.rlast),
             announced.r_en.eq(finish),
         ]
         wiring.connect(m, skid.o, wiring.flipped(self.o))
         m.d.sync += self.beat.eq(axi.rvalid & axi.rready)
-        with m.If(self.discard):
-            m.d.sync += stale.eq(waiting - finish)
-        with m.Elif(finish & stale.any()):
-            m.d.sync += stale.eq(stale - 1)
         return m

@@ -1,11 +1,11 @@
 """AXI writer: long writes as bursts, and the memory's answers."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
-from hw.axi import WRITE_REQUEST, AxiWrite, drive_address_channel
+from hw.axi import WRITE_REQUEST, AxiWrite, count_bursts, drive_address_channel
 from hw.axi_bursts import AxiBursts
 from hw.skid import Skid
 
@@ -61,6 +61,10 @@ class AxiWriter(wiring.Component):
         m.submodules.lengths = lengths = SyncFIFOBuffered(width=8, depth=self.outstanding)
         m.submodules.announced = announced = SyncFIFOBuffered(width=1, depth=self.outstanding)
         m.submodules.skid = skid = Skid(data.StructLayout({"data": self.axi_bits, "keep": 1, "last": 1}))
+        announce, finish, answered = Signal(), Signal(), Signal()
+        # Bursts whose last beat has not left, and those that memory has not answered.
+        _, pad = count_bursts(m, "unsent", self.outstanding, announce, finish, self.discard)
+        unanswered, stale = count_bursts(m, "unanswered", self.outstanding, announce, answered, self.discard)
         m.d.comb += [
             *drive_address_channel(axi, "aw", self.axi_bits),
             bursts.i.valid.eq(self.i_request.valid),
@@ -69,12 +73,12 @@ class AxiWriter(wiring.Component):
             self.i_request.ready.eq(bursts.i.ready),
             bursts.discard.eq(self.discard),
             # An answer comes after the last beat, so no answer due means no beat due.
-            self.idle.eq(bursts.idle & ~announced.level.any()),
+            self.idle.eq(bursts.idle & ~unanswered.any()),
         ]
 
-        announce = Signal()
         m.d.comb += [
-            bursts.o.ready.eq(announced.w_rdy & lengths.w_rdy & (~axi.awvalid | axi.awready)),
+            # What has room for its answer has room for its length, which leaves sooner.
+            bursts.o.ready.eq(announced.w_rdy & (~axi.awvalid | axi.awready)),
             announce.eq(bursts.o.valid & bursts.o.ready),
             announced.w_en.eq(announce),
             announced.w_data.eq(bursts.o.p.last),
@@ -90,48 +94,40 @@ class AxiWriter(wiring.Component):
         with m.Elif(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
 
-        def stale_bursts(fifo, name):
-            """Whether the head of ``fifo`` was announced before `discard`."""
-            stale = Signal(range(self.outstanding + 1), name=name)
-            with m.If(self.discard):
-                m.d.sync += stale.eq(fifo.level - (fifo.r_en & fifo.r_rdy))
-            with m.Elif(fifo.r_en & fifo.r_rdy & stale.any()):
-                m.d.sync += stale.eq(stale - 1)
-            return self.discard | stale.any()
-
-        pad = stale_bursts(lengths, "stale_lengths")
-        sent = Signal(8)
-        last = Signal()
+        sending = Signal()
+        left = Signal(signed(9))  # counts down from one less, so that its sign tells the last beat
         m.d.comb += [
-            last.eq(sent == lengths.r_data),
-            skid.i.valid.eq(lengths.r_rdy & (self.i_data.valid | pad)),
+            skid.i.valid.eq(sending & (self.i_data.valid | pad)),
             skid.i.p.data.eq(self.i_data.payload),
             skid.i.p.keep.eq(~pad),
-            skid.i.p.last.eq(last),
-            self.i_data.ready.eq(lengths.r_rdy & skid.i.ready & ~pad),
-            lengths.r_en.eq(skid.i.valid & skid.i.ready & last),
+            skid.i.p.last.eq(left[-1]),
+            self.i_data.ready.eq(sending & skid.i.ready & ~pad),
+            finish.eq(skid.i.valid & skid.i.ready & left[-1]),
+            lengths.r_en.eq(~sending | finish),
             axi.wvalid.eq(skid.o.valid),
             axi.wdata.eq(skid.o.p.data),
             axi.wstrb.eq(skid.o.p.keep.replicate(self.axi_bits // 8)),
             axi.wlast.eq(skid.o.p.last),
             skid.o.ready.eq(axi.wready),
         ]
-        with m.If(skid.i.valid & skid.i.ready):
-            m.d.sync += sent.eq(Mux(last, 0, sent + 1))
+        with m.If(lengths.r_en):
+            m.d.sync += [sending.eq(lengths.r_rdy), left.eq(lengths.r_data - 1)]
+        with m.Elif(skid.i.valid & skid.i.ready):
+            m.d.sync += left.eq(left - 1)
         m.d.sync += self.beat.eq(axi.wvalid & axi.wready)
 
-        drop = stale_bursts(announced, "stale_announced")
         failed = Signal()
         m.d.comb += [
             axi.bready.eq(announced.r_rdy),
             announced.r_en.eq(axi.bvalid),
+            answered.eq(axi.bvalid & axi.bready),
         ]
         bad = Signal()
         m.d.comb += bad.eq(axi.bresp.any())
         m.d.sync += Cat(self.o_done, self.error).eq(0)
-        with m.If(axi.bvalid & axi.bready):
+        with m.If(answered):
             m.d.sync += failed.eq((failed | bad) & ~announced.r_data[0])
-            with m.If(~drop):
+            with m.If(~(self.discard | stale)):
                 m.d.sync += [
                     self.error.eq(bad),
                     self.o_done.eq(announced.r_data[0] & ~bad & ~failed),

@@ -82,8 +82,8 @@ class Dma(wiring.Component):
         ]
 
         # The first half is ahead: its error waits until the instructions before are complete.
-        pending = Signal(range(STARTED + 1))
-        m.d.sync += pending.eq(pending + (self.i.valid & self.i.ready) - self.o_done)
+        pending, arrived = Signal(range(STARTED + 1)), Signal()
+        m.d.sync += [arrived.eq(self.i.valid & self.i.ready), pending.eq(pending + arrived - self.o_done)]
         m.d.comb += [
             self.o_error.valid.eq(placer.error.valid | (requests.error.valid & (pending == 1))),
             self.o_error.code.eq(Mux(placer.error.valid, placer.error.code, requests.error.code)),

@@ -70,6 +70,7 @@ class DmaRequests(wiring.Component):
         rows_left = Signal(signed(17))  # counts down from two less, so that its sign tells the last one
         index_beats_left = Signal(16)
         row_words = Signal(range(256 * self.axi_bits // self.word_bits))
+        spare_words = Signal(signed(1 + max(len(row_words), len(gather.words))))
 
         bases = {Region.IMAGE: settings.image_base, Region.INPUT: settings.input_base,
                  Region.OUTPUT: settings.output_base}  # fmt: skip
@@ -136,7 +137,7 @@ class DmaRequests(wiring.Component):
             m.d.sync += [
                 impossible[0].eq(is_gather & (foreign | (gather.count == 0))),
                 impossible[1].eq(is_gather & ((gather.row_beats == 0) | (gather.words == 0))),
-                impossible[2].eq(is_gather & (gather.words > row_words)),
+                spare_words.eq(row_words - gather.words),
                 impossible[3].eq(~is_gather & ((load.region > max(Region)) | (load.memory > max(Memory)))),
                 impossible[4].eq(~is_gather & (load.beats == 0)),
                 rows_left.eq(gather.count - 2),
@@ -146,6 +147,7 @@ class DmaRequests(wiring.Component):
         with m.If(third):
             low = beat_bytes.bit_length() - 1
             m.d.sync += [
+                impossible[2].eq(is_gather & spare_words[-1]),
                 impossible[5].eq(table[:low].any() | (is_gather & indices[:low].any())),
                 placement.p.gather.eq(is_gather),
                 placement.p.memory.eq(Mux(is_gather, Memory.LEFT, load.memory)),

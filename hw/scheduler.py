@@ -90,8 +90,9 @@ class Scheduler(wiring.Component):
         m = Module()
         settings = self.i_settings
         running, recovering = Signal(), Signal()  # in which states the machine below is
+        busy = Signal()  # not in idle, from a register because it fans out to every counter
         empty = Signal()  # forget everything of the run before
-        m.d.comb += empty.eq(~running)
+        m.d.comb += [empty.eq(~running), self.o_busy.eq(busy)]
         m.d.sync += [self.o_reset.eq(recovering), self.o_discard.eq(recovering)]  # they fan out widely
 
         m.submodules.fetch = fetch = ResetInserter(empty)(Fetch(self.axi_bits))
@@ -179,9 +180,9 @@ class Scheduler(wiring.Component):
                 m.d.sync += fetch.i_address.eq(settings.image_base + settings.program_offset)
                 m.d.sync += cleared.eq(0)
                 with m.If(self.i_start):
+                    m.d.sync += busy.eq(1)
                     m.next = "prepare"
             with m.State("prepare"):
-                m.d.comb += self.o_busy.eq(1)
                 misplaced = fetch.i_address[: (self.axi_bits // 8).bit_length() - 1].any()
                 with m.If(misplaced | settings.program_length[16:].any()):
                     fail(Error.SHAPE, 0)
@@ -189,11 +190,9 @@ class Scheduler(wiring.Component):
                     m.d.sync += [running.eq(1), fetch.i_start.eq(1)]
                     m.next = "begin"
             with m.State("begin"):
-                m.d.comb += self.o_busy.eq(1)
                 m.d.sync += fetch.i_start.eq(0)
                 m.next = "run"
             with m.State("run"):
-                m.d.comb += self.o_busy.eq(1)
                 with m.If(finished & ~missing_halt):
                     m.d.sync += running.eq(0)
                     m.next = "done"
@@ -207,16 +206,18 @@ class Scheduler(wiring.Component):
                     with m.If(errors[queue].valid):
                         fail(errors[queue].code, oldest[queue])
             with m.State("done"):
-                m.d.comb += [self.o_busy.eq(1), self.o_done.eq(1)]
+                m.d.comb += self.o_done.eq(1)
+                m.d.sync += busy.eq(0)
                 m.next = "idle"
             with m.State("recover"):
-                m.d.comb += [self.o_busy.eq(1), recovering.eq(1)]
+                m.d.comb += recovering.eq(1)
                 with m.If(cleared != 7):
                     m.d.sync += [cleared.eq(cleared + 1), silence.eq(0)]
                 with m.Elif(self.i_idle | quiet):
                     m.next = "failed"
             with m.State("failed"):
-                m.d.comb += [self.o_busy.eq(1), self.o_failure.eq(failure), self.o_failure.valid.eq(1)]
+                m.d.comb += [self.o_failure.eq(failure), self.o_failure.valid.eq(1)]
+                m.d.sync += busy.eq(0)
                 m.next = "idle"
 
         m.d.sync += [

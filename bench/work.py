@@ -60,7 +60,7 @@ def bound(program, bandwidth):
         elif i.opcode is Opcode.LOAD:
             beats += i.beats
         elif i.opcode is Opcode.GATHER:
-            beats += i.count * i.row_beats
+            beats += i.count * i.row_beats + -(-32 * i.count // config.axi_bits)  # rows, and their indices
     beats += -(-program.instruction_bytes * 8 // config.axi_bits)
     return {"engine": engine, "row units": rows, "memory": -(-beats * 256 // bandwidth)}
 

@@ -80,6 +80,7 @@ def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path
     assert row["cycles"] == row["counters"]["cycles"] > max(row["bound"].values())
     assert row["gops"] == pytest.approx(row["encoder_operations"] / row["cycles"] * 0.2)  # 0.2 cycles a nanosecond
     assert 0 < row["embedding_cycles"] < row["cycles"]
+    assert row["bound"]["memory"] == row["counters"]["read_beats"] + row["counters"]["write_beats"]
     assert row["predicted_cycles"] == pytest.approx(row["cycles"], rel=0.05)
     assert sum(row["engine_causes"].values()) == row["predicted_cycles"]
     assert row["watts"][0] < row["watts"][1]
@@ -143,14 +144,13 @@ def test_the_bound_is_that_of_the_busiest_unit():
     program = compile_encoder(random_encoder(np.random.default_rng(1), **SMALL.encoder()), config)
     fast, slow = work.bound(program, 256), work.bound(program, 64)
     assert slow == fast | {"memory": 4 * fast["memory"]}
-    assert fast["memory"] * config.axi_bits // 8 >= len(program.image) - 4096 * 4  # nearly all of the image is read once
 
 
 @pytest.mark.parametrize("board", energy.BOARDS, ids=lambda board: board.name)
 def test_the_energy_model_holds_the_boards_it_comes_from(board):
     second = energy.Activity(cycles=200_000_000, macs=int(board.gops * 1e9 / 2), external_bytes=0)
     low, high = energy.estimate(second, 200e6)
-    assert low <= board.watts <= high
+    assert 1.01 * low < board.watts < 0.99 * high
 
 
 def test_energy_is_a_range_that_grows_with_every_activity():

@@ -158,7 +158,7 @@ def test_a_program_too_large_for_the_memory_is_refused(model):
 
 def test_a_run_can_be_interrupted_and_says_where_it_was(model):
     _, program, inputs, length = model
-    seen = []
+    seen, done = [], []
 
     def press_control_c(cycle, completed):
         seen.append((cycle, completed))
@@ -168,10 +168,11 @@ def test_a_run_can_be_interrupted_and_says_where_it_was(model):
     with RtlSimulator(CONFIG, memory_bytes=1 << 20) as simulator:
         simulator.load(program)
         with pytest.raises(Interrupted) as caught:
-            simulator.run(inputs, length, on_progress=press_control_c)
+            simulator.run(inputs, length, done.append, press_control_c)
     cycle, completed = seen[-1]
     assert (caught.value.cycle, caught.value.completed) == (cycle, completed) == (cycle, 5)
-    total, last = len(program.instructions) - 1, caught.value.last
+    total, last = len(program.instructions) - 1, done[-1]
+    assert caught.value.last == last
     place = f"the last of them instruction {last} ({program.names[last]})"
     assert str(caught.value) == f"at cycle {cycle}, 5 of {total} instructions completed, {place}"
 

@@ -10,7 +10,7 @@ from golden.rescale import MAX_SHIFT, SCALE_BITS
 from hw import pipeline
 
 CLIP_BITS = 17
-#: Beyond the ones of `golden.rescale`: the offset counts quarters of its unit, so that its owner can halve or double T.
+#: Two bits more than a constant's, so that its owner may double it twice; and the shift by so much more.
 OFFSET_BITS = 42
 SHIFTS = MAX_SHIFT + 3
 #: A shift by so many places or more drops the lower part of a sum.

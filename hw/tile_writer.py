@@ -1,10 +1,14 @@
 """Tile writer: drained groups to where their instruction wants them - operand memory, plane by plane, or row buffer."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
+from golden.codes import MAX_BITS
 from golden.instruction import Destination
 from hw.operand_memory import OperandMemory
 from hw.pipeline import log2
@@ -93,8 +97,8 @@ class TileWriter(wiring.Component):
         plane = Signal(3)
         offset = Signal(ADDRESS_BITS)  # of the plane, and on the right of the group's tile of C rows
         tile_offset = Signal(ADDRESS_BITS)
-        to_rows = tile.destination == Destination.ROWS.value
-        to_right = tile.destination == Destination.RIGHT.value
+        # A bit each: the sequencer lets out no other destination.
+        to_rows, to_right = (tile.destination & kind.value != 0 for kind in (Destination.ROWS, Destination.RIGHT))
         last_plane = to_rows | (plane == tile.bits - 1)
         last_group = group == self.groups - 1
 
@@ -103,25 +107,34 @@ class TileWriter(wiring.Component):
         request = Signal(
             drain_write_layout(1 << ADDRESS_BITS, max(self.rows, self.columns), self.depth, self.drain_rows, self.columns)
         )
-        request_left, request_right, request_last = Signal(), Signal(), Signal()
+        requested, request_left, request_right, request_last = Signal(), Signal(), Signal(), Signal()
         accepted = Signal()
-        requested = request_left | request_right
         finishing = Signal(OperandMemory.write_latency)
-        free = ~requested | accepted
-        outside = (request_left & (request.address >= self.left_depth)) | (
-            request_right & (request.address >= self.right_depth)
+        # An address is found to be outside too late to hold the request back: the next one may take its place, but
+        # nothing is written from then on.
+        failed = Signal()
+        released = (request_left & self.o_left.ready) | (request_right & self.o_right.ready)
+        free = ~requested | released
+        lanes = self.drain_rows * self.columns
+        planes = [Cat(self.i.p.values[lane][p] for lane in range(lanes)) for p in range(MAX_BITS)]
+        chosen = [Signal(lanes, name=f"plane{p}") for p in range(MAX_BITS)]
+        outside = (request_left & _beyond(request.address, self.left_depth)) | (
+            request_right & _beyond(request.address, self.right_depth)
         )
         m.d.comb += [
-            self.o_left.valid.eq(request_left & ~outside),
-            self.o_right.valid.eq(request_right & ~outside),
+            self.o_left.valid.eq(request_left & ~outside & ~failed),
+            self.o_right.valid.eq(request_right & ~outside & ~failed),
             accepted.eq((self.o_left.valid & self.o_left.ready) | (self.o_right.valid & self.o_right.ready)),
         ]
         for memory in (self.o_left, self.o_right):
-            m.d.comb += [memory.p[name].eq(request[name]) for name in ("address", "bank", "column", "data")]
+            m.d.comb += [memory.p[name].eq(request[name]) for name in ("address", "bank", "column")]
+            m.d.comb += memory.p.data.eq(reduce(or_, chosen))
 
         bad = self.i.valid & self.i.p.error
-        m.d.comb += self.error.eq((outside | (bad & ~requested)) & ~finishing.any())
-        present = self.i.valid & ~self.i.p.error & tiles.r_rdy
+        m.d.comb += self.error.eq((outside | failed | (bad & ~requested)) & ~finishing.any())
+        with m.If(outside):
+            m.d.sync += failed.eq(1)
+        present = self.i.valid & ~self.i.p.error & tiles.r_rdy & ~failed
         rows_present = present & to_rows & ~requested
         step = Signal()
         m.d.comb += [
@@ -136,8 +149,8 @@ class TileWriter(wiring.Component):
             tiles.r_en.eq(step & last_plane & last_group),
             self.tile_done.eq(tiles.r_en),
         ]
-        with m.If(accepted):
-            m.d.sync += [request_left.eq(0), request_right.eq(0), request_last.eq(0)]
+        with m.If(released):
+            m.d.sync += [requested.eq(0), request_left.eq(0), request_right.eq(0), request_last.eq(0)]
         with m.If(step):
             with m.If(last_plane):
                 next_offset = self._next_tile_offset(tile, group, tile_offset, last_group, to_right)
@@ -146,19 +159,22 @@ class TileWriter(wiring.Component):
             with m.Else():
                 m.d.sync += [plane.eq(plane + 1), offset.eq(offset + tile.plane)]
             with m.If(~to_rows):
-                bits = Cat(
-                    self.i.p.values[lane].as_unsigned().bit_select(plane, 1)
-                    for lane in range(self.drain_rows * self.columns)
-                )
                 m.d.sync += [
+                    requested.eq(1),
                     request_left.eq(~to_right),
                     request_right.eq(to_right),
                     request_last.eq(last_plane & last_group & tile.last),
                     request.address.eq(tile.address + offset),
                     request.bank.eq(Mux(to_right, tile.bank, 0) + (group << log2(self.drain_rows))),
                     request.column.eq(tile.column),
-                    request.data.eq(bits),
                 ]
+
+        # Of a request all planes but one are reset: an OR in place of a multiplexer, two LUTs a lane and not three.
+        for p, bits in enumerate(planes):
+            with m.If(step & (plane != p)):
+                m.d.sync += chosen[p].eq(0)
+            with m.Elif(step):
+                m.d.sync += chosen[p].eq(bits)
 
         # Completed means in memory: what starts then may read it.
         finished = (accepted & request_last) | (self.tile_done & to_rows & tile.last)
@@ -173,3 +189,8 @@ class TileWriter(wiring.Component):
         share = self.columns // self.drain_rows
         step = to_right & ((group & (share - 1)) == share - 1)
         return Mux(last_group, 0, tile_offset + Mux(step, tile.tile, 0))
+
+
+def _beyond(address, depth):
+    """``address >= depth``: of a power of two, without a carry chain."""
+    return address[log2(depth) :].any() if depth & (depth - 1) == 0 else address >= depth

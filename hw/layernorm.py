@@ -11,7 +11,6 @@ from hw.norm_statistics import (
     OFFSET_BITS,
     SQUARES_BITS,
     TOTAL_BITS,
-    WINDOW_STEP,
     WINDOWS,
     NormStatistics,
 )
@@ -34,6 +33,8 @@ NORM_CONSTANTS = data.StructLayout({
 })  # fmt: skip
 
 
+#: Bits of a normalised value before it is clipped to 18.
+ROOM = 20
 #: Bits of the low half of an affine map's total, of 35, the high one is signed.
 HALF = 17
 #: Where in their products with a factor (see `_shift_factors`) half the shifted total begins.
@@ -269,21 +270,13 @@ class LayerNorm(wiring.Component):
         ``offset`` comes one cycle later, ``window`` two.
         """
         total = held(m, held(m, x * factor) + offset)
-        bits, step, negative = len(total), WINDOW_STEP, total[-1]
-        total = Cat(total, negative.replicate(WINDOWS[-1] + 18 - bits))
-        chosen = held(
-            m,
-            Mux(
-                window[1],
-                Mux(window[0], *(total[n : n + 18] for n in (WINDOWS[3], WINDOWS[2]))),
-                Mux(window[0], *(total[n : n + 18] for n in (WINDOWS[1], WINDOWS[0]))),
-            ),
-        )
-        # Does a bit that a window loses, from its sign bit up to that of the next, differ from the sign?
-        lost = [held(m, (total[n + 17 : n + 17 + step] ^ negative.replicate(step)).any()) for n in WINDOWS[:3]]
-        negative, window = held(m, negative), held(m, window)
-        over = (lost[2] & (window != 3)) | (lost[1] & ~window[1]) | (lost[0] & (window == 0))
-        return held(m, Mux(over, Cat((~negative).replicate(17), negative), chosen)).as_signed()
+        # Within ROOM bits: a real value is at most 64 deviations from the mean, and what the mean's rounding adds is less
+        # than 128, in units of 2^-11. What is masked may be anything.
+        total = Cat(total, total[-1].replicate(WINDOWS[-1] + ROOM - len(total)))
+        choices = [total[n : n + ROOM] for n in WINDOWS]
+        upper, lower = Mux(window[0], choices[3], choices[2]), Mux(window[0], choices[1], choices[0])
+        chosen = held(m, Mux(window[1], upper, lower).as_signed())
+        return held(m, saturated(chosen, 18)[0])
 
     def _affine(self, m, normal, scale, offset, shift, bits):
         """``normal * scale + (offset << 11)``, shifted to the right and rounded, in ``bits`` bits, four cycles later.
@@ -299,9 +292,9 @@ class LayerNorm(wiring.Component):
         near = high | low[NEAR_PLACE : NEAR_PLACE + HALF + 1]
         left = near[:bits] | far
         value = held(m, (left[:bits].as_signed() + 1)[1:].as_signed())
-        # What is far never needs more.
+        # What is far never needs more, so that its sign is not asked for.
         wide = held(m, (near[bits - 1 : -1] ^ high[-1].replicate(len(near) - bits)).any())
-        return value, wide, held(m, high[-1] | far[-1])
+        return value, wide, held(m, high[-1])
 
 
 def _shift_factors(m, shift):

@@ -20,8 +20,8 @@ RESIDUAL_DEPTH, NORM_DEPTH = 580, 24
 class Observed(wiring.Component):
     """The unit, with the writes to its residual memory as outputs."""
 
-    def __init__(self, lanes, row_columns, axi_bits):
-        self.unit = LayerNorm(lanes, row_columns, RESIDUAL_DEPTH, NORM_DEPTH, axi_bits)
+    def __init__(self, lanes, row_columns, axi_bits, norm_depth=NORM_DEPTH):
+        self.unit = LayerNorm(lanes, row_columns, RESIDUAL_DEPTH, norm_depth, axi_bits)
         self.unit._MustUse__silence = True  # elaborated by hand, to reach its memory
         ports = {"o_write": Out(1), "o_write_address": Out(17), "o_write_data": Out(lanes * 16)}
         super().__init__(dict(self.unit.signature.members.items()) | ports)
@@ -58,7 +58,7 @@ class Bench:
         self.load_norm = StreamSource(dut, "i_load_norm", load_chunk(self.lanes * 64, self.axi_bits), stall, rng)
         self.sink = StreamSink(dut, "o", code_element(self.lanes), stall if sink_stall is None else sink_stall, rng)
         self.drivers = self.command, self.source, self.sink, self.load_residual, self.load_norm
-        self.model = NormModel(RESIDUAL_DEPTH, NORM_DEPTH, self.lanes)
+        self.model = NormModel(RESIDUAL_DEPTH, parameters().get("norm_depth", NORM_DEPTH), self.lanes)
         #: The residual memory as its writes were seen.
         self.seen = self.model.residual.copy()
         self.expected_saturated = self.saturated = self.errors = 0

@@ -10,6 +10,7 @@ PAGE = 4096
 FULL = 256  #: beats per 256 cycles
 MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
 INDEX_BITS = 32
+SETUP = 5  #: from issue to the request of a LOAD
 USERS = ("drain", "row")  #: that write before the DMA
 
 
@@ -291,15 +292,15 @@ class Dma:
             load = Load(self.events, issued, instruction, self.config)
             self.loads.append((index, load))
             if instruction.opcode is Opcode.LOAD:
-                time = yield from self._free(issued + 4)
+                time = yield from self._free(issued + SETUP)
                 address = self._bases[Region(instruction.region)] + instruction.offset
                 if instruction.index_shift:
                     address += self.length << instruction.index_shift
                 self._request = yield from self.memory.read(time + 1, address, instruction.beats, load)
-                queued = yield from self._queue(place, issued + 4)
+                queued = yield from self._queue(place, issued + SETUP)
             else:
-                queued = yield from self._queue(place, issued + 4)
-                time = yield from self._gather(load, issued + 4)
+                queued = yield from self._queue(place, issued + SETUP)
+                time = yield from self._gather(load, issued + SETUP)
             ready.post(max(time, queued) + 1)
             place += 1
 
@@ -336,18 +337,19 @@ class Dma:
         left = -(-i.count // per_beat)
         for row in range(i.count):
             if row % (per_beat * chunk) == 0:
-                for _ in range(1 if row else 2):
+                # Two chunks to begin with, then one for each that has been used.
+                for again in range(1 if row else 2):
                     if left:
-                        time = yield from self._free(time)
+                        time = yield from self._free(time + 2 * again)
                         size = min(chunk, left)
                         self._request = yield from self.memory.read(time + 1, index_address, size, load, index=True)
                         index_address += size * beat_bytes
                         left -= size
-                        time += 2
+                        time += 1
             while len(load.indices) <= row // per_beat:
                 yield load.indices
             time = max(time, load.indices[row // per_beat] + 2)
             time = yield from self._free(time + 2)
             self._request = yield from self.memory.read(time + 1, table, i.row_beats, load)
-            time += 1
+            time += 1 if (row + 1) % per_beat else 2
         return time - 1

@@ -4,6 +4,7 @@ import cocotb
 import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.utils import get_sim_time
 
 from golden.codes import planes
 from golden.instruction import FIELDS, Instruction, Opcode, encode
@@ -87,6 +88,7 @@ class Bench:
         self.right = Operands(c.columns, c.right_depth, c.depth, c.row_lanes)
         self.saturated = self.expected_saturated = 0
         self.done, self.errors = 0, []
+        self.milestones = []
         dut.i_length.value, dut.i_store_done.value = 0, 0
         self.tasks = [cocotb.start_soon(self._watch())]
         self.start_sinks()
@@ -102,9 +104,13 @@ class Bench:
             operands.write(await sink.receive(1, patience=10**9))
 
     async def _watch(self):
+        due = (0, 0)
         while True:
             await RisingEdge(self.dut.clk)
-            self.done += int(self.dut.o_done.value)
+            assert (np.array([self.left.writes, self.right.writes]) >= due).all(), "done before the last write"
+            if self.dut.o_done.value:
+                due = self.milestones[self.done] if self.done < len(self.milestones) else due
+                self.done += 1
             count = self.dut.o_saturated.value
             self.saturated += int(count) if count.is_resolvable else 10**6
             error = int(self.dut.o_error.value)
@@ -114,7 +120,7 @@ class Bench:
     async def fill(self):
         """Random residual stream and constants, through the LOAD streams; counts start anew."""
         self.saturated = self.expected_saturated = self.done = 0
-        self.errors = []
+        self.errors, self.milestones = [], []
         self.model.fill(self.rng)
         residual, constants = self.model.loads(self.config.axi_bits)
         loads = [self.load_residual.send(residual), self.load_norm.send(constants)]
@@ -164,6 +170,7 @@ class Bench:
         real = min(length, columns) if fields["mask"] else columns
         codes = softmax(scores, real, fields["step"], fields["step_shift"], fields["bits"])
         self.left.expect(codes, fields["bits"], place, fields["first_row"])
+        self._milestone()
 
     def norm(self, rows, groups, **fields):
         """Send a random NORM; what it must leave in memory."""
@@ -182,6 +189,22 @@ class Bench:
                 operands.expect(codes, fields["bits"], place, fields["first_row"])
         self.send_instruction(Opcode.NORM, fields)
         self.send_rows(updates)
+        self._milestone()
+
+    def store_after(self, before):
+        """Send a small STORE, to be answered after the task ``before``; the task that answers it."""
+        values = self.rng.integers(-(2**15), 2**15, (int(self.rng.integers(1, 4)), self.config.row_lanes))
+        request = {"region": int(self.rng.integers(3)), "offset": int(self.rng.integers(2**32))}
+        self.send_instruction(Opcode.STORE, request | {"rows": len(values), "groups": 1})
+        self.send_rows(values)
+        self._milestone()
+
+        async def answer(place):
+            if before:
+                await before
+            await self._answer(request, values, place)
+
+        return cocotb.start_soon(answer(len(self.milestones)))
 
     async def store(self, rows, groups):
         """Send a random STORE and answer it."""
@@ -190,15 +213,24 @@ class Bench:
         request = {"region": int(self.rng.integers(3)), "offset": int(self.rng.integers(2**32))}
         self.send_instruction(Opcode.STORE, request | {"rows": rows, "groups": groups})
         self.send_rows(values)
+        self._milestone()
+        await self._answer(request, values, len(self.milestones))
+
+    def _milestone(self):
+        """How many writes there are when all instructions so far are done."""
+        self.milestones.append((self.left.expected_writes, self.right.expected_writes))
+
+    async def _answer(self, request, values, place):
+        """Take the ``place``-th instruction's request and data, and answer it."""
+        c = self.config
         beats = values.size * 16 // c.axi_bits
         got = await self.store_requests.receive(1)
         assert {name: int(value[0]) for name, value in got.items()} == request | {"beats": beats}
         words = await self.store_data.receive(beats)
         data = b"".join(int(word).to_bytes(c.axi_bits // 8, "little") for word in words)
         assert (np.frombuffer(data, np.int16).reshape(values.shape) == values).all()
-        before = self.done
         await ClockCycles(self.dut.clk, 10)
-        assert self.done == before, "done before the last answer"
+        assert self.done < place, "done before the last answer"
         self.dut.i_store_done.value = 1
         await RisingEdge(self.dut.clk)
         self.dut.i_store_done.value = 0
@@ -246,16 +278,86 @@ async def random_programs_match(dut, stall):
 
 
 @cocotb.test()
-async def instructions_run_back_to_back(dut):
-    bench = Bench(dut, 0.0, np.random.default_rng(2))
+@cocotb.parametrize(stall=[0.0, 0.5])
+async def instructions_run_back_to_back(dut, stall):
+    bench = Bench(dut, stall, np.random.default_rng(2))
     await start_clock(dut)
     await bench.fill()
-    for n in range(20):
-        if n % 2:
-            bench.norm(3, 2)
-        else:
-            bench.softmax(5, 3, mask=0)
-    await bench.finish(20)
+    answering = None
+    for _ in range(30):
+        match int(bench.rng.integers(5)):
+            case 0 | 1:
+                bench.softmax(int(bench.rng.integers(1, 6)), 3, mask=0)
+            case 2 | 3:
+                bench.norm(int(bench.rng.integers(1, 6)), 2)
+            case _:
+                answering = bench.store_after(answering)
+    if answering:
+        await answering
+    await bench.finish(30)
+
+
+@cocotb.test()
+async def the_next_instruction_loses_only_the_latency_of_its_unit(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(5))
+    await start_clock(dut)
+    await bench.fill()
+
+    async def cycles_of(count):
+        start, before = get_sim_time("ns"), bench.done
+        for _ in range(count):
+            bench.softmax(1, 1, mask=0, bits=1)
+        await bench.finish(before + count)
+        return round((get_sim_time("ns") - start) / 5)
+
+    one, many = await cycles_of(1), await cycles_of(9)
+    # What it takes to take, check and fetch, and to write the last codes, comes while the one before runs.
+    assert many - one <= 8 * (one - 11), (one, many)
+
+
+@cocotb.test()
+async def codes_wait_for_those_of_the_instruction_before(dut):
+    bench = Bench(dut, 0.0, np.random.default_rng(7))
+    await start_clock(dut)
+    await bench.fill()
+    for task in bench.sinks:
+        task.cancel()
+    dut.o_left__ready.value = 0
+    for _ in range(3):
+        bench.softmax(1, 1, mask=0, bits=8)
+    await ClockCycles(dut.clk, 300)
+    assert bench.done == 0
+    bench.start_sinks()
+    await bench.finish(3)
+
+
+@cocotb.test()
+async def an_error_is_about_its_own_instruction(dut):
+    """A good SOFTMAX whose writes have to wait, then a bad instruction: first it is done, then comes the error."""
+    good = {"rows": 2, "groups": 2, "columns": 5, "bits": 2, "epsilon": 1, "width_reciprocal": 2**28}
+    for opcode, wrong, error in [
+        (Opcode.NORM, {"columns": 0}, Error.SHAPE), (Opcode.NORM, {"residual_base": 60000}, Error.ADDRESS_RANGE),
+        (Opcode.STORE, {"region": 3}, Error.SHAPE),
+    ]:  # fmt: skip
+        bench = Bench(dut, 0.0, np.random.default_rng(6))
+        await start_clock(dut)
+        await bench.fill()
+        for task in bench.sinks:
+            task.cancel()
+        dut.o_left__ready.value = 0
+        bench.softmax(1, 1, mask=0, bits=8)
+        names = {field.name for field in FIELDS[opcode]}
+        fields = {name: value for name, value in (good | wrong).items() if name in names}
+        bench.send_instruction(opcode, fields)
+        bench.send_rows(bench.rng.integers(-(2**15), 2**15, (2, 2 * bench.config.row_lanes)))
+        await ClockCycles(dut.clk, 200)
+        assert (bench.done, bench.errors) == (0, [])
+        bench.start_sinks()
+        await ClockCycles(dut.clk, 200)
+        assert (bench.done, bench.errors) == (1, [error.value]), opcode
+        for task in [*bench.sinks, *bench.tasks]:
+            task.cancel()
+        await reset(dut, *bench.drivers)
 
 
 @cocotb.test()

@@ -83,7 +83,7 @@ def allocate(ops, config):
     uses = []  # of each load so far, the operation that needs it
     earliest = 0
     for index, op in enumerate(ops):
-        for buffer in _in_order(op):
+        for buffer in op.buffers:
             if buffer.fetches and first[buffer] == index:
                 uses += [index] * len(buffer.fetches)
                 if len(uses) > AHEAD:
@@ -91,11 +91,6 @@ def allocate(ops, config):
                 earliest = _place_load(spaces, buffer, op, earliest, index, last[buffer])
                 issued[earliest].append(buffer)
     return issued
-
-
-def _in_order(op):
-    """Buffers of an operation, in the order its steps name them."""
-    return list(dict.fromkeys(buffer for step in op.steps for buffer in (*step.reads, *step.writes)))
 
 
 def _place_load(spaces, buffer, op, earliest, use, last):

@@ -7,11 +7,9 @@ import numpy as np
 from golden.instruction import Destination, Memory, Opcode, Region
 from golden.qmm import correction_constant
 from golden.rescale import OFFSET_BITS, fold_rounding
-from golden.residual import HIGH, LOW
-from program.graph import At, Buffer, Op, Operand, Split, Step
+from program.graph import At, Buffer, Op, Operand, Step, Use
 from program.image import Image
-from program.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up, spread
-from program.limits import check_product
+from program.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from program.memories import banks, word_bits
 from program.program import CompileError
 
@@ -72,7 +70,7 @@ class Builder:
             "region": region, "offset": offset, "memory": memory, "address": At(buffer),
             "beats": buffer.size * self.word_bytes(memory) // self.image.beat, "index_shift": index_shift,
         }  # fmt: skip
-        buffer.fetches.append(Step(f"{name} load", Opcode.LOAD, fields, writes=(buffer,)))
+        buffer.fetches.append(Step(f"{name} load", Opcode.LOAD, fields, writes=(Use(buffer),)))
         return buffer
 
     def weight(self, name, memory, codes, code_format, region=Region.IMAGE):
@@ -109,81 +107,22 @@ class Builder:
             "constant_base": scaling.constant, "constant_by_row": int(scaling.by_row), "shift": scaling.shift,
             "low": scaling.low, "high": scaling.high,
         }  # fmt: skip
-        writes: tuple[Buffer, ...] = ()
+        writes: tuple[Use, ...] = ()
+        channels = ceil_div(row_tiles * self.config.rows, self.config.columns)
         if target is not None:
             left_memory = target.buffer.memory is Memory.LEFT
             fields |= target.write_fields("destination") | {
                 "destination": Destination.LEFT if left_memory else Destination.RIGHT,
                 "destination_column": column, "destination_bits": target.format.bits,
             }  # fmt: skip
-            writes = (target.buffer,)
-        reads = (left.buffer, right.buffer, scaling.constant.buffer)
+            word = column // self.config.depth
+            words = self.words(column + column_tiles * self.config.columns) - word
+            writes = (target.use(row_tiles if left_memory else channels, words, word=word),)
+        constants = scaling.constant.offset + np.arange(channels if scaling.by_row else column_tiles)
+        reads = (left.use(row_tiles), right.use(column_tiles), Use(scaling.constant.buffer, constants))
         steps = [Step(name, Opcode.QMM, fields, reads, writes), *([] if row is None else [row])]
         self.ops.append(Op(name, steps, split))
         return self.ops[-1]
-
-    def to_codes(self, name, x, row_tiles, layer, inputs, outputs, target):
-        """``x`` times the weights of a `Linear` on the right, to the codes of ``target``.
-
-        ``inputs`` and ``outputs`` are the positions of the weight's columns and rows in the words of ``x`` and
-        of ``target``; what lies between gets weight and code 0. Returns the steps that write ``target``.
-        """
-        c = self.config
-        check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
-        total = target.words * c.depth
-        matrix = spread(layer.weight, outputs, inputs, (total, x.words * c.depth))
-        scale, offset = self.fold(layer.constants, x.format, layer.weight_format, len(inputs))
-        scale, offset = self.place(scale, outputs, total), self.place(offset, outputs, total)
-        steps = []
-        for part, start, end in self._parts(name, total, c.columns):
-            weight = self.weight(f"{part}.weight", Memory.RIGHT, matrix[start:end], layer.weight_format)
-            constant = self.constants(part, scale[start:end], offset[start:end])
-            scaling = Scaling(At(constant), False, layer.constants.shift, *target.format.range)
-            op = self.qmm(part, x, weight, row_tiles, (end - start) // c.columns, scaling, end - start,
-                          target=target, column=start, split=Split(name, (end - start) // c.columns))  # fmt: skip
-            steps.append(op.steps[0])
-        return steps
-
-    def transposed(self, name, x, columns, layer, outputs, target):
-        """The weights of a `Linear` on the left times ``x`` on the right: rows of ``target`` are output channels.
-
-        ``outputs`` are the positions of the channels in those rows. Returns the steps that write ``target``.
-        """
-        c = self.config
-        check_product(name, c, x.format, layer.weight_format, layer.weight.shape[1], layer.weight)
-        step = max(c.rows, c.columns)
-        total = round_up(outputs[-1] + 1, step)
-        matrix = spread(layer.weight, outputs, np.arange(layer.weight.shape[1]), (total, x.words * c.depth))
-        scale, offset = self.fold(layer.constants, layer.weight_format, x.format, layer.weight.shape[1])
-        scale, offset = self.place(scale, outputs, total), self.place(offset, outputs, total)
-        steps = []
-        for part, start, end in self._parts(name, total, step):
-            weight = self.weight(f"{part}.weight", Memory.LEFT, matrix[start:end], layer.weight_format)
-            constant = self.constants(part, scale[start:end], offset[start:end])
-            scaling = Scaling(At(constant), True, layer.constants.shift, *target.format.range)
-            op = self.qmm(part, weight, x, (end - start) // c.rows, target.words * c.depth // c.columns, scaling,
-                          columns, target=target.part(tile=start // c.columns),
-                          split=Split(name, (end - start) // step))  # fmt: skip
-            steps.append(op.steps[0])
-        return steps
-
-    def to_rows(self, name, x, row_tiles, layer, inputs, row):
-        """``x`` times the weights of a `Linear`, 16 bit, to the row buffer for step ``row``."""
-        c = self.config
-        check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
-        outputs = layer.weight.shape[0]
-        matrix = spread(layer.weight, np.arange(outputs), inputs, (outputs, x.words * c.depth))
-        weight = self.weight(f"{name}.weight", Memory.RIGHT, matrix, layer.weight_format)
-        scale, offset = self.fold(layer.constants, x.format, layer.weight_format, len(inputs))
-        scaling = Scaling(At(self.constants(name, scale, offset)), False, layer.constants.shift, LOW, HIGH)
-        return self.qmm(name, x, weight, row_tiles, weight.tiles, scaling, outputs, row=row)
-
-    def _parts(self, name, total, step):
-        """``(name, start, end)`` of the parts into which ``total`` columns are cut, in multiples of ``step``."""
-        count = self.splits.get(name, 1)
-        size = ceil_div(total // step, count) * step
-        for index, start in enumerate(range(0, total, size)):
-            yield (f"{name}.part{index}" if count > 1 else name), start, min(start + size, total)
 
     @staticmethod
     def place(channels, positions, total):

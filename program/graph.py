@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import numpy as np
+
 from golden.instruction import Memory, Opcode
 from golden.model import Format
 
@@ -32,15 +34,31 @@ class At(NamedTuple):
         return self.buffer.address + self.offset
 
 
+class Use(NamedTuple):
+    """Words of a buffer that a step reads or writes: their offsets, ``(count,)`` int64, or None for all of them."""
+
+    buffer: Buffer
+    offsets: np.ndarray | None = None
+
+    def addresses(self):
+        """``(count,)`` int64, once the buffer is placed."""
+        offsets = np.arange(self.buffer.size) if self.offsets is None else self.offsets
+        return self.buffer.address + offsets
+
+
 @dataclass(eq=False)
 class Step:
-    """An instruction: its fields, with `At` for addresses, and the buffers it touches."""
+    """An instruction: its fields, with `At` for addresses, and what it touches."""
 
     name: str
     opcode: Opcode
     fields: dict
-    reads: tuple[Buffer, ...] = ()
-    writes: tuple[Buffer, ...] = ()
+    reads: tuple[Use, ...] = ()
+    writes: tuple[Use, ...] = ()
+
+    @property
+    def buffers(self):
+        return [use.buffer for use in (*self.reads, *self.writes)]
 
 
 class Split(NamedTuple):
@@ -61,7 +79,8 @@ class Op:
 
     @property
     def buffers(self):
-        return {buffer for step in self.steps for buffer in (*step.reads, *step.writes)}
+        """In the order in which the steps name them."""
+        return list(dict.fromkeys(buffer for step in self.steps for buffer in step.buffers))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +108,13 @@ class Operand:
     def part(self, tile=0, word=0, words=None):
         """The operand from a tile on, and of each row only some words."""
         return replace(self, first=self.first + tile * self.tile + word, words=self.words if words is None else words)
+
+    def use(self, tiles, words=None, tile=0, word=0):
+        """The words of some tiles, of all planes: ``words`` of each, all by default, from ``word`` on."""
+        planes = np.arange(self.format.bits)[:, None, None] * self.plane
+        across = (tile + np.arange(tiles))[:, None] * self.tile
+        along = word + np.arange(self.words if words is None else words)
+        return Use(self.buffer, (self.first + planes + across + along).ravel())
 
     def read_fields(self, side):
         return {

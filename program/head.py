@@ -10,6 +10,7 @@ from program.builder import Scaling
 from program.graph import At, Operand, Step
 from program.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from program.limits import check_product
+from program.product import Product
 from program.program import CompileError, OutputLayout
 
 BIT = Format(Kind.UNSIGNED, 1)
@@ -25,8 +26,9 @@ def lower_head(lowering):
     tiles = builder.row_tiles(rows)
     if encoder.pooler is not None:
         target = builder.operand("pooler", Memory.LEFT, tiles, lowering.width_words, encoder.pooler.output)
-        steps = builder.to_codes("pooler", x, tiles, encoder.pooler, lowering.width, lowering.width, target)
-        lowering.symbol("pooler", steps, target, rows, model.width)
+        pooler = Product(builder, "pooler", x, encoder.pooler, lowering.width, lowering.width, target)
+        pooler.compute(rows)
+        lowering.symbol("pooler", pooler.steps, target, rows, model.width)
         x = target
     groups = ceil_div(model.classes, c.row_lanes)
     if round_up(model.classes, c.columns) > c.row_columns:
@@ -36,9 +38,9 @@ def lower_head(lowering):
         )
     fields = {"rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": 0}
     store = Step("logits", Opcode.STORE, fields)
-    builder.to_rows("classifier", x, tiles, encoder.classifier, lowering.width, store)
+    Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes)).compute(rows, row=store)
     row_bytes = groups * c.row_lanes * 2
-    lowering.plain_symbol("logits", store, None, 0, row_bytes, rows, model.classes)
+    lowering.plain_symbol("logits", [store], None, 0, row_bytes, rows, model.classes)
     return OutputLayout(model.head, rows, model.classes, row_bytes)
 
 
@@ -55,10 +57,9 @@ def _mean(lowering):
     # A bipolar value -1 or 1 becomes code 0 or 1 again: (t + 1) >> 1, the 1 being the rounding.
     unchanged = Constants(np.ones(d, np.int64), np.zeros(d, np.int64), int(bipolar))
     identity = Linear(np.eye(d, dtype=np.int64), BIT, unchanged, codes)
-    computed = round_up(d, max(c.rows, c.columns))
-    tiles = max(computed, lowering.width_words * c.depth) // c.columns
+    tiles = round_up(d, max(c.rows, c.columns)) // c.columns
     transposed = builder.operand("transposed", Memory.RIGHT, tiles, words, codes)
-    builder.transposed("transposed", x, n, identity, lowering.width, transposed)
+    Product(builder, "transposed", x, identity, lowering.width, lowering.width, transposed, transposed=True).compute(n)
 
     check_product("pooled", c, BIT, codes, n)
     masks = [pack_operand(np.arange(n)[None] < length, 1, c.rows, c.depth) for length in range(n + 1)]
@@ -73,7 +74,6 @@ def _mean(lowering):
     constant = builder.load_by_length("pooled.constants", Memory.CONSTANT, entries)
     target = builder.operand("pooled", Memory.LEFT, 1, lowering.width_words, pooling.output)
     scaling = Scaling(At(constant), True, pooling.constants.shift, *pooling.output.range)
-    column_tiles = lowering.width_words * c.depth // c.columns
-    op = builder.qmm("pooled", mask, transposed, 1, column_tiles, scaling, d, target=target)
+    op = builder.qmm("pooled", mask, transposed, 1, ceil_div(d, c.columns), scaling, d, target=target)
     lowering.symbol("pooled", op.steps, target, 1, d)
     return target

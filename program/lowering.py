@@ -9,13 +9,16 @@ from golden.model import Constants, Format, Head, Input
 from golden.residual import HIGH, LOW
 from program.attention import AttentionLowering
 from program.builder import Builder, Scaling
-from program.graph import At, Step
+from program.graph import At, Operand, Step, Use
 from program.head import lower_head
-from program.layout import pack_norm, pack_operand, pack_residual, pad_to, round_up
+from program.layout import ceil_div, pack_norm, pack_operand, pack_residual, pad_to, round_up
 from program.limits import check_product
+from program.product import Product
 from program.program import CompileError, InputLayout
 
 BIT = Format(Kind.UNSIGNED, 1)
+#: Row tiles of a product to the row buffer that come before what needs the norm of the first.
+NORM_AHEAD = 2
 
 
 class Lowering:
@@ -27,30 +30,28 @@ class Lowering:
         self.builder = Builder(config, splits)
         n, d = self.model.tokens, self.model.width
         self.row_tiles = self.builder.row_tiles(n)
-        #: Tokens packed along the contraction fill whole words; so many tiles of columns compute them.
-        self.padded_tokens = round_up(n, config.depth)
-        self.token_tiles = self.padded_tokens // config.columns
         self.width = np.arange(d)
         self.width_words = self.builder.words(d)
         self.groups = self.groups_of(d, "the width of the model")
-        self.x_left = self.x_right = None
+        self.x_left: Operand
+        self.x_right: Operand | None = None
         self._embed()
         for index, layer in enumerate(encoder.layers):
             last = index + 1 == len(encoder.layers)
-            self._attend(f"layer{index}.attention", layer.attention)
-            self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward,
+            attended = self._attend(f"layer{index}.attention", layer.attention)
+            self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward, attended,
                                transposes=not last or self.model.head is Head.MEAN)  # fmt: skip
         self.output = lower_head(self)
 
     def groups_of(self, columns, what):
-        """Groups of row_lanes for rows of whole words, which must fit the row buffer."""
-        padded = round_up(columns, self.config.depth)
+        """Groups of row_lanes in a row, which must fit the row buffer."""
+        padded = round_up(columns, self.config.columns)
         if padded > self.config.row_columns:
             raise CompileError(
                 f"{what} is {columns}, which takes {padded} columns of the row buffer, but it has "
                 f"{self.config.row_columns}; raise row_columns or choose a larger preset"
             )
-        return padded // self.config.row_lanes
+        return ceil_div(columns, self.config.row_lanes)
 
     def symbol(self, name, steps, operand, rows, columns, *, row_map=None, column_map=None, transposed=False):
         """Record where a tensor lives; a map is (segment, stride), see `program.Symbol`."""
@@ -63,9 +64,9 @@ class Lowering:
             "column_stride": column_stride, "transposed": transposed,
         }  # fmt: skip
 
-    def plain_symbol(self, name, step, memory, base, tile, rows, columns):
+    def plain_symbol(self, name, steps, memory, base, tile, rows, columns):
         """Record where a tensor of 16-bit elements lives."""
-        self.builder.symbols[name] = [step], {
+        self.builder.symbols[name] = steps, {
             "memory": memory, "base": base, "plane": 0, "tile": tile, "format": None, "rows": rows,
             "columns": columns, "row_segment": rows, "row_stride": rows, "column_segment": columns,
             "column_stride": columns, "transposed": False,
@@ -80,8 +81,9 @@ class Lowering:
             codes = embedding.input_format
             zero = np.zeros((model.tokens, model.input_size), np.int64)
             patches = builder.weight("patches", Memory.LEFT, zero, codes, Region.INPUT)
-            builder.to_rows("embedding.projection", patches, self.row_tiles, embedding.linear,
-                            np.arange(model.input_size), norm)  # fmt: skip
+            projection = Product(builder, "embedding.projection", patches, embedding.linear,
+                                 np.arange(model.input_size), self.width)  # fmt: skip
+            self._normed(projection, norm)
             size = patches.buffer.size * builder.word_bytes(Memory.LEFT)
         else:
             codes = embedding.linear.weight_format
@@ -92,8 +94,9 @@ class Lowering:
             scale, offset = builder.fold(constants, codes, BIT, 1)
             constant = builder.constants("embedding.projection", scale, offset)
             scaling = Scaling(At(constant), False, constants.shift, LOW, HIGH)
-            builder.qmm("embedding.projection", gathered, identity, self.row_tiles, identity.tiles, scaling,
-                        model.width, row=norm)  # fmt: skip
+            for tile, step in enumerate(norm):
+                builder.qmm("embedding.projection", gathered.part(tile=tile), identity, 1, identity.tiles, scaling,
+                            model.width, row=step)  # fmt: skip
             size = round_up(4 * model.tokens, builder.image.beat)
         self.input = InputLayout(model.input, model.tokens, model.input_size, codes, size)
 
@@ -112,12 +115,13 @@ class Lowering:
                 "row_beats": row_bytes // builder.image.beat, "words": rows.words,
                 "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
             }  # fmt: skip
-            step = Step(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(rows.buffer,))
+            step = Step(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(Use(rows.buffer),))
             rows.buffer.fetches.append(step)
         return rows
 
     def _norm(self, name, norm, transposes, residual=None):
-        """The NORM that ends a block: the new stream, and its codes left and, for ``transposes``, right."""
+        """The NORMs that end a block, one for each row tile: the new stream, and its codes left and, for ``transposes``,
+        right. They are steps yet to be added to the products that feed them."""
         builder, c = self.builder, self.config
         n, d, groups = self.model.tokens, self.model.width, self.groups
         if residual is not None:
@@ -128,37 +132,64 @@ class Lowering:
         data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in parts))
         constant = builder.load(f"{name}.norm", Memory.NORM, data)
         self.x_left = builder.operand(f"{name}.codes", Memory.LEFT, self.row_tiles, self.width_words, norm.output)
+        self.x_right = None
         fields = {
-            "rows": n, "groups": groups, "columns": d, "left_enable": 1, "bits": norm.output.bits,
-            "residual_base": At(self.residual), "constant_base": At(constant), "rms": int(norm.rms),
+            "groups": groups, "columns": d, "left_enable": 1, "bits": norm.output.bits,
+            "constant_base": At(constant), "rms": int(norm.rms),
             "keep_sum": int(norm.residual is None), "width_reciprocal": width_reciprocal(d),
             "epsilon": norm.epsilon, "residual_shift": to_residual.shift, "code_shift": norm.codes.shift,
             "low": norm.output.range[0], "high": norm.output.range[1],
         } | self.x_left.write_fields("left")  # fmt: skip
-        writes = [self.residual, self.x_left.buffer]
-        self.x_right = None
         if transposes:
             self.x_right = builder.operand(
-                f"{name}.codes right", Memory.RIGHT, self.token_tiles, self.width_words, norm.output
+                f"{name}.codes right", Memory.RIGHT, ceil_div(n, c.columns), self.width_words, norm.output
             )
             fields |= self.x_right.write_fields("right") | {"right_enable": 1}
-            writes.append(self.x_right.buffer)
-        step = Step(f"{name}.norm", Opcode.NORM, fields, (self.residual, constant), tuple(writes))
-        self.plain_symbol(f"{name}.residual", step, Memory.RESIDUAL, At(self.residual), groups, n, d)
-        self.symbol(f"{name}.codes", [step], self.x_left, n, d)
-        return step
+        steps = []
+        for first in range(0, n, c.rows):
+            rows = min(c.rows, n - first)
+            stream = Use(self.residual, np.arange(first * groups, (first + rows) * groups))
+            writes = [stream, self.x_left.use(1, tile=first // c.rows)]
+            if self.x_right is not None:
+                right = first // c.columns
+                writes.append(self.x_right.use(ceil_div(first + rows, c.columns) - right, tile=right))
+            mine = {"rows": rows, "first_row": first, "residual_base": At(self.residual, first * groups)}
+            steps.append(Step(f"{name}.norm", Opcode.NORM, fields | mine, (stream, Use(constant)), tuple(writes)))
+        self.plain_symbol(f"{name}.residual", steps, Memory.RESIDUAL, At(self.residual), groups, n, d)
+        self.symbol(f"{name}.codes", steps, self.x_left, n, d)
+        return steps
+
+    def _normed(self, product, norm, tile=None):
+        """Add a product to the row buffer and its NORM: for one row tile, or all of them."""
+        for index in range(self.row_tiles) if tile is None else [tile]:
+            product.compute(self.model.tokens, tile=index, tiles=1, row=norm[index])
 
     def _attend(self, name, block):
+        """Attention, up to its output projection: returns that and its NORMs, to be added with what follows."""
         attention = AttentionLowering(self, name, block)
         norm = self._norm(name, block.norm, transposes=False)
-        self.builder.to_rows(f"{name}.output", attention.context, self.row_tiles, block.output, attention.in_tiles, norm)
+        return Product(self.builder, f"{name}.output", attention.context, block.output, attention.in_tiles, self.width), norm
 
-    def _feed_forward(self, name, block, transposes):
-        builder, up, down = self.builder, block.up, block.down
+    def _feed_forward(self, name, block, attended, transposes):
+        """Output projection of the attention, then both products of the feed-forward block.
+
+        Row tiles of the output projection run ahead of those of the first product, which wait for their NORM.
+        """
+        builder, tokens, tiles = self.builder, self.model.tokens, self.row_tiles
+        output, norm = attended
         hidden_width = np.arange(self.model.feed_forward)
         words = builder.words(self.model.feed_forward)
-        hidden = builder.operand(f"{name}.hidden", Memory.LEFT, self.row_tiles, words, up.output)
-        steps = builder.to_codes(f"{name}.hidden", self.x_left, self.row_tiles, up, self.width, hidden_width, hidden)
-        self.symbol(f"{name}.hidden", steps, hidden, self.model.tokens, self.model.feed_forward)
+        hidden = builder.operand(f"{name}.hidden", Memory.LEFT, tiles, words, block.up.output)
+        up = Product(builder, f"{name}.hidden", self.x_left, block.up, self.width, hidden_width, hidden)
+        if up.whole:
+            for tile in range(tiles + NORM_AHEAD):
+                if tile < tiles:
+                    self._normed(output, norm, tile)
+                if tile >= NORM_AHEAD:
+                    up.compute(tokens, tile=tile - NORM_AHEAD, tiles=1)
+        else:
+            self._normed(output, norm)
+            up.compute(tokens)
+        self.symbol(f"{name}.hidden", up.steps, hidden, tokens, self.model.feed_forward)
         norm = self._norm(name, block.norm, transposes)
-        builder.to_rows(f"{name}.output", hidden, self.row_tiles, down, hidden_width, norm)
+        self._normed(Product(builder, f"{name}.output", hidden, block.down, hidden_width, self.width), norm)

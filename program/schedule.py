@@ -27,15 +27,12 @@ class _Users:
     def __init__(self, config):
         self.counts = {memory: np.zeros((len(Queue), depth_of(config, memory)[0]), np.int64) for memory in Memory}
 
-    def _words(self, buffer):
-        return self.counts[buffer.memory][:, buffer.address : buffer.address + buffer.size]
-
-    def waits(self, buffer):
+    def waits(self, use):
         """``(queues,)``: how many of each queue to wait for."""
-        return self._words(buffer).max(axis=1)
+        return self.counts[use.buffer.memory][:, use.addresses()].max(axis=1)
 
-    def add(self, buffer, queue, count):
-        self._words(buffer)[queue] = count
+    def add(self, use, queue, count):
+        self.counts[use.buffer.memory][queue, use.addresses()] = count
 
 
 def thresholds(steps, config):
@@ -52,17 +49,17 @@ def thresholds(steps, config):
             waits[index] = issued
             continue
         queue = QUEUE_OF[step.opcode]
-        for buffer in step.reads:
-            waits[index] = np.maximum(waits[index], writers.waits(buffer))
-        for buffer in step.writes:
-            others = np.maximum(readers.waits(buffer), writers.waits(buffer))
+        for use in step.reads:
+            waits[index] = np.maximum(waits[index], writers.waits(use))
+        for use in step.writes:
+            others = np.maximum(readers.waits(use), writers.waits(use))
             others[queue] = 0
             waits[index] = np.maximum(waits[index], others)
         issued[queue] += 1
-        for buffer in step.reads:
-            readers.add(buffer, queue, issued[queue])
-        for buffer in step.writes:
-            writers.add(buffer, queue, issued[queue])
+        for use in step.reads:
+            readers.add(use, queue, issued[queue])
+        for use in step.writes:
+            writers.add(use, queue, issued[queue])
     return waits
 
 

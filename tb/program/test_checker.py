@@ -74,7 +74,7 @@ def _opcodes(queue):
 
 def test_a_row_instruction_that_waits_for_the_qmm_it_empties_is_a_deadlock(case):
     _, program = case
-    for index in indices(program, Opcode.NORM):
+    for index in indices(program, Opcode.SOFTMAX):
         count = sum(i.opcode is Opcode.QMM for i in program.instructions[:index])
         assert program.instructions[index - 1].row_tiles > 2
         assert_refused(changed(program, index, wait_qmm=count), index - 1, "never completes")
@@ -94,8 +94,9 @@ def test_an_address_outside_its_memory_is_refused(case, opcode, field, memory):
     _, program = case
     depth, _ = depth_of(program.config, memory)
     for index in indices(program, opcode):
-        if field == "left_tile" and program.instructions[index].fields.get("row_tiles", 9) < 2:
-            continue
+        instruction = program.instructions[index]
+        if field == "left_tile" and instruction.fields.get("row_tiles", instruction.fields.get("first_row", 9)) < 2:
+            continue  # of one tile only, the first
         assert_refused(changed(program, index, **{field: depth}), index, f"word .* of the {memory.name} memory")
 
 
@@ -132,7 +133,7 @@ def test_a_destination_outside_its_memory_is_refused(case):
         (Opcode.SOFTMAX, {"step": 5}, "step 5"), (Opcode.SOFTMAX, {"bits": 9}, "9"),
         (Opcode.SOFTMAX, {"groups": 100}, "row_columns"), (Opcode.NORM, {"epsilon": 0}, "epsilon 0"),
         (Opcode.NORM, {"width_reciprocal": 1}, "width_reciprocal 1"), (Opcode.NORM, {"columns": 0}, "columns 0"),
-        (Opcode.NORM, {"rows": 1}, "takes 1 row tiles, but its QMM gives 3"),
+        (Opcode.SOFTMAX, {"rows": 1}, "takes 1 row tiles, but its QMM gives 3"),
         (Opcode.STORE, {"region": 0}, "region 0, not OUTPUT"), (Opcode.STORE, {"offset": 1 << 16}, "of region OUTPUT"),
         (Opcode.STORE, {"columns": 4}, "takes 4 columns, but its QMM gives 3"),
     ],

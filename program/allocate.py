@@ -6,10 +6,6 @@ from golden.instruction import Memory
 from program.memories import depth_of
 from program.program import CompileError
 
-#: So many loads may be issued ahead of the operations that need them, where there is space. What a queue of the
-#: scheduler holds: more would fill it, and the operations behind them could not be fetched.
-AHEAD = 8
-
 
 class DoesNotFit(Exception):
     """A buffer found no place at operation ``op``."""
@@ -79,6 +75,8 @@ def allocate(ops, config):
             raise DoesNotFit(buffer, ops[first[buffer]])
         _take(spaces, buffer, address, first[buffer], last[buffer])
 
+    # More loads than this, and their queue would be full so often that the operations behind could not be fetched.
+    ahead = config.dma_queue * 3 // 4
     issued = [[] for _ in ops]
     uses = []  # of each load so far, the operation that needs it
     earliest = 0
@@ -86,8 +84,8 @@ def allocate(ops, config):
         for buffer in op.buffers:
             if buffer.fetches and first[buffer] == index:
                 uses += [index] * len(buffer.fetches)
-                if len(uses) > AHEAD:
-                    earliest = max(earliest, min(uses[-AHEAD - 1] + 1, index))
+                if len(uses) > ahead:
+                    earliest = max(earliest, min(uses[-ahead - 1] + 1, index))
                 earliest = _place_load(spaces, buffer, op, earliest, index, last[buffer])
                 issued[earliest].append(buffer)
     return issued

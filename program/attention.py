@@ -14,6 +14,9 @@ from program.limits import check_product
 from program.product import Product
 from program.program import positions
 
+#: Heads whose queries of all row tiles but the last are computed before anything that needs the last one.
+QUERIES_AHEAD = 4
+
 
 class AttentionLowering:
     """Query, key, value, scores and context of one block; `context` is the operand for the output projection.
@@ -74,10 +77,14 @@ class AttentionLowering:
             Product(builder, f"{self.name}.{part}", low.x_left, layer, low.width, in_words, target, cuts=cuts)
             for part, layer, target in (("query", block.query, self.query), ("key", block.key, self.key))
         )
+        # While the norm of the last row tile is under way, the others can be used already.
+        self.ahead = min(self.heads, QUERIES_AHEAD) if low.row_tiles > 1 else 0
+        for head in range(self.ahead):
+            self.query_product.compute(self.tokens, head, tiles=low.row_tiles - 1)
         self._compute_queries_and_keys(0)
 
     def _compute_queries_and_keys(self, head):
-        self.query_product.compute(self.tokens, head)
+        self.query_product.compute(self.tokens, head, tile=self.lowering.row_tiles - 1 if head < self.ahead else 0)
         self.key_product.compute(self.tokens, head)
 
     def _values(self):

@@ -52,26 +52,34 @@ class Builder:
         buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
         return Operand(buffer, tiles, words, code_format)
 
-    def load(self, name, memory, data, region=Region.IMAGE):
-        """A buffer that one LOAD fills, from the image or from the start of another region."""
+    def load(self, name, memory, data, region=Region.IMAGE, parts=1):
+        """A buffer that LOADs fill, from the image or from the start of another region: one, or one for each of so many
+        ``parts`` of whole words."""
         offset = self.image.add(name, data) if region is Region.IMAGE else 0
-        return self._load(name, memory, len(data), region, offset, 0)
+        buffer = Buffer(name, memory, ceil_div(len(data), self.word_bytes(memory)))
+        size = ceil_div(buffer.size, parts)
+        for first in range(0, buffer.size, size):
+            self._fetch(buffer, first, min(size, buffer.size - first), region, offset, 0)
+        return buffer
 
     def load_by_length(self, name, memory, entries):
         """A buffer that a LOAD fills with one of the entries (bytes), chosen by LENGTH."""
         size = max(len(entries[0]), self.image.beat)
         shift = (size - 1).bit_length()
         offset = self.image.add(name, b"".join(entry.ljust(1 << shift, b"\0") for entry in entries))
-        return self._load(name, memory, len(entries[0]), Region.IMAGE, offset, shift)
-
-    def _load(self, name, memory, size, region, offset, index_shift):
-        buffer = Buffer(name, memory, ceil_div(size, self.word_bytes(memory)))
-        fields = {
-            "region": region, "offset": offset, "memory": memory, "address": At(buffer),
-            "beats": buffer.size * self.word_bytes(memory) // self.image.beat, "index_shift": index_shift,
-        }  # fmt: skip
-        buffer.fetches.append(Step(f"{name} load", Opcode.LOAD, fields, writes=(Use(buffer),)))
+        buffer = Buffer(name, memory, ceil_div(len(entries[0]), self.word_bytes(memory)))
+        self._fetch(buffer, 0, buffer.size, Region.IMAGE, offset, shift)
         return buffer
+
+    def _fetch(self, buffer, first, words, region, offset, index_shift):
+        """A LOAD of some words of a buffer whose first word is at ``offset``."""
+        word = self.word_bytes(buffer.memory)
+        fields = {
+            "region": region, "offset": offset + first * word, "memory": buffer.memory, "address": At(buffer, first),
+            "beats": words * word // self.image.beat, "index_shift": index_shift,
+        }  # fmt: skip
+        use = Use(buffer, np.arange(first, first + words))
+        buffer.fetches.append(Step(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,)))
 
     def weight(self, name, memory, codes, code_format, region=Region.IMAGE):
         """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words."""

@@ -125,7 +125,8 @@ class Lowering:
         builder, c = self.builder, self.config
         n, d, groups = self.model.tokens, self.model.width, self.groups
         if residual is not None:
-            self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual)
+            parts = max(1, n // c.rows)
+            self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual, parts=parts)
         zero = np.zeros(d, np.int64)
         to_residual = norm.residual or Constants(zero, zero, 0)
         parts = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
@@ -154,7 +155,7 @@ class Lowering:
                 right = first // c.columns
                 writes.append(self.x_right.use(ceil_div(first + rows, c.columns) - right, tile=right))
             mine = {"rows": rows, "first_row": first, "residual_base": At(self.residual, first * groups)}
-            steps.append(Step(f"{name}.norm", Opcode.NORM, fields | mine, (stream, Use(constant)), tuple(writes)))
+            steps.append(Step(f"{name}.norm", Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes)))
         self.plain_symbol(f"{name}.residual", steps, Memory.RESIDUAL, At(self.residual), groups, n, d)
         self.symbol(f"{name}.codes", steps, self.x_left, n, d)
         return steps

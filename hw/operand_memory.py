@@ -58,7 +58,8 @@ class OperandMemory(wiring.Component):
     read_address : In;  o : Out(banks * depth bits)
         One word of every bank, `read_latency` cycles later.
     i_drain, i_row, i_load : In(stream)
-        Writers, in falling priority. A row unit writes a word of one bank. The drain writes part ``column`` of C bits of
+        Writers, in falling priority, but that a row unit that had to wait for the drain comes next: rows come at a
+        steady pace and would lose it, the drain has a buffer. A row unit writes a word of one bank. The drain writes part ``column`` of C bits of
         a word in each of its banks; with column 0 it also clears the rest of the word, so that columns that nobody
         computes are 0. A write is in memory `write_latency` cycles after its transfer. Addresses must be in range.
     """
@@ -107,24 +108,27 @@ class OperandMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         drain, row, load = self.i_drain, self.i_row, self.i_load
+        row_turn, drains = Signal(), Signal()
+        m.d.sync += row_turn.eq(drains & row.valid)
         m.d.comb += [
-            drain.ready.eq(1),
-            row.ready.eq(~drain.valid),
+            drains.eq(drain.valid & ~row_turn),
+            drain.ready.eq(~row_turn),
+            row.ready.eq(~drains),
             load.ready.eq(~drain.valid & ~row.valid),
         ]
         # First stage: the offers, and two selects, so that a bit of the bus is one LUT of 6 inputs.
         use_drain, use_row, use_load = Signal(), Signal(), Signal()
         m.d.sync += [
-            use_drain.eq(drain.valid),
+            use_drain.eq(drains),
             use_row.eq(row.valid & row.ready),
             use_load.eq(load.valid & load.ready),
         ]
-        codes = held(m, drain.valid | row.valid)
-        narrow = held(m, drain.valid | (~row.valid & load.p.gather))
-        clear = held(m, drain.valid & (drain.p.column == 0))
+        codes = held(m, drains | row.valid)
+        narrow = held(m, drains | (~row.valid & load.p.gather))
+        clear = held(m, drains & (drain.p.column == 0))
         drain_data, row_data, load_data = held(m, drain.p.data), held(m, row.p.data), held(m, load.p.data)
-        address = held(m, Mux(drain.valid, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
-        bank = held(m, Mux(drain.valid, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
+        address = held(m, Mux(drains, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
+        bank = held(m, Mux(drains, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
         chunk, column = held(m, load.p.chunk), held(m, drain.p.column)
 
         # Second stage: a bus of words that all banks share, and in each bank which parts of its word.

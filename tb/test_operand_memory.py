@@ -56,13 +56,17 @@ class Bench:
 
     async def _watch(self):
         dut, edge = self.dut, RisingEdge(self.dut.clk)
+        waited = False
         while True:
             address = int(self.rng.integers(0, self.unit.depth))
             dut.read_address.value = address
             await edge
             valid = [bool(getattr(dut, f"{name}__valid").value) for name in WRITERS]
             ready = [bool(getattr(dut, f"{name}__ready").value) for name in WRITERS]
-            assert ready == [not any(valid[:place]) for place in range(3)], f"priorities: valid {valid}, ready {ready}"
+            drain, row, _ = valid
+            expected = [not waited, waited or not drain, not drain and not row]
+            assert ready == expected, f"priorities: valid {valid}, ready {ready}, a row unit has waited: {waited}"
+            waited = row and not ready[1]
             for name, offered, taken in zip(WRITERS, valid, ready):
                 if offered and taken:
                     self.writes.append((self.cycle, name, int(getattr(dut, f"{name}__payload").value)))

@@ -122,14 +122,14 @@ class Dpu(wiring.Component):
         m = Module()
         cells = self.mapping(m)
         columns = self._front(m, cells)
-        for _ in range(self.stages):
-            columns = _count(m, cells, columns)
+        for stage in range(self.stages):
+            columns = _count(m, cells, columns, f"stage{stage + 1}")
 
         width = self.depth.bit_length()
         columns += [[]] * (width - len(columns))
         rows = [Cat(bits[i] if i < len(bits) else Const(0, 1) for bits in columns[:width]) for i in range(3)]
         # Inverted is one less than negative; the accumulator adds it.
-        ones = held(m, Cat(cells.total(rows, self.subtract), self.subtract).as_signed())
+        ones = held(m, Cat(cells.total(rows, self.subtract), self.subtract).as_signed(), name="ones")
         accumulator = Signal(signed(self.accumulator_bits), reset_less=True)
         with m.If(self.enable):
             m.d.sync += accumulator.eq(cells.accumulate(accumulator, self.first, self.twice, ones))
@@ -145,7 +145,7 @@ class Dpu(wiring.Component):
         """
         lanes = self.depth // LANE
         if not lanes:
-            return [[*held(m, cells.both((self.left, self.right)))]]
+            return [[*held(m, cells.both((self.left, self.right)), name="rest")]]
 
         def pairs(i):
             return tuple(word[i * lanes : (i + 1) * lanes] for word in (self.left, self.right))
@@ -153,9 +153,9 @@ class Dpu(wiring.Component):
         bit, carries = cells.both(pairs(0)), []
         for i in range(1, LANE, 2):
             bit, carry = cells.add_pairs(pairs(i), pairs(i + 1), bit)
-            carries += [*held(m, carry)]
+            carries += [*held(m, carry, name=f"carry{i}")]
         rest = tuple(word[LANE * lanes :] for word in (self.left, self.right))
-        return [[*held(m, bit), *(held(m, cells.both(rest)) if len(rest[0]) else [])], carries]
+        return [[*held(m, bit, name="sum"), *(held(m, cells.both(rest), name="rest") if len(rest[0]) else [])], carries]
 
 
 class Border(Dpu):
@@ -164,7 +164,7 @@ class Border(Dpu):
     words = ("word",)
 
     def _front(self, m, cells):
-        return _count(m, cells, [[*self.word]])
+        return _count(m, cells, [[*self.word]], "stage0")
 
 
 def _groups(height):
@@ -188,7 +188,7 @@ def _stages(heights):
     return stages
 
 
-def _count(m, cells, columns):
+def _count(m, cells, columns, name):
     """Bits of weights 1, 2, 4.. counted in groups, a register later. Few enough are only passed on."""
     groups, after = [], [[] for _ in range(len(columns) + 2)]
     for weight, bits in enumerate(columns):
@@ -199,4 +199,8 @@ def _count(m, cells, columns):
     for (weight, _), counted in zip(groups, cells.count([bits for _, bits in groups])):
         for i, bit in enumerate(counted):
             after[weight + i].append(bit)
-    return [[held(m, bit) for bit in bits] for bits in after if bits]
+    return [
+        [held(m, bit, name=f"{name}_{1 << weight}_{i}") for i, bit in enumerate(bits)]
+        for weight, bits in enumerate(after)
+        if bits
+    ]

@@ -64,7 +64,7 @@ _TIMESCALE = ("1ns", "1ps")
 _QUICK_START = {"COCOTB_REWRITE_ASSERTION_FILES": "test_*.py", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
-def simulate(component, module, simulator, *, parameters=None, only=None):
+def simulate(component, module, simulator, *, parameters=None, only=None, models=""):
     """Run the cocotb tests of ``module`` on ``component``; AssertionError names those that failed and why.
 
     Builds are kept in ``build/tb`` by content, so an unchanged component is not built again. ``WAVES=1`` in the
@@ -81,9 +81,11 @@ def simulate(component, module, simulator, *, parameters=None, only=None):
         What the cocotb side must know about ``component``; it reads them with `parameters`. Anything JSON can hold.
     only : str, optional
         Regular expression of the cocotb tests to run, by default all.
+    models : str, optional
+        Verilog of primitives that ``component`` instantiates.
     """
     simulator = Simulator(simulator)
-    source = emit(component, "dut")
+    source = emit(component, "dut") + models
     runner = _RUNNERS[simulator]()
     runner.log.setLevel("WARNING")
     build = _build(runner, source, ROOT / "build" / "tb" / module.rpartition(".")[2], simulator)

@@ -8,13 +8,14 @@ from amaranth.hdl import signed
 from golden.codes import Kind
 from golden.qmm import count
 from hw.dpu import Border, Dpu, Plain
+from hw.dpu_ultrascale import PRIMITIVES, Ultrascale
 from tb.harness import SIMULATORS, parameters, reset, simulate, start_clock
 from tb.payload import unpack
 from tb.ports import play
 from tb.tiles import random_codes, random_format, tile_steps, timed_steps
 
 UNITS = {unit.__name__: unit for unit in (Dpu, Border)}
-MAPPINGS = {mapping.__name__: mapping for mapping in (Plain,)}
+MAPPINGS = {mapping.__name__: mapping for mapping in (Plain, Ultrascale)}
 CONTROL = ("first", "twice", "subtract", "enable")
 
 
@@ -121,6 +122,7 @@ async def obeys_any_control(dut, full):
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize(("depth", "accumulator_bits"), [(128, 24), (64, 16), (13, 9), (1, 4)])
 @pytest.mark.parametrize("unit", list(UNITS))
-def test_dpu(simulator, unit, depth, accumulator_bits):
-    sizes = {"unit": unit, "depth": depth, "accumulator_bits": accumulator_bits, "mapping": "Plain"}
-    simulate(unit_of(sizes), __name__, simulator, parameters=sizes)
+@pytest.mark.parametrize("mapping", list(MAPPINGS))
+def test_dpu(simulator, mapping, unit, depth, accumulator_bits):
+    sizes = {"unit": unit, "depth": depth, "accumulator_bits": accumulator_bits, "mapping": mapping}
+    simulate(unit_of(sizes), __name__, simulator, parameters=sizes, models=PRIMITIVES)

@@ -19,7 +19,7 @@ module CARRY8(input CI, CI_TOP, input [7:0] DI, S, output [7:0] CO, O);
   wire [7:0] g = ~S & DI;
   wire [7:0] p = S | g;
   wire [4:0] low = {1'b0, p[3:0]} + {1'b0, g[3:0]} + {4'b0, CI};
-  wire [4:0] high = {1'b0, p[7:4]} + {1'b0, g[7:4]} + {4'b0, CARRY_TYPE == "DUAL_CI4" ? CI_TOP : low[4]};
+  wire [4:0] high = {1'b0, p[7:4]} + {1'b0, g[7:4]} + {4'b0, CARRY_TYPE == "DUAL_CY4" ? CI_TOP : low[4]};
   assign O = {high[3:0], low[3:0]};
   wire [7:0] into = O ^ S;
   assign CO = {high[4], into[7:5], low[4], into[3:1]};
@@ -122,7 +122,7 @@ class Ultrascale:
         o, co = Signal(8), Signal(8)
         self._m.submodules += Instance(
             "CARRY8",
-            p_CARRY_TYPE="SINGLE_CY8" if ci_top is None else "DUAL_CI4",
+            p_CARRY_TYPE="SINGLE_CY8" if ci_top is None else "DUAL_CY4",
             i_CI=ci,
             i_CI_TOP=Const(0, 1) if ci_top is None else ci_top,
             i_DI=Cat(di, Const(0, 8))[:8],

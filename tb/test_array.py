@@ -11,17 +11,25 @@ from amaranth.lib import data
 from golden.codes import Kind, code_range
 from golden.qmm import count
 from hw.array import Array
+from hw.dpu import Plain
+from hw.dpu_ultrascale import PRIMITIVES, Ultrascale
 from tb.harness import SIMULATORS, parameters, reset, simulate, start_clock
 from tb.payload import unpack
 from tb.ports import play
 from tb.tiles import random_codes, random_format, tile_steps, timed_steps
 
 OUTPUTS = ["s", "r", "c", "valid", "group"]
+MAPPINGS = {mapping.__name__: mapping for mapping in (Plain, Ultrascale)}
+
+
+def array_of(sizes):
+    """The array that a bench runs on, from what JSON can hold."""
+    return Array(**{**sizes, "mapping": MAPPINGS[sizes["mapping"]]})
 
 
 def random_tiles(rng, number, longest):
     """Tiles of up to ``longest`` words, and what the reference counts."""
-    unit = Array(**parameters())
+    unit = array_of(parameters())
     tiles, expected = [], []
     for _ in range(number):
         formats, length = (random_format(rng), random_format(rng)), int(rng.integers(1, longest * unit.depth + 1))
@@ -33,7 +41,7 @@ def random_tiles(rng, number, longest):
 
 
 async def check(dut, tiles, expected, stall, rng):
-    unit = Array(**parameters())
+    unit = array_of(parameters())
     ports, ends = timed_steps(tiles, stall, rng, apart=unit.groups)
     shown = await play(dut, ports, OUTPUTS, settle=unit.latency + unit.groups + 5)
     when = [end + unit.latency + group for end in ends for group in range(unit.groups)]
@@ -65,7 +73,7 @@ async def counts_any_operands(dut, stall):
 @cocotb.test()
 async def tiles_may_follow_as_closely_as_their_groups_leave(dut):
     rng = np.random.default_rng(2)
-    unit = Array(**parameters())
+    unit = array_of(parameters())
     bit = (Kind.UNSIGNED, 1)  # a tile is one step
     tiles, expected = [], []
     for _ in range(12):
@@ -79,7 +87,7 @@ async def tiles_may_follow_as_closely_as_their_groups_leave(dut):
 @cocotb.test()
 async def full_operands_reach_the_largest_counts(dut):
     rng = np.random.default_rng(3)
-    unit = Array(**parameters())
+    unit = array_of(parameters())
     tiles, expected = [], []
     for kinds in product((Kind.UNSIGNED, Kind.SIGNED), repeat=2):
         for extremes in product((0, 1), repeat=2):
@@ -97,7 +105,7 @@ async def full_operands_reach_the_largest_counts(dut):
 @cocotb.test()
 async def nothing_comes_out_after_a_reset_in_the_middle(dut):
     rng = np.random.default_rng(4)
-    unit = Array(**parameters())
+    unit = array_of(parameters())
     await start_clock(dut)
     for cycles in range(1, unit.latency + unit.groups + 1):
         # The last step of a tile, so many cycles before the reset.
@@ -109,7 +117,11 @@ async def nothing_comes_out_after_a_reset_in_the_middle(dut):
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize(("rows", "columns", "drain_rows", "depth"), [(4, 4, 2, 16), (8, 2, 1, 8), (2, 4, 2, 11)])
-def test_array(simulator, rows, columns, drain_rows, depth):
+@pytest.mark.parametrize(
+    ("rows", "columns", "drain_rows", "depth", "mapping"),
+    [(4, 4, 2, 16, Plain), (8, 2, 1, 8, Plain), (2, 4, 2, 11, Plain), (2, 2, 1, 32, Plain), (4, 2, 2, 32, Ultrascale)],
+)
+def test_array(simulator, rows, columns, drain_rows, depth, mapping):
     sizes = {"rows": rows, "columns": columns, "depth": depth, "drain_rows": drain_rows, "accumulator_bits": 24}
-    simulate(Array(**sizes), __name__, simulator, parameters=sizes)
+    sizes["mapping"] = mapping.__name__
+    simulate(array_of(sizes), __name__, simulator, parameters=sizes, models=PRIMITIVES)

@@ -98,6 +98,8 @@ def _arcs(cell, port, i):
     kind, wires = _kind(cell), cell["connections"]
     if kind == "logic":
         cost = 0 if cell["type"] in _WIDE or cell["type"].startswith("BUFG") else 1
+        if cell["type"] == "LUT6_2":
+            return [(wires[f"I{k}"][0], 1) for k in range(6) if _depends(cell, port, k)]
         return [(bit, cost) for bit in _bits(cell, "input")]
     if kind == "carry":
         # A sum bit does not pass through its own carry multiplexer.
@@ -106,6 +108,17 @@ def _arcs(cell, port, i):
     if kind == "luts":
         return [(bit, 1) for bit in _read_address(cell, port)]
     return []
+
+
+def _depends(cell, port, k):
+    """Whether an output of a LUT6_2, which is two LUTs over the same inputs, is a function of input ``k``."""
+    if port == "O5" and k == 5:
+        return False
+    table = int(cell["parameters"]["INIT"], 2)
+    rows = range(32 if port == "O5" else 64)
+    constant = {i: bit for i in range(6) if (bit := cell["connections"][f"I{i}"][0]) in ("0", "1")}
+    reached = [row for row in rows if all(str(row >> i & 1) == bit for i, bit in constant.items() if i < 5 or port == "O6")]
+    return any((table >> row ^ table >> (row ^ 1 << k)) & 1 for row in reached)
 
 
 def _read_address(cell, port):

@@ -57,7 +57,7 @@ class Ultrascale:
         return Cat(o6 for o6, _ in outputs), Cat(o5 for _, o5 in outputs)
 
     def count(self, groups):
-        counted = [None] * len(groups)
+        counted = [[] for _ in groups]
         large = []
         for number, bits in enumerate(groups):
             if len(bits) == 3:

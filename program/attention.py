@@ -16,6 +16,8 @@ from program.program import positions
 
 #: Heads whose queries of all row tiles but the last are computed before anything that needs the last one.
 QUERIES_AHEAD = 4
+#: Row tiles from which on the last head's are computed in two halves.
+LEAST_TO_HALVE = 4
 
 
 class AttentionLowering:
@@ -50,18 +52,29 @@ class AttentionLowering:
         self.context = self.builder.operand(
             f"{name}.context", Memory.LEFT, lowering.row_tiles, self.builder.words(self.padded_inner), block.context_format
         )
-        context_steps = []
+        self._context_steps = []
         probability = self._scores(0)
-        for head in range(self.heads):
-            last = head + 1 == self.heads
-            if not last:
-                self._compute_queries_and_keys(head + 1)
-            if head % self.value_heads == 0:
-                self.value_product.compute(self.tokens, head // self.value_heads)
-            following = None if last else self._scores(head + 1)
-            context_steps.append(self._context(head, probability))
+        for head in range(self.heads - 1):
+            self._compute_queries_and_keys(head + 1)
+            self._compute_values(head)
+            following = self._scores(head + 1)
+            self._context(head, probability)
             probability = following
-        self._name_tensors(context_steps)
+        self._compute_values(self.heads - 1)
+        self._last = probability
+        self._context(self.heads - 1, probability, self._bands(self.heads - 1)[:1])
+
+    def finish(self):
+        """Add what the constructor leaves out, for the first row tiles of the output projection to come before it."""
+        self._context(self.heads - 1, self._last, self._bands(self.heads - 1)[1:])
+        self._name_tensors()
+
+    def _bands(self, head):
+        """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head,
+        so that what comes behind attention can begin during its softmax."""
+        tiles = self.lowering.row_tiles
+        half = tiles // 2 if self.softmax and head + 1 == self.heads and tiles >= LEAST_TO_HALVE else tiles
+        return [(tile, min(half, tiles - tile)) for tile in range(0, tiles, half)]
 
     def _queries_and_keys(self):
         low, builder, block = self.lowering, self.builder, self.block
@@ -103,6 +116,10 @@ class AttentionLowering:
             cuts=cuts, transposed=True,
         )  # fmt: skip
 
+    def _compute_values(self, head):
+        if head % self.value_heads == 0:
+            self.value_product.compute(self.tokens, head // self.value_heads)
+
     def _place_constants(self):
         """Constants of the scores, one per head, repeated for its columns, and of the context."""
         builder, block = self.builder, self.block
@@ -116,14 +133,14 @@ class AttentionLowering:
             builder.place(offset, self.in_tiles, self.padded_inner),
         )
 
-    def _name_tensors(self, context_steps):
+    def _name_tensors(self):
         symbol, name, n, c = self.lowering.symbol, self.name, self.tokens, self.config
         for part, product in (("query", self.query_product), ("key", self.key_product)):
             symbol(f"{name}.{part}", product.steps, product.target, n, self.inner,
                    column_map=(self.head_width, self.head_words * c.depth))  # fmt: skip
         symbol(f"{name}.value", self.value_product.steps, self.value, n, self.inner,
                column_map=(self.head_width, self.head_columns), transposed=True)  # fmt: skip
-        symbol(f"{name}.context", context_steps, self.context, n, self.inner,
+        symbol(f"{name}.context", self._context_steps, self.context, n, self.inner,
                column_map=(self.head_width, self.head_columns))  # fmt: skip
 
     def _scores(self, head):
@@ -135,34 +152,40 @@ class AttentionLowering:
         word = head * self.head_words
         query = self.query.part(word=word, words=self.head_words)
         key = self.key.part(word=word, words=self.head_words)
-        at = At(self.score_constant, head * self.token_tiles)
+        scaling = Scaling(At(self.score_constant, head * self.token_tiles), False, block.score.shift,
+                          *((LOW, HIGH) if self.softmax else block.probability.range))  # fmt: skip
         if not self.softmax:
-            scaling = Scaling(at, False, block.score.shift, *block.probability.range)
             op = builder.qmm(name, query, key, low.row_tiles, self.token_tiles, scaling, self.tokens,
                              target=probability, mask=True)  # fmt: skip
-        else:
+            low.symbol(name, op.steps, probability, self.tokens, self.tokens)
+            return probability
+        steps = []
+        for tile, tiles in self._bands(head):
+            first = tile * self.config.rows
             fields = {
-                "rows": self.tokens, "groups": self.key_groups, "columns": self.tokens, "left_enable": 1,
+                "rows": min(tiles * self.config.rows, self.tokens - first), "first_row": first,
+                "groups": self.key_groups, "columns": self.tokens, "left_enable": 1,
                 "bits": block.probability.bits, "mask": 1, "step": block.step, "step_shift": block.step_shift,
             } | probability.write_fields("left")  # fmt: skip
-            row = Step(name, Opcode.SOFTMAX, fields, writes=(Use(probability.buffer),))
-            scaling = Scaling(at, False, block.score.shift, LOW, HIGH)
-            op = builder.qmm(f"{self.name}.scores{head}", query, key, low.row_tiles, self.token_tiles, scaling,
-                             self.tokens, row=row)  # fmt: skip
-        low.symbol(name, [op.steps[-1]], probability, self.tokens, self.tokens)
+            steps.append(Step(name, Opcode.SOFTMAX, fields, writes=(probability.use(tiles, tile=tile),)))
+            builder.qmm(f"{self.name}.scores{head}", query.part(tile=tile), key, tiles, self.token_tiles, scaling,
+                        self.tokens, row=steps[-1])  # fmt: skip
+        low.symbol(name, steps, probability, self.tokens, self.tokens)
         return probability
 
-    def _context(self, head, probability):
-        """The step that computes the context of a head."""
-        low, c, block = self.lowering, self.config, self.block
+    def _context(self, head, probability, bands=None):
+        """Add the context of a head, for all row tiles or those of some bands."""
+        c, block = self.config, self.block
         name = f"{self.name}.context{head}"
         check_product(name, c, block.probability, block.value.output, self.tokens)
         first = head * self.head_columns
         scaling = Scaling(
             At(self.context_constant, first // c.columns), False, block.context.shift, *block.context_format.range
         )
-        op = self.builder.qmm(
-            name, probability, self.value.part(tile=first // c.columns), low.row_tiles, self.head_columns // c.columns,
-            scaling, self.head_width, target=self.context, column=first,
-        )  # fmt: skip
-        return op.steps[0]
+        value = self.value.part(tile=first // c.columns)
+        for tile, tiles in self._bands(head) if bands is None else bands:
+            op = self.builder.qmm(
+                name, probability.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
+                self.head_width, target=self.context.part(tile=tile), column=first,
+            )  # fmt: skip
+            self._context_steps += op.steps

@@ -38,8 +38,12 @@ class Lowering:
         self._embed()
         for index, layer in enumerate(encoder.layers):
             last = index + 1 == len(encoder.layers)
-            attended = self._attend(f"layer{index}.attention", layer.attention)
-            self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward, attended,
+            name = f"layer{index}.attention"
+            attention = AttentionLowering(self, name, layer.attention)
+            attended = self._norm(name, layer.attention.norm, transposes=False)
+            output = Product(self.builder, f"{name}.output", attention.context, layer.attention.output,
+                             attention.in_tiles, self.width)  # fmt: skip
+            self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward, attention, output, attended,
                                transposes=not last or self.model.head is Head.MEAN)  # fmt: skip
         self.output = lower_head(self)
 
@@ -165,31 +169,25 @@ class Lowering:
         for index in range(self.row_tiles) if tile is None else [tile]:
             product.compute(self.model.tokens, tile=index, tiles=1, row=norm[index])
 
-    def _attend(self, name, block):
-        """Attention, up to its output projection: returns that and its NORMs, to be added with what follows."""
-        attention = AttentionLowering(self, name, block)
-        norm = self._norm(name, block.norm, transposes=False)
-        return Product(self.builder, f"{name}.output", attention.context, block.output, attention.in_tiles, self.width), norm
-
-    def _feed_forward(self, name, block, attended, transposes):
+    def _feed_forward(self, name, block, attention, output, attended, transposes):
         """Output projection of the attention, then both products of the feed-forward block.
 
-        Row tiles of the output projection run ahead of those of the first product, which wait for their NORM.
+        Row tiles of the output projection run ahead: of the end of attention, which they need not all wait for, and of
+        those of the first product, which wait for their norm.
         """
         builder, tokens, tiles = self.builder, self.model.tokens, self.row_tiles
-        output, norm = attended
         hidden_width = np.arange(self.model.feed_forward)
         words = builder.words(self.model.feed_forward)
         hidden = builder.operand(f"{name}.hidden", Memory.LEFT, tiles, words, block.up.output)
         up = Product(builder, f"{name}.hidden", self.x_left, block.up, self.width, hidden_width, hidden)
-        if up.whole:
-            for tile in range(tiles + NORM_AHEAD):
-                if tile < tiles:
-                    self._normed(output, norm, tile)
-                if tile >= NORM_AHEAD:
-                    up.compute(tokens, tile=tile - NORM_AHEAD, tiles=1)
-        else:
-            self._normed(output, norm)
+        for tile in range(tiles + NORM_AHEAD):
+            if tile == min(NORM_AHEAD, tiles):
+                attention.finish()
+            if tile < tiles:
+                self._normed(output, attended, tile)
+            if tile >= NORM_AHEAD and up.whole:
+                up.compute(tokens, tile=tile - NORM_AHEAD, tiles=1)
+        if not up.whole:
             up.compute(tokens)
         self.symbol(f"{name}.hidden", up.steps, hidden, tokens, self.model.feed_forward)
         norm = self._norm(name, block.norm, transposes)

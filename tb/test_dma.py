@@ -51,6 +51,14 @@ async def one_row_with_all_words(dut):
 
 
 @cocotb.test()
+async def never_asks_for_more_indices_than_it_has_room_for(dut):
+    bench = Bench(dut, 0.0, 14)
+    await start_clock(dut)
+    await bench.check([bench.gather(count=200, row_beats=1, words=1, tile=1, address=0)])
+    await bench.finish()
+
+
+@cocotb.test()
 async def loads_back_to_back_keep_the_bus_busy(dut):
     bench = Bench(dut, 0.0, 4)
     await start_clock(dut)

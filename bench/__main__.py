@@ -17,6 +17,8 @@ from program.errors import BuildError, UsageError
 from program.rtl.build import build
 from program.rtl.progress import RunProgress
 
+#: The preset that the pages are about.
+PRESET = "zcu102"
 NAMES = (*BENCHES, "resources", "comparison")
 
 
@@ -38,7 +40,7 @@ def main(arguments=None):
 def _parser():
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks on the RTL; nothing is a timed test.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all by default")
-    parser.add_argument("--preset", default="zcu102", help=f"accelerator: {', '.join(PRESETS)} (default: zcu102)")
+    parser.add_argument("--preset", default=PRESET, help=f"accelerator: {', '.join(PRESETS)} (default: {PRESET})")
     parser.add_argument("--case", default="", metavar="TEXT", help="only cases with this text in their name")
     parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder of the JSON (default: build/bench)")
     parser.add_argument(
@@ -56,6 +58,8 @@ def _run(options):
         config = preset(options.preset)
     except ValueError as error:
         raise UsageError(str(error)) from None
+    if options.write_docs and (options.preset != PRESET or options.case):
+        raise UsageError(f"--write-docs takes all cases of a bench on preset {PRESET}; leave out --preset and --case")
     console, status = Console(highlight=False), 0
     if not console.is_terminal:
         console.width = 240  # a file or pipe takes whole tables

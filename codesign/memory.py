@@ -10,6 +10,7 @@ PAGE = 4096
 FULL = 256  #: beats per 256 cycles
 MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
 INDEX_BITS = 32
+READER, PLACER = 16, 2  #: beats in the queues of reader and DMA (`hw.axi_reader`, `hw.dma_placer`)
 SETUP = 5  #: from issue to the request of a LOAD
 USERS = ("drain", "row")  #: that write before the DMA
 
@@ -174,9 +175,9 @@ class ExternalMemory:
         port = self.ports.get(load.memory)
         while True:
             channel = self._channel.copy()
-            free = channel.burst(time, size)
-            smooth = writes is None and free - size + 1 > taken
-            if not (smooth and channel.write == free + 2 and not (port and port.used(USERS, time, free + 3))):
+            free, smooth = channel.burst(time, size)
+            smooth = smooth and writes is None and time + QUEUE > taken
+            if not smooth or (port and port.used(USERS, time, channel.write + 1)):
                 channel = self._channel.copy()
                 channel.taken = max(channel.taken, taken)
                 for beat in range(size):
@@ -187,7 +188,7 @@ class ExternalMemory:
                 break
             yield channel.write - 2
         load.blame("memory bandwidth", free - time + 1)
-        load.blame("write port", channel.write - free - 2)
+        load.blame("write port", channel.write - free - 2 * QUEUE)
         self._channel = channel
         if last and load.end_request():
             self._ended = channel.taken
@@ -208,63 +209,61 @@ class ExternalMemory:
 
 
 class _Channel:
-    """Where beats go: over the bus, through the reader, which holds two, and the DMA, which holds two, to a write port.
+    """Where beats go: over the bus, through the reader's queue and the DMA's, to a write port.
 
     Attributes
     ----------
     time, taken, write : the cycles in which the last beat was on the bus, left the reader, and was written
     """
 
-    __slots__ = ("_bandwidth", "_credit", "_taken_before", "_write_before", "taken", "time", "write")
+    __slots__ = ("_bandwidth", "_credit", "_placed", "_queued", "taken", "time", "write")
 
     def __init__(self, bandwidth):
         self._bandwidth, self._credit = bandwidth, MOST_CREDIT
-        self.time = self._taken_before = self.taken = self._write_before = self.write = 0
+        self.time = self.taken = self.write = 0
+        # When the last beats left the memory of each queue for its output, so many as it holds.
+        self._queued, self._placed = deque([0] * READER, READER), deque([0] * PLACER, PLACER)
 
     def copy(self):
         other = _Channel(self._bandwidth)
-        for name in self.__slots__:
-            setattr(other, name, getattr(self, name))
+        other._credit, other.time, other.taken, other.write = self._credit, self.time, self.taken, self.write
+        other._queued, other._placed = self._queued.copy(), self._placed.copy()
         return other
 
     def burst(self, time, size):
-        """``size`` beats that can come from ``time`` on, each taken and written at once; the cycle of the last."""
+        """``size`` beats that can come from ``time`` on; the cycle of the last, and whether none has to wait."""
         time = max(time, self.time + 1)
         credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
         if credit < FULL:
             wait = -(-(FULL - credit) // self._bandwidth)
             time, credit = time + wait, credit + wait * self._bandwidth
         short = size * FULL - credit
-        smooth = time > self.taken and time > self.write - 2
-        self.time = time + max(size - 1, -(-short // self._bandwidth) if short > 0 else 0)
-        self._credit = min(MOST_CREDIT, credit + (self.time - time) * self._bandwidth - size * FULL)
-        if smooth:
-            self.taken, self.write = self.time + 1, self.time + 2
-            self._taken_before, self._write_before = self.time, self.time + 1
-        else:
-            self.write = 0
-        return self.time
+        smooth = time + QUEUE > self.taken and time + 2 * QUEUE > self.write
+        end = self.time = time + max(size - 1, -(-short // self._bandwidth) if short > 0 else 0)
+        self._credit = min(MOST_CREDIT, credit + (end - time) * self._bandwidth - size * FULL)
+        self.taken, self.write = end + QUEUE, end + 2 * QUEUE
+        self._queued.extend(range(end + 2 - min(size, READER), end + 2))
+        self._placed.extend(range(end + 4 - min(size, PLACER), end + 4))
+        return end, smooth
 
     def beat(self, time):
         """A beat that can come from ``time`` on, and can be taken at once."""
-        time = max(time, self.time + 1, self._taken_before + 1)
+        time = max(time, self.time + 1, self._queued[0] + 1)
         credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
         if credit < FULL:
             wait = -(-(FULL - credit) // self._bandwidth)
             time, credit = time + wait, credit + wait * self._bandwidth
         self.time, self._credit = time, credit - FULL
-        self._taken_before, self.taken = self.taken, max(time, self.taken) + 1
+        self._queued.append(max(time + 1, self.taken))
+        self.taken = max(time + QUEUE, self.taken + 1)
 
     def put(self, writes, port):
         """Write the last beat, in so many cycles."""
-        here = max(self.taken, self._write_before + 1)
-        for _ in range(writes):
-            here = max(here, self._write_before + 1)
-            self._write_before = self.write
-            soonest = max(here, self.write) + 1
+        for number in range(writes):
+            self.taken = max(self.taken + (number > 0), self._placed[0] + 1)
+            self._placed.append(max(self.taken + 1, self.write))
+            soonest = max(self.taken + QUEUE, self.write + 1)
             self.write = port.finish(USERS, soonest, 1) - 1 if port else soonest
-            here += 1
-        self.taken = max(self.taken, here - 1)
 
 
 class Dma:

@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
-from codesign.timing import ROWS, norm_preparation
+from codesign.timing import QUEUE, ROWS, norm_preparation
 from golden.instruction import Memory, Opcode, Queue
 
-START = 4  #: from issue to the unit's first cycle
+CHECKED = 3  #: from issue to the command of the row buffer
+STORE = 5  #: from a STORE's request to its first data
 READ = 2  #: from the row buffer's address to its output
 AHEAD = 4  #: cycles in which codes are announced before they are written
 TAKE = 2  #: from an element at the code writer to its word
@@ -29,6 +30,10 @@ class _Writer:
         #: The last pass is ahead by the elements that fit between it and their words: by so many cycles more.
         self.slack = (delay + 1) // parts * max(0, bits - parts)
         self._state = self.State(-1, -1, -1, 0)
+
+    def wait(self, time):
+        """The first element comes in cycle ``time`` or later."""
+        self._state = self._state._replace(taken=time + TAKE - 1)
 
     def announce(self, time):
         """Writes of a row whose first element comes in cycle ``time``."""
@@ -74,6 +79,8 @@ class RowUnits:
         self.frontend, self.ports, self.buffer, self.latency = frontend, ports, buffer, max(latency, 1)
         self.spans = []
         self._row_tiles = 0  # read so far
+        self._read_end = -1  # last element that the row buffer read
+        self._left = events.times()  # when each instruction had left its unit
         self._passes = events.times()
         events.start(self._read())
         events.start(self._write())
@@ -102,12 +109,25 @@ class RowUnits:
         self._row_tiles += 1
         return filled[self._row_tiles - 1] + self.buffer.readable
 
+    def _start(self, issued):
+        """The cycles in which the row buffer and the unit have their commands: the unit when it is free."""
+        place = len(self.frontend.ready[Queue.ROW]) - 1
+        reads = max(issued + CHECKED, self._read_end + 1)
+        unit = reads + 1
+        if place:
+            while len(self._left) < place:
+                yield self._left
+            unit = max(unit, self._left[place - 1] + 1)
+        self.frontend.ready[Queue.ROW].post(unit + 1)
+        return reads, unit
+
     def _rows(self, issued, index, i):
         softmax = i.opcode is Opcode.SOFTMAX
         groups, height, rows = i.groups, self.config.rows, i.rows
-        entering = issued + START + (0 if softmax else norm_preparation(i.columns))
+        reads, entering = yield from self._start(issued)
+        entering += 1 if softmax else 1 + norm_preparation(i.columns)
         slots = min(ROWS, self.timing.ring_words // groups)
-        last = max(entering, issued + START + 1 + READ) - 1  # element taken
+        last = max(entering, reads + 1 + READ) - 1  # element taken
         summed, done = [], self.events.times()  # last elements of the passes of each row
         unit = "softmax" if softmax else "norm"
         self._passes.post((index, i, done))
@@ -128,7 +148,8 @@ class RowUnits:
                     soonest, cause = free, unit
             last = soonest + groups - 1
             if row % height == height - 1 or row == rows - 1:
-                self.buffer.released.post(last - READ)
+                self._read_end = last - READ
+                self.buffer.released.post(self._read_end)
             if softmax:
                 first = last + self.timing.softmax_maximum
                 if row and summed[-1] >= first:
@@ -145,7 +166,7 @@ class RowUnits:
 
     def _write(self):
         """Last pass and code writers."""
-        passes, completed, ready = self._passes, self.frontend.completed[Queue.ROW], self.frontend.ready[Queue.ROW]
+        passes, completed = self._passes, self.frontend.completed[Queue.ROW]
         started = self.frontend.started[Queue.ROW]
         place = 0
         while True:
@@ -162,6 +183,9 @@ class RowUnits:
             writer = _Writer(self.config.depth // self.config.row_lanes, i.groups, i.bits, ports, delay)
             fired, bound = -1, {}
             before = started[len(completed)][0]
+            if completed:
+                before = max(before, completed[-1])
+                writer.wait(completed[-1] + 1)
             for _ in range(i.rows):
                 while len(passes) <= place:
                     yield passes
@@ -186,12 +210,12 @@ class RowUnits:
                 done.post(fired)
             completed.post(before + 1)
             self.spans.append((index, bound))
-            ready.post(before + 2)
+            self._left.post(after.taken - TAKE)
 
     def _store(self, issued, index, i):
-        completed, ready = self.frontend.completed[Queue.ROW], self.frontend.ready[Queue.ROW]
         beats = self.config.row_lanes * 16 // self.config.axi_bits
-        last = issued + START + 1 + READ - 1
+        reads, unit = yield from self._start(issued)
+        last = max(unit + STORE, reads + 1 + READ) - 1
         bound = {}
         for row in range(i.rows):
             soonest, cause = last + 1, "store"
@@ -202,9 +226,10 @@ class RowUnits:
             before, last = last, soonest + i.groups * beats - 1
             bound[cause] = bound.get(cause, 0) + last - before
             if row % self.config.rows == self.config.rows - 1 or row == i.rows - 1:
-                self.buffer.released.post(last - READ)
-        end = last + 1 + self.latency + 2
+                self._read_end = last - READ
+                self.buffer.released.post(self._read_end)
+        end = last + QUEUE + self.latency + 2
         bound["memory latency"] = bound.get("memory latency", 0) + end - last
         self.spans.append((index, bound))
-        completed.post(end)
-        ready.post(end + 1)
+        self.frontend.completed[Queue.ROW].post(end)
+        self._left.post(end)

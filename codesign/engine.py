@@ -129,10 +129,12 @@ class Engine:
                 rows.put(last, last_column)
                 done = last + OPERAND_WRITE
             else:
+                port = self.ports[Memory.RIGHT if destination == Destination.RIGHT else Memory.LEFT]
+                # A row unit that had to wait comes next, and the drain after it.
+                first = max(first, last + 1 + port.delay())
                 last = first + groups * bits - 1
                 request = last + 1
-                memory = Memory.RIGHT if destination == Destination.RIGHT else Memory.LEFT
-                self.ports[memory].hold("drain", first + 1, last + 2, groups * bits)
+                port.hold("drain", first + 1, last + 2, groups * bits)
                 done = last + 1 + OPERAND_WRITE
             left.post((last, cause))
             if last_tile:

@@ -71,6 +71,7 @@ class Port:
 
     def __init__(self):
         self._users = {}
+        self._held_up = 0
 
     def hold(self, user, start, end, cycles):
         """``user`` writes ``cycles`` times in ``start`` .. ``end`` - 1."""
@@ -99,6 +100,25 @@ class Port:
         while (later := start + writes + self.used(users, start, end)) != end:
             end = later
         return end
+
+    def turns(self, start, writes):
+        """The cycle after the last of a row unit's ``writes`` from ``start`` on: one that had to wait for the drain comes
+        next."""
+        held = self._users.get("drain")
+        if held is None or held[1][-1][0] <= start:
+            return start + writes
+        for _ in range(writes):
+            start += 1 + (self._until(held, start + 1) > self._until(held, start))
+        return start
+
+    def hold_up(self, cycles):
+        """The drain had to wait for its turn so often."""
+        self._held_up += cycles
+
+    def delay(self):
+        """For how many cycles the drain has been held up since this was last asked."""
+        cycles, self._held_up = self._held_up, 0
+        return cycles
 
     @staticmethod
     def _until(held, time):

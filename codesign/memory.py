@@ -3,14 +3,15 @@
 from collections import deque
 from typing import Any
 
-from codesign.timing import AHEAD, BURST, OUTSTANDING, QUEUE
+from codesign.timing import AHEAD, BURST, OUTSTANDING, QUEUE, SKID
 from golden.instruction import Memory, Opcode, Queue, Region
 
 PAGE = 4096
 FULL = 256  #: beats per 256 cycles
 MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
 INDEX_BITS = 32
-READER, PLACER = 16, 2  #: beats in the queues of reader and DMA (`hw.axi_reader`, `hw.dma_placer`)
+READER, PLACER = 1, 1  #: beats that wait in reader and DMA, beside those at their outputs
+PASS = SKID  #: cycles through each of them
 SETUP = 5  #: from issue to the request of a LOAD
 USERS = ("drain", "row")  #: that write before the DMA
 
@@ -176,7 +177,7 @@ class ExternalMemory:
         while True:
             channel = self._channel.copy()
             free, smooth = channel.burst(time, size)
-            smooth = smooth and writes is None and time + QUEUE > taken
+            smooth = smooth and writes is None and time + PASS > taken
             if not smooth or (port and port.used(USERS, time, channel.write + 1)):
                 channel = self._channel.copy()
                 channel.taken = max(channel.taken, taken)
@@ -188,7 +189,7 @@ class ExternalMemory:
                 break
             yield channel.write - 2
         load.blame("memory bandwidth", free - time + 1)
-        load.blame("write port", channel.write - free - 2 * QUEUE)
+        load.blame("write port", channel.write - free - 2 * PASS)
         self._channel = channel
         if last and load.end_request():
             self._ended = channel.taken
@@ -238,12 +239,12 @@ class _Channel:
             wait = -(-(FULL - credit) // self._bandwidth)
             time, credit = time + wait, credit + wait * self._bandwidth
         short = size * FULL - credit
-        smooth = time + QUEUE > self.taken and time + 2 * QUEUE > self.write
+        smooth = time + PASS > self.taken and time + 2 * PASS > self.write
         end = self.time = time + max(size - 1, -(-short // self._bandwidth) if short > 0 else 0)
         self._credit = min(MOST_CREDIT, credit + (end - time) * self._bandwidth - size * FULL)
-        self.taken, self.write = end + QUEUE, end + 2 * QUEUE
-        self._queued.extend(range(end + 2 - min(size, READER), end + 2))
-        self._placed.extend(range(end + 4 - min(size, PLACER), end + 4))
+        self.taken, self.write = end + PASS, end + 2 * PASS
+        self._queued.extend(range(end + PASS - min(size, READER), end + PASS))
+        self._placed.extend(range(end + 2 * PASS - min(size, PLACER), end + 2 * PASS))
         return end, smooth
 
     def beat(self, time):
@@ -254,15 +255,15 @@ class _Channel:
             wait = -(-(FULL - credit) // self._bandwidth)
             time, credit = time + wait, credit + wait * self._bandwidth
         self.time, self._credit = time, credit - FULL
-        self._queued.append(max(time + 1, self.taken))
-        self.taken = max(time + QUEUE, self.taken + 1)
+        self._queued.append(max(time + PASS - 1, self.taken))
+        self.taken = max(time + PASS, self.taken + 1)
 
     def put(self, writes, port):
         """Write the last beat, in so many cycles."""
         for number in range(writes):
             self.taken = max(self.taken + (number > 0), self._placed[0] + 1)
-            self._placed.append(max(self.taken + 1, self.write))
-            soonest = max(self.taken + QUEUE, self.write + 1)
+            self._placed.append(max(self.taken + PASS - 1, self.write))
+            soonest = max(self.taken + PASS, self.write + 1)
             self.write = port.finish(USERS, soonest, 1) - 1 if port else soonest
 
 

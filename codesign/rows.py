@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from codesign.timing import QUEUE, ROWS, norm_preparation
+from codesign.timing import ROWS, SKID, norm_preparation
 from golden.instruction import Memory, Opcode, Queue
 
 CHECKED = 3  #: from issue to the command of the row buffer
@@ -50,7 +50,7 @@ class _Writer:
             taken = max(taken, moved - 1) + fill
             moved = max(taken + 1, written)
             smooth = moved + 1 + self._bits
-            end = max((port.finish(("drain",), moved + 1, self._bits) for port in self._ports), default=smooth)
+            end = max((port.turns(moved + 1, self._bits) for port in self._ports), default=smooth)
             written, stalls = end - 1, stalls + end - smooth
         return self.State(taken, moved, written, stalls)
 
@@ -60,6 +60,7 @@ class _Writer:
         late = after.moved - after.taken - 1
         for port in self._ports:
             port.extend("row", after.written + 1)
+            port.hold_up(stalls)
         self._state = after
         if stalls > sum(self._fills) // 2:
             return "write port"
@@ -228,7 +229,7 @@ class RowUnits:
             if row % self.config.rows == self.config.rows - 1 or row == i.rows - 1:
                 self._read_end = last - READ
                 self.buffer.released.post(self._read_end)
-        end = last + QUEUE + self.latency + 2
+        end = last + SKID + self.latency + 2
         bound["memory latency"] = bound.get("memory latency", 0) + end - last
         self.spans.append((index, bound))
         self.frontend.completed[Queue.ROW].post(end)

@@ -59,7 +59,7 @@ def predict(program, latency=40, bandwidth=FULL, length=None):
     """
     config = program.config
     events, timing = Events(), Timing.of(config)
-    ports = {Memory.LEFT: Port(), Memory.RIGHT: Port()}
+    ports = {memory: Port() for memory in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL)}
     memory = ExternalMemory(events, config, latency, bandwidth, ports)
     frontend = Frontend(events, program, timing, memory)
     dma = Dma(events, program, frontend, memory, program.input.tokens if length is None else length)

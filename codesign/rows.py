@@ -9,6 +9,7 @@ CHECKED = 3  #: from issue to the command of the row buffer
 STORE = 5  #: from a STORE's request to its first data
 READ = 2  #: from the row buffer's address to its output
 AHEAD = 4  #: cycles in which codes are announced before they are written
+SUM = 4  #: from a NORM's element to its sum in the residual memory
 TAKE = 2  #: from an element at the code writer to its word
 
 
@@ -151,6 +152,9 @@ class RowUnits:
             if row % height == height - 1 or row == rows - 1:
                 self._read_end = last - READ
                 self.buffer.released.post(self._read_end)
+            if not softmax and i.keep_sum:
+                begin = soonest + SUM
+                self.ports[Memory.RESIDUAL].hold("row", begin, begin + groups, groups)
             if softmax:
                 first = last + self.timing.softmax_maximum
                 if row and summed[-1] >= first:
@@ -194,6 +198,9 @@ class RowUnits:
                 place += 1
                 if fired + 1 > first:
                     first, cause = fired + 1, unit
+                if not softmax and not i.keep_sum:
+                    begin = first + self.timing.norm_residual
+                    self.ports[Memory.RESIDUAL].hold("row", begin, begin + i.groups, i.groups)
                 if first + delay - AHEAD > self.events.now:
                     yield first + delay - AHEAD
                 writer.announce(first + delay)

@@ -50,6 +50,7 @@ class Timing:
     softmax_output: int  #: from an element in the third pass to the code writer
     norm_statistics: int  #: from a row's last element to the start of its second pass
     norm_output: int
+    norm_residual: int  #: from an element in the second pass to the residual memory
 
     @classmethod
     def of(cls, config):
@@ -71,6 +72,7 @@ class Timing:
             softmax_output=7 + SKID,
             norm_statistics=5 + lanes + 1 + STATISTICS + QUEUE,
             norm_output=12 + SKID,
+            norm_residual=11,
         )
 
 

@@ -3,6 +3,7 @@
 from codesign.timing import OPERAND_WRITE
 from golden.instruction import Destination, Memory, Queue
 
+AHEAD = 2  #: cycles in which the drain knows whom it will meet at a write port
 LOOK_AHEAD = 2  #: from issue to the start, of an idle engine
 
 
@@ -80,7 +81,7 @@ class Engine:
             # The next instruction is prepared while this one is under way, and starts right behind its last word.
             start = time = max(issued + LOOK_AHEAD, before)
             ready.post(start + 1)
-            bound = {"engine words": 0, "drain": 0, "plane writes": 0, "row buffer full": 0}
+            bound = {"engine words": 0, "drain": 0, "plane writes": 0, "row buffer full": 0, "write port": 0}
             destination, column_tiles = i.destination, i.column_tiles
             planes = 1 if destination == Destination.ROWS else i.destination_bits
             count_tiles = i.row_tiles * column_tiles
@@ -130,11 +131,17 @@ class Engine:
                 done = last + OPERAND_WRITE
             else:
                 port = self.ports[Memory.RIGHT if destination == Destination.RIGHT else Memory.LEFT]
-                # A row unit that had to wait comes next, and the drain after it.
-                first = max(first, last + 1 + port.delay())
                 last = first + groups * bits - 1
-                request = last + 1
                 port.hold("drain", first + 1, last + 2, groups * bits)
+                while True:
+                    # A row unit that had to wait comes next, and the drain after it.
+                    if late := port.delay():
+                        last, cause = last + late, "write port"
+                        port.extend("drain", last + 2)
+                    if not port.shared or last - AHEAD <= self.events.now:
+                        break
+                    yield last - AHEAD
+                request = last + 1
                 done = last + 1 + OPERAND_WRITE
             left.post((last, cause))
             if last_tile:

@@ -72,6 +72,7 @@ class Port:
     def __init__(self):
         self._users = {}
         self._held_up = 0
+        self.shared = False  #: a row unit may write soon
 
     def hold(self, user, start, end, cycles):
         """``user`` writes ``cycles`` times in ``start`` .. ``end`` - 1."""

@@ -191,6 +191,8 @@ class RowUnits:
             if completed:
                 before = max(before, completed[-1])
                 writer.wait(completed[-1] + 1)
+            for port in ports:
+                port.shared = True
             for _ in range(i.rows):
                 while len(passes) <= place:
                     yield passes
@@ -207,15 +209,17 @@ class RowUnits:
                 while True:
                     # The drain announces its writes shortly before; so look again when it has.
                     after = writer.row(first + delay)
-                    if after.written - self.timing.drain <= self.events.now:
+                    if after.written - 1 <= self.events.now:
                         break
-                    yield after.written - self.timing.drain
+                    yield after.written - 1
                 blame = writer.accept(after)
                 fired = max(first + i.groups - 1, after.taken - delay - writer.slack)
                 cause = blame or cause
                 bound[cause] = bound.get(cause, 0) + after.written - before
                 before = after.written
                 done.post(fired)
+            for port in ports:
+                port.shared = False
             completed.post(before + 1)
             self.spans.append((index, bound))
             self._left.post(after.taken - TAKE)

@@ -23,6 +23,8 @@ every figure. One of them: `make bench-NAME`.
   the classifier. Inputs have no padding, batch 1. Weights come from external memory, once an inference.
 * **GOP** is the true work of the layers: linears, scores and context, a multiply-accumulate counting as two operations
   whatever its width; nothing for padding, embedding, classifier, softmax or norms. **GOPS** divides it by all cycles.
+* **Of them embedding**: cycles until the embedding and its norm are whole; they count in every rate. DeiT projects 8-bit
+  patches with 8-bit weights, 64 pairs of bit planes for each product.
 * **200 MHz is an assumption**, the clock that others report for this board. No open tool places and routes this part.
 * **External memory** answers a read after *latency* cycles and gives at most so many bytes a cycle.
 * **Engine busy** is the share of cycles in which the array accumulates. **Bound** is what the busiest unit needs at the

@@ -9,16 +9,14 @@ from rich.table import Table
 
 from bench import record
 from bench.cases import BENCHES
-from bench.compare import compare
+from bench.compare import compare, load
 from bench.measure import measure
-from bench.report import measure_resources, tables_of, write_docs
+from bench.report import PRESET, measure_resources, tables_of, write_docs
 from hw.config import PRESETS, preset
 from program.errors import BuildError, UsageError
 from program.rtl.build import build
 from program.rtl.progress import RunProgress
 
-#: The preset that the pages are about.
-PRESET = "zcu102"
 NAMES = (*BENCHES, "resources", "comparison")
 
 
@@ -41,7 +39,10 @@ def _parser():
     parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks on the RTL; nothing is a timed test.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all by default")
     parser.add_argument("--preset", default=PRESET, help=f"accelerator: {', '.join(PRESETS)} (default: {PRESET})")
-    parser.add_argument("--case", default="", metavar="TEXT", help="only cases with this text in their name")
+    parser.add_argument(
+        "--case", default="", metavar="TEXT",
+        help="only cases with this text in their name; of the others, what was measured on the same RTL stays",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("build/bench"), help="folder of the JSON (default: build/bench)")
     parser.add_argument(
         "--write-docs", action="store_true", help="copy the JSON to bench/data and make docs/benchmarks.md of all there"
@@ -101,13 +102,23 @@ def _measure(name, options, config, console):
     with RunProgress(console, len(cases), name) as progress:
         for case in cases:
             rows.append(measure(case, config, library, options.output / "runs", progress))
-    record.write(options.output / f"{name}.json", record.document(name, options.preset, config, library, rows))
+    document = record.document(name, options.preset, config, library, rows)
+    document["rows"] = _with_the_others(name, options.output, document)
+    record.write(options.output / f"{name}.json", document)
     for row in rows:
         if "refused" in row:
             print(f"bench: {row['case']}: {row['refused']}", file=sys.stderr)
         elif not row["passed"]:
             print(f"bench: {row['case']}: {row['problem']}", file=sys.stderr)
     return max(2 if "refused" in row else 0 if row["passed"] else 1 for row in rows)
+
+
+def _with_the_others(name, folder, document):
+    """Rows of ``document``, and those of cases not asked for this time that were measured on the same RTL."""
+    before = load(folder, name)
+    same = before is not None and (before.get("rtl"), before["config"]) == (document["rtl"], document["config"])
+    rows = {row["case"]: row for row in [*(before["rows"] if same else ()), *document["rows"]]}
+    return [rows[case.name] for case in BENCHES[name] if case.name in rows]
 
 
 if __name__ == "__main__":

@@ -41,11 +41,11 @@ def _output(*command):
 
 
 def document(bench, preset, config, library, rows):
-    """The JSON of one bench."""
+    """The JSON of one bench; ``rtl`` names the content of Verilog, harness and Verilator."""
     times = Path(library).parent / "times.json"
     return {
         "bench": bench, "machine": machine(), "versions": versions(), "preset": preset, "config": asdict(config),
-        "build": json.loads(times.read_text()) if times.exists() else None, "rows": rows,
+        "rtl": Path(library).parent.name, "build": json.loads(times.read_text()) if times.exists() else None, "rows": rows,
     }  # fmt: skip
 
 

@@ -98,6 +98,33 @@ def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path
     assert again["cycles"] == row["cycles"]
 
 
+def test_cases_not_asked_for_stay_if_they_are_of_the_same_rtl(small_benches, tmp_path, monkeypatch):
+    command = ["shapes", "--preset", "tiny", "--output", str(tmp_path)]
+    assert main(command) == 0
+    path = tmp_path / "shapes.json"
+    first = json.loads(path.read_text())["rows"][0]
+    other = replace(SMALL, latency=10)
+    monkeypatch.setattr("bench.__main__.BENCHES", {"shapes": (SMALL, other)})
+    assert main([*command, "--case", "latency 10"]) == 0
+    document = json.loads(path.read_text())
+    assert [row["case"] for row in document["rows"]] == [SMALL.name, other.name]
+    assert document["rows"][0] == first
+
+    path.write_text(json.dumps(document | {"rtl": "another"}))
+    assert main([*command, "--case", "latency 10"]) == 0
+    assert [row["case"] for row in json.loads(path.read_text())["rows"]] == [other.name]
+
+
+def test_a_page_names_what_was_not_measured(tmp_path):
+    row = {"case": compare.CASE, "latency_cycles": 40, "bytes_per_cycle": 64.0, "refused": "a reason"}
+    document = {"bench": "bert-base", "preset": "zcu102", "rows": [row]}
+    (tmp_path / "bert-base.json").write_text(json.dumps(document))
+    (table,) = report.tables_of(tmp_path, "bert-base")
+    assert table.notes[0] == f"{compare.CASE} does not fit: a reason."
+    names = "; ".join(case.name for case in BENCHES["bert-base"][1:])
+    assert table.notes[1] == f"Not measured: {names}."
+
+
 def test_a_wrong_tensor_is_named_and_fails_the_bench(small_benches, tmp_path, capsys, monkeypatch):
     def wrong(encoder, inputs, length):
         trace = encode(encoder, inputs, length)

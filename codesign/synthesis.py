@@ -4,11 +4,11 @@ import gzip
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,9 @@ from program.rtl.build import find_tool
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "synthesis"
 FLOW = "synth_xilinx -family xcup -noiopad -flatten"
+BATCH = "bittern_batch"
+#: Verilog text in one run, except where a unit alone has more: about 10,000 LUTs.
+BATCH_BYTES = 200_000
 
 #: LUTs of the slices that hold memory, of each primitive that synthesis infers.
 _MEMORY_LUTS = {
@@ -50,15 +53,29 @@ class Resources:
         return Resources(*(times * value for value in asdict(self).values()))
 
 
-def resources_of(cells, logic_cells):
-    """`Resources` of a netlist: ``cells`` counts primitives by type, ``logic_cells`` is Yosys' estimate of LUTs with shared
-    outputs, which covers LUT1 to LUT6. Raises BuildError for a primitive whose cost is not known."""
+def logic_cells(cells):
+    """Yosys' "Estimated number of LCs" of LUTs counted by type: a LUT with two outputs may hold two small ones."""
+    one, two, three, four = (cells.get(f"LUT{inputs}", 0) for inputs in (1, 2, 3, 4))
+    five = cells.get("LUT5", 0)
+    total = cells.get("LUT6", 0) + five + four + three
+    one -= min(one, five)
+    with_four = min(one, four)
+    one, four = one - with_four, four - with_four
+    two -= min(two, four)
+    with_three = min(one, three)
+    one, three = one - with_three, three - with_three
+    two -= min(two, three)
+    return total + (one + two + 1) // 2
+
+
+def resources_of(cells):
+    """`Resources` of a netlist, whose primitives ``cells`` counts by type. Raises BuildError for one of unknown cost."""
     known = {*_MEMORY_LUTS, *_FLIP_FLOPS, *_BLOCKS, *_PLAIN_LUTS, *_FREE, "LUT6_2", "DSP48E2"}
     if unknown := sorted(set(cells) - known):
         raise BuildError(f"synthesis gave {', '.join(unknown)}; codesign/synthesis.py does not know what that costs")
     memory = sum(cells.get(kind, 0) * luts for kind, luts in _MEMORY_LUTS.items())
     return Resources(
-        lut=logic_cells + cells.get("LUT6_2", 0) + memory,
+        lut=logic_cells(cells) + cells.get("LUT6_2", 0) + memory,
         memory_lut=memory,
         ff=sum(cells.get(kind, 0) for kind in _FLIP_FLOPS),
         bram36=sum(cells.get(kind, 0) * blocks for kind, blocks in _BLOCKS.items()),
@@ -80,15 +97,21 @@ class Synthesis:
         self._running = set()
 
     def folder(self, unit):
-        return self.cache / hashlib.sha256(repr((unit.verilog, self.version, FLOW)).encode()).hexdigest()[:20]
+        return (
+            self.cache
+            / hashlib.sha256(
+                repr((sorted(unit.modules.items()), sorted(unit.inner.items()), self.version, FLOW)).encode()
+            ).hexdigest()[:20]
+        )
 
     def run(self, units):
         """`Resources` of each unit, one instance of it, in the order of ``units``."""
         todo = [unit for unit in units if not (self.folder(unit) / "cells.json").exists()]
         if len(todo) < len(units):
             self.progress(f"{len(units) - len(todo)} of {len(units)} units are in {os.path.relpath(self.cache)}")
+        batches = _batches(todo)
         with ThreadPoolExecutor(self.jobs) as pool:
-            futures = [pool.submit(self._synthesise, unit, i, len(todo)) for i, unit in enumerate(todo, 1)]
+            futures = [pool.submit(self._synthesise, batch, f"{i}/{len(batches)}") for i, batch in enumerate(batches, 1)]
             try:
                 for future in futures:
                     future.result()
@@ -100,50 +123,68 @@ class Synthesis:
         return [self.resources(unit) for unit in units]
 
     def resources(self, unit):
-        record = json.loads((self.folder(unit) / "cells.json").read_text())
-        return resources_of(record["cells"], record["logic_cells"])
+        return resources_of(json.loads((self.folder(unit) / "cells.json").read_text())["cells"])
 
     def netlist(self, unit):
         """Cells, nets and ports of the unit after synthesis, as Yosys' JSON describes a module."""
         with gzip.open(self.folder(unit) / "netlist.json.gz", "rt") as file:
             return json.load(file)
 
-    def _synthesise(self, unit, number, total):
+    def _synthesise(self, batch, number):
         start = time.monotonic()
-        self.progress(f"[{number}/{total}] {unit.name} ...")
-        folder = self.folder(unit)
-        partial = folder.with_suffix(f".{os.getpid()}.partial")
-        partial.mkdir(parents=True, exist_ok=True)
-        (partial / "unit.v").write_text(unit.verilog)
-        script = f"read_verilog unit.v; {FLOW} -top {unit.module}; tee -q -o stat stat -tech xilinx; write_json netlist.json"
-        with (partial / "log").open("wb") as log:
+        names = ", ".join(unit.name for unit in batch)
+        self.progress(f"[{number}] {names} ...")
+        folder = self.folder(batch[0]).with_suffix(f".{os.getpid()}.partial")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "batch.v").write_text(_batch_verilog(batch))
+        script = f"read_verilog batch.v; {FLOW} -top {BATCH}; write_json netlist.json"
+        with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
-                [find_tool("yosys"), "-p", script], cwd=partial, stdout=log, stderr=log, start_new_session=True
+                [find_tool("yosys"), "-p", script], cwd=folder, stdout=log, stderr=log, start_new_session=True
             )
             self._running.add(process)
             status = process.wait()
             self._running.discard(process)
         if status:
-            raise BuildError(f"synthesis of {unit.name} failed; its output is in {partial / 'log'}")
-        netlist = _top_module(json.loads((partial / "netlist.json").read_text()))
-        black_boxes = set(re.findall(r"^\(\* blackbox \*\)\nmodule \\?(\S+?) ?\(", unit.verilog, re.MULTILINE))
+            raise BuildError(f"synthesis of {names} failed; its output is in {folder / 'log'}")
+        modules = json.loads((folder / "netlist.json").read_text())["modules"]
+        for unit in batch:
+            self._keep(unit, modules[unit.module.removeprefix("\\")])
+        shutil.rmtree(folder)
+        seconds = time.monotonic() - start
+        self.progress(f"[{number}] {sum(self.resources(unit).lut for unit in batch):,.0f} LUT, {seconds:.0f} s")
+
+    def _keep(self, unit, netlist):
+        folder = self.folder(unit)
+        partial = folder.with_suffix(f".{os.getpid()}.kept")
+        partial.mkdir(parents=True, exist_ok=True)
+        inner = {module.removeprefix("\\") for module in unit.inner}
+        cells = Counter(cell["type"] for cell in netlist["cells"].values())
+        cells = {kind: number for kind, number in cells.items() if kind not in inner and not kind.startswith("$")}
         with gzip.open(partial / "netlist.json.gz", "wt", compresslevel=3) as file:
             json.dump(netlist, file)
-        cells = {}
-        for cell in netlist["cells"].values():
-            if cell["type"] not in black_boxes and not cell["type"].startswith("$"):
-                cells[cell["type"]] = cells.get(cell["type"], 0) + 1
-        logic_cells = int((partial / "stat").read_text().partition("Estimated number of LCs:")[2].split()[0])
-        seconds = time.monotonic() - start
-        record = {"unit": unit.name, "seconds": round(seconds, 1), "logic_cells": logic_cells, "cells": cells}
-        (partial / "cells.json").write_text(json.dumps(record, indent=1))
-        for name in ("netlist.json", "log"):
-            (partial / name).unlink()
+        (partial / "cells.json").write_text(json.dumps({"unit": unit.name, "cells": cells}, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-        used = resources_of(cells, logic_cells)
-        self.progress(f"[{number}/{total}] {unit.name}: {used.lut:,.0f} LUT, {seconds:.0f} s")
 
 
-def _top_module(design):
-    return next(module for module in design["modules"].values() if int(module["attributes"].get("top", "0"), 2))
+def _batches(units):
+    """Units that are synthesised in one run: a run has a fixed cost of some seconds, and its memory grows with all in it."""
+    batches, size = [], 0
+    for unit in sorted(units, key=lambda unit: -len(unit.verilog)):
+        if not batches or size + len(unit.verilog) > BATCH_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(unit)
+        size += len(unit.verilog)
+    return batches
+
+
+def _batch_verilog(batch):
+    """All modules of the batch, units kept apart, and a top that holds one of each."""
+    defined = {name: text for unit in batch for name, text in unit.modules.items()}
+    stubs = {name: text for unit in batch for name, text in unit.inner.items() if name not in defined}
+    kept = {unit.module for unit in batch}
+    texts = [f"(* keep_hierarchy *)\n{text}" if name in kept else text for name, text in defined.items()]
+    holders = "".join(f"  (* keep *) {unit.module} unit{i} ();\n" for i, unit in enumerate(batch))
+    return "".join((*texts, *stubs.values(), f"module {BATCH};\n{holders}endmodule\n"))

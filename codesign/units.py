@@ -32,16 +32,23 @@ class Unit:
         Of its module, without the name of the design: ``core.qmm.drain``; ``top`` is what connects all.
     module : str
         Name of the module to synthesise.
-    verilog : str
-        The module, what is below it, and the ports of the units in it.
+    modules : dict
+        Verilog text of the module and of each one below it, by name.
+    inner : dict
+        Ports of the units in it as empty modules, by name.
     count : int
         How often it is in the design.
     """
 
     name: str
     module: str
-    verilog: str
+    modules: dict
+    inner: dict
     count: int
+
+    @property
+    def verilog(self):
+        return "".join((*self.modules.values(), *self.inner.values()))
 
 
 def split(verilog, root=TOP, whole=False):
@@ -61,7 +68,7 @@ def split(verilog, root=TOP, whole=False):
     _count(root, 1, below, counts)
     is_unit = (lambda module: module == root) if whole else _is_unit
     units = [
-        Unit(name=_name(module), module=module, verilog=_content(module, texts, below, is_unit), count=counts[module])
+        Unit(_name(module), module, *_content(module, texts, below, is_unit), counts[module])
         for module in counts
         if is_unit(module)
     ]
@@ -91,18 +98,17 @@ def _name(module):
 
 
 def _content(module, texts, below, is_unit):
-    parts, stubs = [texts[module]], {}
+    modules, inner = {module: texts[module]}, {}
     todo = list(below[module])
     while todo:
         child = todo.pop()
         if is_unit(child):
             ports = "".join(_PORT.findall(texts[child]))
-            header = texts[child].partition(";")[0]
-            stubs[child] = f"(* blackbox *)\n{header};\n{ports}endmodule\n"
-        elif texts[child] not in parts:
-            parts.append(texts[child])
+            inner[child] = f"(* blackbox *)\n{texts[child].partition(';')[0]};\n{ports}endmodule\n"
+        elif child not in modules:
+            modules[child] = texts[child]
             todo.extend(below[child])
-    return "".join(parts) + "".join(stubs[name] for name in sorted(stubs))
+    return modules, dict(sorted(inner.items()))
 
 
 def _canonical(text, ports):

@@ -1,11 +1,13 @@
 """Small designs with known resources and known levels, through Yosys."""
 
+import random
 import re
+import subprocess
 
 import pytest
 
 from codesign.logic_depth import depth
-from codesign.synthesis import Resources, Synthesis, resources_of
+from codesign.synthesis import Resources, Synthesis, logic_cells, resources_of
 from codesign.units import split
 from program.errors import BuildError
 
@@ -104,6 +106,12 @@ def test_units_are_synthesised_once_and_have_the_resources_one_can_count(synthes
     assert re.match("3 of 3 units are in", synthesis.lines[-1])
 
 
+def test_units_cost_the_same_together_and_alone(synthesis, tmp_path):
+    units = split(DESIGN)
+    alone = Synthesis(cache=tmp_path)
+    assert [alone.run([unit])[0] for unit in units] == synthesis.run(units)
+
+
 def test_a_change_of_a_unit_redoes_only_that_unit(synthesis):
     synthesis.run(split(DESIGN))
     synthesis.run(split(DESIGN))
@@ -141,14 +149,25 @@ def test_block_memory_is_counted_and_logic_behind_it_reported(synthesis):
     assert levels(synthesis, units).blocks == {("RAMB36E2", "behind"): 1}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_luts_are_estimated_as_yosys_does(seed, tmp_path):
+    numbers = random.Random(seed)
+    cells = {f"LUT{inputs}": numbers.randrange(20) for inputs in range(1, 7)}
+    lines = "".join(f"  {kind} {kind}_{i} ();\n" for kind, count in cells.items() for i in range(count))
+    (tmp_path / "luts.v").write_text(f"module luts;\n{lines}endmodule\n")
+    command = ["yosys", "-p", f"read_verilog {tmp_path}/luts.v; stat -tech xilinx"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(re.findall(r"Estimated number of LCs: +(\d+)", text)[0]) == logic_cells(cells)
+
+
 def test_memory_of_luts_is_part_of_the_luts():
     cells = {"LUT6": 10, "RAM32M16": 2, "SRL16E": 3, "LUT6_2": 4, "CARRY8": 1, "RAMB18E2": 1}
-    assert resources_of(cells, 10) == Resources(lut=10 + 16 + 3 + 4, memory_lut=19, bram36=0.5, carry=1)
+    assert resources_of(cells) == Resources(lut=10 + 16 + 3 + 4, memory_lut=19, bram36=0.5, carry=1)
 
 
 def test_a_primitive_of_unknown_cost_is_refused():
     with pytest.raises(BuildError, match="URAM288"):
-        resources_of({"LUT6": 1, "URAM288": 1}, 1)
+        resources_of({"LUT6": 1, "URAM288": 1})
 
 
 def test_a_unit_that_cannot_be_synthesised_says_where_the_log_is(synthesis):

@@ -3,7 +3,6 @@
 import dataclasses
 from dataclasses import dataclass, fields
 
-from codesign.devices import LABELS, LIMITED
 from codesign.logic_depth import depth
 from codesign.synthesis import Resources
 from codesign.units import TOP, split
@@ -73,47 +72,3 @@ def paths(found, synthesis):
 def macs(config):
     """Binary multiply-accumulates in a cycle."""
     return config.rows * config.columns * config.depth
-
-
-def table(found, levels=None):
-    """Lines: a row for each unit, the sum at the end. ``levels``: {unit name: most levels of logic}, a column if given."""
-    head = ["unit", "count", "LUT each", "LUT", "of it memory", "FF", "BRAM36", "DSP48E2", *(["levels"] if levels else [])]
-    rows = [
-        [unit.name, f"{unit.count:,}", f"{one.lut:,.0f}", *_numbers(one * unit.count),
-         *([str(levels.get(unit.name, 0))] if levels else [])]
-        for unit, one in found.units
-    ]  # fmt: skip
-    rows.append(["sum", "", "", *_numbers(found.total), *([str(max(levels.values()))] if levels else [])])
-    return aligned([head, *rows])
-
-
-def _numbers(used):
-    return [f"{used.lut:,.0f}", f"{used.memory_lut:,.0f}", f"{used.ff:,.0f}", f"{used.bram36:,.1f}", f"{used.dsp:,.0f}"]
-
-
-def usage(found, part):
-    """Lines: used and available for each resource of the part."""
-    rows = [["", "used", "available", "share"]]
-    for name in LIMITED:
-        used, available = getattr(found.total, name), getattr(part, name)
-        rows.append([LABELS[name], f"{used:,.1f}".removesuffix(".0"), f"{available:,}", f"{100 * used / available:.1f} %"])
-    rows.append([LABELS["uram"], "0", f"{part.uram:,}", "-"])
-    rows.append(["clock", "unknown", "", ""])
-    rows.append(["power", "unknown", "", ""])
-    return aligned(rows)
-
-
-def density(found):
-    """A line: LUTs for each binary multiply-accumulate of a cycle."""
-    count = macs(found.config)
-    return (
-        f"{count:,} binary MACs a cycle: {found.total.lut / count:.2f} LUT each with everything, "
-        f"{found.array.lut / count:.2f} in the array"
-    )
-
-
-def aligned(rows):
-    """Lines of a table: the first column to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))] for row in rows)
-    return ["  ".join(line).rstrip() for line in lines]

@@ -28,9 +28,9 @@ class Path:
 
 @dataclass(frozen=True)
 class Depth:
-    """``paths``: the worst one of each end register, worst first. ``blocks`` counts block memories and DSPs by type and by
-    where their outputs are registered, "inside", "behind" (nothing but registers reads them) or "logic" (not at once):
-    {("RAMB36E2", "behind"): 48}."""
+    """``paths``: the worst one of each end register, worst first. ``blocks`` counts block memories and DSPs by unit, type
+    and where their outputs are registered, "inside", "behind" (nothing but registers reads them) or "logic" (not at once):
+    {("bank", "RAMB36E2", "behind"): 48}."""
 
     paths: list
     blocks: dict
@@ -251,5 +251,5 @@ def _blocks(walk):
             if _kind(cell) == "block":
                 inside = any(int(cell["parameters"].get(name, "0"), 2) for name in ("DOA_REG", "DOB_REG", "PREG"))
                 behind = not any((instance, bit) in logic for bit in _bits(cell, "output"))
-                found[cell["type"], "inside" if inside else "behind" if behind else "logic"] += 1
+                found[instance.unit.name, cell["type"], "inside" if inside else "behind" if behind else "logic"] += 1
     return dict(found)

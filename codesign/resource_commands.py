@@ -1,31 +1,46 @@
-"""Commands about resources: estimate."""
+"""Commands about resources."""
 
 import sys
 import time
 
-from codesign import estimate
+from codesign import estimate, fit, resource_page, resources
+from codesign import resource_tables as tables
 from codesign.devices import LABELS, device, excess
 from codesign.synthesis import FLOW, Synthesis
-from hw.config import PRESETS
+from hw.config import PRESETS, preset
 from program.errors import UsageError
 
-#: The preset whose sum is compared with the same design synthesised flat.
+#: The preset that docs/resources.md compares with the same design synthesised flat.
 CHECKED = "small"
 
 
 def add_to(commands):
     command = commands.add_parser("estimate", help="resources of an accelerator by open synthesis, beside what a part has")
+    _configured(command)
+    command.add_argument("--paths", action="store_true", help="levels of logic of each unit, and the ten worst paths")
+    command.add_argument("--check", action="store_true", help="compare the sum with the design synthesised flat")
+    command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
+    command.set_defaults(run=_estimate)
+
+    command = commands.add_parser("predict", help="the same by the fitted model, at once, with its measured error")
+    _configured(command)
+    command.set_defaults(run=_predict)
+
+    command = commands.add_parser("fit-resources", help="synthesise the configurations of the model anew (most of an hour)")
+    command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
+    command.set_defaults(run=_fit)
+
+    command = commands.add_parser("resource-page", help="write docs/resources.md")
+    command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
+    command.set_defaults(run=_page)
+
+
+def _configured(command):
     command.add_argument("--preset", default="zcu102", help=f"{', '.join(PRESETS)} (default: zcu102)")
     command.add_argument(
         "--set", action="append", default=[], metavar="PARAMETER=NUMBER", help="change a parameter; may be repeated"
     )
     command.add_argument("--device", default="XCZU9EG", help="part or board (default: XCZU9EG)")
-    command.add_argument("--paths", action="store_true", help="levels of logic of each unit, and the ten worst paths")
-    command.add_argument(
-        "--check", action="store_true", help=f"compare the sum with the design synthesised flat (default preset: {CHECKED})"
-    )
-    command.add_argument("--jobs", type=int, default=1, help="units synthesised at a time (default: 1)")
-    command.set_defaults(run=_estimate)
 
 
 def _progress(text):
@@ -36,41 +51,56 @@ def _estimate(options):
     start = time.monotonic()
     config = estimate.configuration(options.preset, options.set)
     part = device(options.device)
+    _refuse(resources.certain_excess(config, part), config, part)
     synthesis = Synthesis(_progress, options.jobs)
     found = estimate.estimate(config, synthesis)
     depth = estimate.paths(found, synthesis) if options.paths else None
-    levels = None
+    name = " ".join([options.preset, *options.set])
+    print(f"{name} on {part.name} ({part.board}), {synthesis.version}, {FLOW}", "", sep="\n")
+    print(*tables.table(found, tables.levels(depth) if depth else None), "", *tables.usage(found, part), "", sep="\n")
+    print(tables.density(found))
     if depth:
-        levels = {}
-        for path in depth.paths:
-            levels[path.unit] = max(levels.get(path.unit, 0), path.levels)
-    print(f"{' '.join([options.preset, *options.set])} on {part.name} ({part.board}), {synthesis.version}, {FLOW}")
-    print("\n".join(estimate.table(found, levels)), "", *estimate.usage(found, part), "", sep="\n")
-    print(estimate.density(found))
-    if depth:
-        print("", *_depth(depth), sep="\n")
+        print("", *tables.worst(depth), sep="\n")
+    passed = True
     if options.check:
-        print("", *_compared(found, estimate.whole(config, synthesis)), sep="\n")
+        flat = estimate.whole(config, synthesis)
+        passed = tables.within(found, flat)
+        print("", "against the same design synthesised flat", *tables.compared(found, flat), sep="\n")
     _progress(f"{time.monotonic() - start:.0f} s")
-    if over := excess(found.total, part):
-        text = ", ".join(f"{amount:,.0f} {LABELS[name]}" for name, amount in over.items())
-        raise UsageError(f"this accelerator is too large for {part.name} by {text}")
+    _refuse(excess(found.total, part), config, part)
+    return 0 if passed else 1
+
+
+def _refuse(over, config, part):
+    """Raises UsageError if anything does not fit: what, by how much, and the nearest configuration that does."""
+    if over:
+        text = " and ".join(f"{amount:,.0f} {LABELS[name]}" for name, amount in over.items())
+        raise UsageError(f"this accelerator is too large for {part.name} by {text}; {resources.advice(config, part)}")
+
+
+def _predict(options):
+    config = estimate.configuration(options.preset, options.set)
+    part = device(options.device)
+    used = resources.predict(config)
+    print(f"{' '.join([options.preset, *options.set])} on {part.name} ({part.board})")
+    print(*tables.predicted(config, part, used, resources.errors()), sep="\n")
+    _refuse(excess(used, part), config, part)
     return 0
 
 
-def _depth(depth):
-    yield "the ten worst paths between registers, in levels of logic"
-    yield from estimate.aligned(
-        [["end", "levels"], *([f"{path.end}  from {path.start}", str(path.levels)] for path in depth.paths[:10])]
-    )
-    where = {"inside": "registered inside", "behind": "read by registers only", "logic": "read by logic"}
-    for (kind, place), count in sorted(depth.blocks.items()):
-        yield f"outputs of {count} {kind}: {where[place]}"
+def _fit(options):
+    synthesis = Synthesis(_progress, options.jobs)
+    resources.write(list(fit.synthesised(synthesis)))
+    resources.forget()
+    print(*(f"{LABELS[name]}: {error}" for name, error in resources.errors().items()), sep="\n")
+    return 0
 
 
-def _compared(found, flat):
-    yield "sum of the units against the same design synthesised flat"
-    for name, label in LABELS.items():
-        if hasattr(flat, name):
-            of_units, of_flat = getattr(found.total, name), getattr(flat, name)
-            yield f"{label}: {of_units:,.1f} and {of_flat:,.1f}, {100 * (of_units / of_flat - 1):+.1f} %"
+def _page(options):
+    synthesis = Synthesis(_progress, options.jobs)
+    checked = estimate.estimate(preset(CHECKED), synthesis)
+    flat = estimate.whole(preset(CHECKED), synthesis)
+    found = estimate.estimate(preset("zcu102"), synthesis)
+    depth = estimate.paths(found, synthesis)
+    resource_page.PAGE.write_text(resource_page.page(found, depth, (CHECKED, checked, flat), synthesis.version))
+    return 0

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "synthesis"
 FLOW = "synth_xilinx -family xcup -noiopad -flatten"
 BATCH = "bittern_batch"
-#: Verilog text in one run, except where a unit alone has more: about 10,000 LUTs.
-BATCH_BYTES = 200_000
+#: Verilog text in one run, except where a unit alone has more: about 15,000 LUTs.
+BATCH_BYTES = 300_000
 
 #: LUTs of the slices that hold memory, of each primitive that synthesis infers.
 _MEMORY_LUTS = {
@@ -36,10 +36,15 @@ _FREE = ("CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "INV", "BUFG", "GND", "V
 
 @dataclass(frozen=True)
 class Resources:
-    """What a unit takes. ``memory_lut`` is the part of ``lut`` that holds memory or shift registers; ``carry`` counts CARRY8
-    (two CARRY4)."""
+    """What a unit takes.
+
+    ``lut`` is Yosys' estimate, which lets any two small LUTs share one with two outputs; ``most_lut`` is what it becomes
+    if none at a carry chain is shared, as each bit of a chain wants its own. ``memory_lut`` is the part of ``lut`` that
+    holds memory or shift registers; ``carry`` counts CARRY8 (two CARRY4).
+    """
 
     lut: float = 0
+    most_lut: float = 0
     memory_lut: float = 0
     ff: float = 0
     bram36: float = 0
@@ -68,14 +73,25 @@ def logic_cells(cells):
     return total + (one + two + 1) // 2
 
 
-def resources_of(cells):
-    """`Resources` of a netlist, whose primitives ``cells`` counts by type. Raises BuildError for one of unknown cost."""
+def chained(cells):
+    """LUTs by type, of the cells of a netlist, that drive a carry chain."""
+    at_chain = {bit for cell in cells.values() if cell["type"] in ("CARRY4", "CARRY8") for bit in cell["connections"]["S"]}
+    kinds = (cell["type"] for cell in cells.values() if cell["connections"].get("O", [None])[0] in at_chain)
+    return Counter(kind for kind in kinds if kind in _PLAIN_LUTS)
+
+
+def resources_of(cells, at_chain=None):
+    """`Resources` of a netlist: ``cells`` counts primitives by type, ``at_chain`` those of `chained`. Raises BuildError for
+    one of unknown cost."""
     known = {*_MEMORY_LUTS, *_FLIP_FLOPS, *_BLOCKS, *_PLAIN_LUTS, *_FREE, "LUT6_2", "DSP48E2"}
     if unknown := sorted(set(cells) - known):
         raise BuildError(f"synthesis gave {', '.join(unknown)}; codesign/synthesis.py does not know what that costs")
     memory = sum(cells.get(kind, 0) * luts for kind, luts in _MEMORY_LUTS.items())
+    others = {kind: number - (at_chain or {}).get(kind, 0) for kind, number in cells.items()}
+    unshared = logic_cells(others) + sum((at_chain or {}).values())
     return Resources(
         lut=logic_cells(cells) + cells.get("LUT6_2", 0) + memory,
+        most_lut=unshared + cells.get("LUT6_2", 0) + memory,
         memory_lut=memory,
         ff=sum(cells.get(kind, 0) for kind in _FLIP_FLOPS),
         bram36=sum(cells.get(kind, 0) * blocks for kind, blocks in _BLOCKS.items()),
@@ -123,7 +139,8 @@ class Synthesis:
         return [self.resources(unit) for unit in units]
 
     def resources(self, unit):
-        return resources_of(json.loads((self.folder(unit) / "cells.json").read_text())["cells"])
+        record = json.loads((self.folder(unit) / "cells.json").read_text())
+        return resources_of(record["cells"], record["chained"])
 
     def netlist(self, unit):
         """Cells, nets and ports of the unit after synthesis, as Yosys' JSON describes a module."""
@@ -159,11 +176,12 @@ class Synthesis:
         partial = folder.with_suffix(f".{os.getpid()}.kept")
         partial.mkdir(parents=True, exist_ok=True)
         inner = {module.removeprefix("\\") for module in unit.inner}
-        cells = Counter(cell["type"] for cell in netlist["cells"].values())
-        cells = {kind: number for kind, number in cells.items() if kind not in inner and not kind.startswith("$")}
+        types = Counter(cell["type"] for cell in netlist["cells"].values())
+        cells = {kind: number for kind, number in types.items() if kind not in inner and not kind.startswith("$")}
         with gzip.open(partial / "netlist.json.gz", "wt", compresslevel=3) as file:
             json.dump(netlist, file)
-        (partial / "cells.json").write_text(json.dumps({"unit": unit.name, "cells": cells}, indent=1))
+        record = {"unit": unit.name, "cells": cells, "chained": chained(netlist["cells"])}
+        (partial / "cells.json").write_text(json.dumps(record, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
 

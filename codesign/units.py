@@ -68,9 +68,10 @@ def split(verilog, root=TOP, whole=False):
     _count(root, 1, below, counts)
     is_unit = (lambda module: module == root) if whole else _is_unit
     units = [
-        Unit(_name(module), module, *_content(module, texts, below, is_unit), counts[module])
+        Unit(_name(module), module, modules, inner, counts[module])
         for module in counts
         if is_unit(module)
+        for modules, inner in [_content(module, texts, below, is_unit)]
     ]
     return sorted(units, key=lambda unit: (-len(unit.verilog), unit.name))
 

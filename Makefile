@@ -31,8 +31,9 @@ bench: setup  ## measure whole models on the RTL at full size; one table: bench-
 bench-%: setup
 	python -m bench $*
 
-verilog: setup  ## build/verilog/<preset>/bittern.v for all presets
+verilog: setup  ## build/verilog/<preset>/bittern.v for all presets, and zcu102 in LUT6_2 and CARRY8
 	bittern verilog --preset all
+	bittern verilog --preset zcu102 --mapping ultrascale
 
 lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets
 	ruff check .

@@ -59,9 +59,10 @@ class OperandMemory(wiring.Component):
         One word of every bank, `read_latency` cycles later.
     i_drain, i_row, i_load : In(stream)
         Writers, in falling priority, but that a row unit that had to wait for the drain comes next: rows come at a
-        steady pace and would lose it, the drain has a buffer. A row unit writes a word of one bank. The drain writes part ``column`` of C bits of
-        a word in each of its banks; with column 0 it also clears the rest of the word, so that columns that nobody
-        computes are 0. A write is in memory `write_latency` cycles after its transfer. Addresses must be in range.
+        steady pace and would lose it, the drain has a buffer. A row unit writes a word of one bank. The drain writes
+        part ``column`` of C bits of a word in each of its banks; with column 0 it also clears the rest of the word, so
+        that columns that nobody computes are 0. A write is in memory `write_latency` cycles after its transfer.
+        Addresses must be in range.
     """
 
     read_latency = 2

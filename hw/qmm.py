@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect
 
 from golden.registers import Error
 from hw.array import Array
+from hw.dpu import Plain
 from hw.drain import Drain
 from hw.instruction import ERROR, ISSUE
 from hw.operand_memory import OperandMemory
@@ -22,6 +23,8 @@ class Qmm(wiring.Component):
     Parameters
     ----------
     config : hw.config.AcceleratorConfig
+    mapping : class
+        Cells of the array, see `Array`.
 
     Members
     -------
@@ -37,7 +40,7 @@ class Qmm(wiring.Component):
         For the counters.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, mapping=Plain):
         self.config = config
         c = config
         groups = c.rows // c.drain_rows
@@ -47,7 +50,7 @@ class Qmm(wiring.Component):
         self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
         self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
-        self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits)
+        self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits, mapping)
         self._drain = Drain(c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)
         self._writer = TileWriter(c.rows, c.columns, c.depth, c.drain_rows, c.left_depth, c.right_depth, self.tiles)
 

@@ -19,6 +19,7 @@ from hw.axi_reader import AxiReader
 from hw.axi_writer import AxiWriter
 from hw.control import SETTINGS, Control, event_layout
 from hw.dma import Dma
+from hw.dpu import Plain
 from hw.instruction import ERROR, ISSUE
 from hw.qmm import Qmm
 from hw.read_arbiter import ReadArbiter
@@ -43,9 +44,9 @@ class Core(wiring.Component):
         Strobes for the counters, those of the scheduler and the bus excepted.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, mapping=Plain):
         self.config = config
-        self._dma, self._qmm, self._rows = Dma(config), Qmm(config), RowProcessor(config)
+        self._dma, self._qmm, self._rows = Dma(config), Qmm(config, mapping), RowProcessor(config)
         issue = In(stream.Signature(ISSUE))
         super().__init__({
             "i_settings": In(SETTINGS), "i_dma": issue, "i_qmm": issue, "i_row": issue,
@@ -130,6 +131,8 @@ class Accelerator(wiring.Component):
     Parameters
     ----------
     config : hw.config.AcceleratorConfig
+    mapping : class
+        Cells of the array: `hw.dpu.Plain` for any tool, `hw.dpu_ultrascale.Ultrascale` in primitives of the chip.
 
     Members
     -------
@@ -141,8 +144,8 @@ class Accelerator(wiring.Component):
         High until acknowledged.
     """
 
-    def __init__(self, config):
-        self.config = config
+    def __init__(self, config, mapping=Plain):
+        self.config, self.mapping = config, mapping
         super().__init__({
             "aclk": In(1), "aresetn": In(1),
             **flat_members("s_axi_control", AxiLite().flip()),
@@ -162,7 +165,7 @@ class Accelerator(wiring.Component):
         m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(axi_bits))
         m.submodules.reader = reader = AxiReader(axi_bits)
         m.submodules.writer = writer = AxiWriter(axi_bits)
-        m.submodules.core = core = ResetInserter(scheduler.o_reset)(Core(self.config))
+        m.submodules.core = core = ResetInserter(scheduler.o_reset)(Core(self.config, self.mapping))
 
         connect_flat(m, self, "s_axi_control", control.axi)
         connect_flat(m, self, "m_axi_memory", reader.axi)

@@ -8,7 +8,7 @@ from golden.instruction import Memory, Opcode
 from golden.model import Attention
 from golden.residual import HIGH, LOW
 from program.builder import Scaling
-from program.graph import At, Step, Use
+from program.graph import At, Step
 from program.layout import ceil_div, round_up
 from program.limits import check_product
 from program.product import Product

@@ -14,6 +14,7 @@ from program.errors import BuildError, UsageError
 from program.program import CompileError
 
 ROOT = Path(__file__).resolve().parent.parent
+MAPPINGS = ("plain", "ultrascale")
 LINT = ["-Wall", "-Wno-DECLFILENAME", "-Wno-UNUSEDSIGNAL", "-Wno-PROCASSINIT", "-Wno-WIDTHEXPAND", "-Wno-WIDTHTRUNC"]
 
 
@@ -51,10 +52,16 @@ def _parser():
     verilog = commands.add_parser("verilog", help="write the accelerator as Verilog")
     verilog.add_argument("--preset", default="all", help=f"{', '.join(PRESETS)} or all (default)")
     verilog.add_argument("--output", type=Path, default=Path("build/verilog"), help="folder (default: build/verilog)")
+    verilog.add_argument(
+        "--mapping", choices=MAPPINGS, default="plain",
+        help="cells of the array: plain, for any tool, or ultrascale, LUT6_2 and CARRY8 of UltraScale and UltraScale+ "
+             "(default: plain); the latter goes to PRESET-ultrascale",
+    )  # fmt: skip
     verilog.set_defaults(run=_verilog)
 
     lint = commands.add_parser("lint", help="lint the Verilog of the presets")
     lint.add_argument("--preset", default="all")
+    lint.add_argument("--mapping", choices=MAPPINGS, default="plain")
     lint.set_defaults(run=_lint, output=Path("build/lint"))
 
     info = commands.add_parser("info", help="say what is in a bundle")
@@ -103,15 +110,21 @@ def _flip(text):
     return int(byte), int(bit)
 
 
-def write_verilog(name, folder):
-    """Emit preset ``name`` to ``folder/name/bittern.v``, whole or not at all; returns the path."""
+def write_verilog(name, folder, mapping="plain"):
+    """Emit preset ``name`` to ``folder/name/bittern.v``, whole or not at all; returns the path.
+
+    With another ``mapping`` the folder is called ``name-mapping``.
+    """
+    from hw.dpu import Plain
+    from hw.dpu_ultrascale import Ultrascale
     from hw.emit import emit
     from hw.top import Accelerator
 
-    path = Path(folder) / name / "bittern.v"
+    path = Path(folder) / (name if mapping == "plain" else f"{name}-{mapping}") / "bittern.v"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".v.partial")
-    partial.write_text(emit(Accelerator(preset(name)), "bittern"))
+    cells = {"plain": Plain, "ultrascale": Ultrascale}[mapping]
+    partial.write_text(emit(Accelerator(preset(name), cells), "bittern"))
     partial.rename(path)
     return path
 
@@ -122,18 +135,24 @@ def _names(name):
 
 def _verilog(options):
     for name in _names(options.preset):
-        path = write_verilog(name, options.output)
+        path = write_verilog(name, options.output, options.mapping)
         print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
 
 def _lint(options):
+    from hw.dpu_ultrascale import PRIMITIVES
     from program.rtl.build import find_tool
 
     status = 0
     for name in _names(options.preset):
-        path = write_verilog(name, options.output)
-        command = [find_tool("verilator"), "--lint-only", "--top-module", "bittern", *LINT, str(path)]
+        path = write_verilog(name, options.output, options.mapping)
+        sources = [str(path)]
+        if options.mapping == "ultrascale":
+            models = path.with_name("primitives.v")
+            models.write_text(PRIMITIVES)
+            sources.append(str(models))
+        command = [find_tool("verilator"), "--lint-only", "--top-module", "bittern", *LINT, *sources]
         result = subprocess.run(command, check=False)
         print(f"{name}: {'clean' if result.returncode == 0 else 'not clean'}")
         status |= result.returncode != 0

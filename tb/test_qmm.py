@@ -11,6 +11,7 @@ from golden.qmm import correction_constant, qmm
 from golden.registers import Error
 from golden.rescale import fold_rounding, rescale
 from hw.config import AcceleratorConfig
+from hw.dpu_ultrascale import PRIMITIVES, Ultrascale
 from hw.qmm import Qmm
 from tb.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.operands import constant_words, load_batch, operand_words
@@ -362,3 +363,7 @@ async def an_error_waits_for_the_instructions_before(dut, wrong):
 @pytest.mark.parametrize("sizes", [SQUARE, TALL, WIDE], ids=["square", "tall", "wide"])
 def test_qmm(simulator, sizes):
     simulate(Qmm(AcceleratorConfig(**sizes)), __name__, simulator, parameters=sizes)
+
+
+def test_qmm_with_an_array_in_primitives():
+    simulate(Qmm(AcceleratorConfig(**SQUARE), Ultrascale), __name__, "icarus", parameters=SQUARE, models=PRIMITIVES)

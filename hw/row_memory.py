@@ -21,6 +21,7 @@ class RowMemory(wiring.Component):
     axi_bits : int
         Bits of a chunk; divides ``width``.
     writers : int
+        Units that write beside the loads; may be 0.
 
     Members
     -------
@@ -40,7 +41,7 @@ class RowMemory(wiring.Component):
         self.depth, self.width, self.axi_bits, self.writers = depth, width, axi_bits, writers
         super().__init__({
             "read_address": In(17), "read_enable": In(1), "read_data": Out(width),
-            "write_address": In(17), "write_enable": In(writers), "write_data": In(width).array(writers),
+            "write_address": In(17), "write_enable": In(max(1, writers)), "write_data": In(width).array(writers),
             "i_load": In(stream.Signature(load_chunk(width, axi_bits))),
             "o_error": Out(1),
         })

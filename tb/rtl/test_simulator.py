@@ -66,7 +66,7 @@ def test_every_tensor_of_a_random_encoder_is_equal(simulator, model):
 
 
 @pytest.mark.parametrize("name", [
-    "embedding.projection.weight", "layer0.attention.query.weight", "layer0.attention.value.weight",
+    "embedding.projection.weight", "layer0.attention.query1.weight", "layer0.attention.value0.weight",
     "layer0.attention.output.weight", "layer0.feed_forward.hidden.weight", "layer0.feed_forward.output.weight",
     "classifier.weight",
 ])  # fmt: skip
@@ -87,11 +87,11 @@ def test_a_flipped_weight_bit_is_caught_and_named(simulator, model, name):
 
 def test_a_wrong_constant_shows_in_the_tensor_it_makes(simulator, model):
     program = model[1]
-    found = piece(program, "layer0.attention.query.constants")
+    found = piece(program, "layer0.feed_forward.hidden.constants")
     image = bytearray(program.image)
     image[found.offset + 6] ^= 0x40  # the first column's offset, by half of its range
     _, comparison = run(simulator, model, bytes(image))
-    assert comparison.first.tensor == "layer0.attention.query"
+    assert comparison.first.tensor == "layer0.feed_forward.hidden"
 
 
 def patched(program, index, instruction):

@@ -159,6 +159,7 @@ def test_a_program_too_large_for_the_memory_is_refused(model):
 def test_a_run_can_be_interrupted_and_says_where_it_was(model):
     _, program, inputs, length = model
     seen, done = [], []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a worker of xdist ignores it
 
     def press_control_c(cycle, completed):
         seen.append((cycle, completed))
@@ -169,6 +170,7 @@ def test_a_run_can_be_interrupted_and_says_where_it_was(model):
         simulator.load(program)
         with pytest.raises(Interrupted) as caught:
             simulator.run(inputs, length, done.append, press_control_c)
+    signal.signal(signal.SIGINT, before)
     cycle, completed = seen[-1]
     assert (caught.value.cycle, caught.value.completed) == (cycle, completed) == (cycle, 5)
     total, last = len(program.instructions) - 1, done[-1]

@@ -21,7 +21,7 @@ from tb.ports import play
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = [3, 1, 4, 1, 5, 9, 2, 6]
-MEMORY = dict(banks=4, depth=16, width=16, drain_rows=2, columns=4, lanes=4, axi_bits=64)
+MEMORY = dict(banks=4, depth=16, width=16, drain_rows=2, columns=4, axi_bits=64)
 
 
 class Inner(wiring.Component):

@@ -218,14 +218,13 @@ class Sequencer(wiring.Component):
             m, f, ends, outside | failed, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column
         )
 
-        just_started = Signal()
-        m.d.sync += [just_started.eq(start), self.started.eq(start)]
+        m.d.sync += self.started.eq(start)
         with m.If(start & ahead.malformed):
             m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
         with m.If(outside):
             m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
             # An address is checked a cycle after its word was issued.
-            m.d.sync += self.error_before_last.eq(just_started | start)
+            m.d.sync += self.error_before_last.eq(self.started | start)
         return m
 
     def _look_ahead(self, m):

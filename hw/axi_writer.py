@@ -95,8 +95,9 @@ class AxiWriter(wiring.Component):
         with m.Elif(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
 
-        sending = Signal()
-        left = Signal(signed(9))  # counts down from one less, so that its sign tells the last beat
+        # The next burst waits here, so that its queue does not ask when this one ends.
+        sending, waits = Signal(), Signal()
+        left, next_left = Signal(signed(9)), Signal(signed(9))  # one less, so that the sign tells the last beat
         m.d.comb += [
             skid.i.valid.eq(sending & (self.i_data.valid | pad)),
             skid.i.p.data.eq(self.i_data.payload),
@@ -104,15 +105,19 @@ class AxiWriter(wiring.Component):
             skid.i.p.last.eq(left[-1]),
             self.i_data.ready.eq(sending & skid.i.ready & ~pad),
             finish.eq(skid.i.valid & skid.i.ready & left[-1]),
-            lengths.o.ready.eq(~sending | finish),
+            lengths.o.ready.eq(~waits),
             axi.wvalid.eq(skid.o.valid),
             axi.wdata.eq(skid.o.p.data),
             axi.wstrb.eq(skid.o.p.keep.replicate(self.axi_bits // 8)),
             axi.wlast.eq(skid.o.p.last),
             skid.o.ready.eq(axi.wready),
         ]
-        with m.If(lengths.o.ready):
-            m.d.sync += [sending.eq(lengths.o.valid), left.eq(lengths.o.payload - 1)]
+        with m.If(~waits):
+            m.d.sync += [waits.eq(lengths.o.valid), next_left.eq(lengths.o.payload - 1)]
+        with m.If(~sending | finish):
+            m.d.sync += [sending.eq(waits), left.eq(next_left)]
+            with m.If(waits):
+                m.d.sync += waits.eq(0)
         with m.Elif(skid.i.valid & skid.i.ready):
             m.d.sync += left.eq(left - 1)
         m.d.sync += self.beat.eq(axi.wvalid & axi.wready)

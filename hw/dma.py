@@ -29,7 +29,7 @@ class Dma(wiring.Component):
     i : In(stream of `ISSUE`)
     i_settings : In(SETTINGS)
     o_request : Out(stream of `READ_REQUEST`);  i_data : In(stream of `read_data_layout`)
-        To and from the reader.
+        To and from the reader; beats with tag FETCH pass.
     o : Out(stream of `dma_write_layout`)
     o_done : Out
         Pulse after an instruction's last write was accepted.
@@ -62,7 +62,7 @@ class Dma(wiring.Component):
         m.submodules.ahead = ahead = SyncFIFOBuffered(width=PLACEMENT.size, depth=AHEAD)
         wiring.connect(m, placer.o, wiring.flipped(self.o))
 
-        index = Signal()
+        index, mine = Signal(), Signal()
         m.d.comb += [
             ahead.w_data.eq(requests.o_placement.payload.as_value()),
             ahead.w_en.eq(requests.o_placement.valid),
@@ -71,13 +71,14 @@ class Dma(wiring.Component):
             placer.i_placement.valid.eq(ahead.r_rdy),
             ahead.r_en.eq(placer.i_placement.ready),
             index.eq(self.i_data.p.tag == Tag.INDEX),
+            mine.eq((self.i_data.p.tag == Tag.LOAD) | (self.i_data.p.tag == Tag.ROW)),
             requests.i_settings.eq(self.i_settings),
             requests.i_index.valid.eq(self.i_data.valid & index),
             requests.i_index.p.data.eq(self.i_data.p.data),
             requests.i_index.p.error.eq(self.i_data.p.error),
             placer.i.valid.eq(self.i_data.valid),
             placer.i.payload.eq(self.i_data.payload),
-            self.i_data.ready.eq(index | placer.i.ready),
+            self.i_data.ready.eq(~mine | placer.i.ready),
             self.o_done.eq(placer.o_done),
         ]
 
@@ -88,6 +89,6 @@ class Dma(wiring.Component):
             self.o_error.valid.eq(placer.error.valid | (requests.error.valid & (pending == 1))),
             self.o_error.code.eq(Mux(placer.error.valid, placer.error.code, requests.error.code)),
             self.o_busy.eq(pending != 0),
-            self.o_wait_memory.eq(self.o_busy & ~self.o.valid & ~self.i_data.valid),
+            self.o_wait_memory.eq(self.o_busy & ~self.o.valid & ~(self.i_data.valid & (index | mine))),
         ]
         return m

@@ -79,7 +79,7 @@ class DmaPlacer(wiring.Component):
         coming, waits = Signal(PLACEMENT, reset_less=True), Signal()
         coming_limit, coming_last_chunk = Signal(17), Signal(len(o.p.chunk))
         take, ending = Signal(), Signal()
-        m.d.comb += [placement.ready.eq(~waits), take.eq(waits & (~active | ending) & ~failed)]
+        m.d.comb += [placement.ready.eq(~waits), take.eq((waits & ~failed) & (~active | ending))]
         with m.If(placement.valid & placement.ready):
             m.d.sync += [
                 waits.eq(1),
@@ -100,22 +100,23 @@ class DmaPlacer(wiring.Component):
         last_word, last_row = words_left[-1], rows_left[-1]
 
         m.submodules.skid = skid = Skid(data.StructLayout({"write": o.payload.shape(), "last": 1}))
-        write, fail, last, wanted = Signal(), Signal(), Signal(), Signal()
+        write, fail, wanted = Signal(), Signal(), Signal()
         beat_ends = skipping | ~current.gather | (position == per_beat - 1) | last_word
+        # The last beat of a request is the last of the instruction.
+        last_beat = Mux(skipping, finished, ~current.gather | (last_word & last_row))
         mine = (self.i.p.tag == Tag.LOAD) | (self.i.p.tag == Tag.ROW)
         m.d.comb += [
             # What is offered has no say in this: the reader's data arrives late.
             self.i.ready.eq(active & skid.i.ready & beat_ends),
             wanted.eq(self.i.valid & mine & active & skid.i.ready),
             fail.eq(wanted & self.i.p.error),
+            ending.eq(wanted & ~self.i.p.error & self.i.p.last & last_beat),
         ]
         with m.If(wanted & ~self.i.p.error):
             with m.If(skipping):
-                m.d.comb += ending.eq(self.i.p.last & finished)
-                with m.If(self.i.p.last):
-                    m.d.sync += skipping.eq(0)
+                m.d.sync += skipping.eq(~self.i.p.last)
             with m.Elif(~current.gather):
-                m.d.comb += [write.eq(1), last.eq(self.i.p.last), ending.eq(self.i.p.last)]
+                m.d.comb += write.eq(1)
                 m.d.sync += chunk.eq(chunk + 1)
                 with m.If(chunk == last_chunk):
                     m.d.sync += [chunk.eq(0), address.eq(address + 1)]
@@ -129,7 +130,6 @@ class DmaPlacer(wiring.Component):
                 with m.If(position == per_beat - 1):
                     m.d.sync += position.eq(0)
                 with m.If(last_word):
-                    m.d.comb += [last.eq(last_row), ending.eq(self.i.p.last & last_row)]
                     m.d.sync += [
                         position.eq(0),
                         address.eq(row_address),
@@ -167,7 +167,7 @@ class DmaPlacer(wiring.Component):
         m.d.comb += [
             outside.eq(write & (address >= limit)),
             skid.i.valid.eq(write & ~outside),
-            skid.i.p.last.eq(last),
+            skid.i.p.last.eq(Mux(current.gather, last_word & last_row, self.i.p.last)),
             placed.memory.eq(current.memory),
             placed.gather.eq(current.gather),
             placed.bank.eq(bank),

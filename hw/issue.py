@@ -81,7 +81,9 @@ class IssueQueue(wiring.Component):
             put.en.eq(start),
             get.addr.eq(Mux(self.i_done, first + 1, first)),
         ]
-        m.d.sync += [first.eq(get.addr), next_.eq(next_ + start), count.eq(count + start - self.i_done)]
+        m.d.sync += [first.eq(get.addr), next_.eq(next_ + start)]
+        with m.If(start != self.i_done):
+            m.d.sync += count.eq(Mux(start, count + 1, count - 1))
 
         # Counts only grow, so a comparison made a cycle ago still holds.
         reached, allowed, compared = Signal(3), Signal(), Signal()

@@ -28,8 +28,10 @@ class ReadArbiter(wiring.Component):
         To the reader.
     i : In(stream of `read_data_layout`)
         From the reader.
-    o_fetch, o_dma : Out(stream of `read_data_layout`)
-        The beats with tag FETCH, and all others.
+    o_dma : Out(stream of `read_data_layout`)
+        All beats. Whoever takes them is ready for those with tag FETCH at any time.
+    o_fetch : Out(stream of `read_data_layout`)
+        Those with tag FETCH as they pass. Must be taken.
     """
 
     def __init__(self, axi_bits, burst=16):
@@ -52,11 +54,12 @@ class ReadArbiter(wiring.Component):
             fetches.o.ready.eq(free),
             loads.o.ready.eq(free & ~fetches.o.valid),
             fetch.eq(self.i.p.tag == Tag.FETCH),
-            self.o_fetch.payload.eq(self.i.payload),
-            self.o_fetch.valid.eq(self.i.valid & fetch),
+            # Nothing but wires to the DMA: it places what comes late in a cycle.
             self.o_dma.payload.eq(self.i.payload),
-            self.o_dma.valid.eq(self.i.valid & ~fetch),
-            self.i.ready.eq(Mux(fetch, self.o_fetch.ready, self.o_dma.ready)),
+            self.o_dma.valid.eq(self.i.valid),
+            self.i.ready.eq(self.o_dma.ready),
+            self.o_fetch.payload.eq(self.i.payload),
+            self.o_fetch.valid.eq(self.i.valid & fetch & self.o_dma.ready),
         ]
         # Registered, because an offered burst must not change when a fetch comes up.
         with m.If(free):

@@ -49,7 +49,7 @@ class RowProcessor(wiring.Component):
     i_store_done : In
         Pulse: the whole of a request has been answered.
     o_done : Out
-        Pulse: the last write of the oldest instruction was taken.
+        Pulse: the last write of the oldest instruction was taken, a cycle ago or more.
     o_error : Out(ERROR)
         For a cycle, about the oldest instruction; no `o_done` follows, and no instruction is started until reset.
     o_events : Out(ROW_EVENTS)
@@ -243,17 +243,16 @@ class RowProcessor(wiring.Component):
                 m.d.sync += flushing.eq(1)
 
         # Errors of the norm's memories may be about the instruction that runs while the one before is flushed.
-        norm_error, spoilt = Signal(), Signal()
-        m.d.sync += norm_error.eq(norm.o_error)
-        with m.If(norm_error):
+        spoilt = Signal()
+        with m.If(norm.o_error):
             m.d.sync += spoilt.eq(1)
-        with m.If(left.o_error | right.o_error | ((norm_error | spoilt) & ~(flushing & running))):
+        with m.If(left.o_error | right.o_error | ((norm.o_error | spoilt) & ~(flushing & running))):
             m.d.comb += [error.valid.eq(1), error.code.eq(Error.ADDRESS_RANGE.value)]
         with m.Elif(buffer.o_error | refused):
             m.d.comb += [error.valid.eq(1), error.code.eq(Error.SHAPE.value)]
         with m.If(error.valid):
             m.d.sync += failed.eq(1)
-        m.d.comb += [
+        m.d.sync += [
             self.o_error.code.eq(error.code),
             self.o_error.valid.eq(error.valid & ~failed),
             self.o_done.eq(done & ~error.valid & ~failed),

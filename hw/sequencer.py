@@ -123,17 +123,17 @@ class Sequencer(wiring.Component):
         word, column_tile, row_tile = Signal(12), Signal(12), Signal(12)
         words_left, columns_left, rows_left = (Signal(LEFT, name=f"{name}_left") for name in ("words", "columns", "rows"))
         all_words, all_columns = Signal(LEFT), Signal(LEFT)
+        pairs_left, all_pairs = Signal(signed(8)), Signal(signed(8))
         first, twice = Signal(), Signal()
         remaining = Signal(17)
         limit_all = Signal(16)
         target_row, target_column = Signal(ADDRESS_BITS), Signal(16)
 
         word_end, column_end, row_end = words_left[-1], columns_left[-1], rows_left[-1]
-        pair_end, diagonal_end, last = Signal(), Signal(), Signal()
+        pair_end, last = Signal(), Signal()
         m.d.comb += [
             pair_end.eq((left.plane == 0) | right.at_top),
-            diagonal_end.eq((left.diagonal_plane == 0) & (right.diagonal_plane == 0)),
-            last.eq(word_end & pair_end & diagonal_end),
+            last.eq(word_end & pairs_left[-1]),
         ]
 
         # The loops are a step ahead of the words that leave, which wait here for the end of a tile. It may come when the
@@ -172,12 +172,14 @@ class Sequencer(wiring.Component):
                 words_left.eq(Mux(word_end, all_words, words_left - 1)),
                 twice.eq(0),
             ]
-            with m.If(word_end & ~pair_end):
+            with m.If(word_end):
+                m.d.sync += pairs_left.eq(Mux(pairs_left[-1], all_pairs, pairs_left - 1))
+            with m.If(word_end & ~pairs_left[-1] & ~pair_end):
                 m.d.sync += [
                     left.to_plane(left.plane - 1, left.pair - f.left_plane),
                     right.to_plane(right.plane + 1, right.pair + f.right_plane),
                 ]
-            with m.Elif(word_end & ~diagonal_end):
+            with m.Elif(word_end & ~pairs_left[-1]):
                 # One significance down: drop a plane on the right while there is one, then on the left.
                 drop_right = right.diagonal_plane != 0
                 m.d.sync += [twice.eq(1), left.start_diagonal(~drop_right), right.start_diagonal(drop_right)]
@@ -206,6 +208,7 @@ class Sequencer(wiring.Component):
                 twice.eq(0),
                 Cat(word, column_tile, row_tile).eq(0),
                 *(count.eq(ahead.words) for count in (words_left, all_words)),
+                *(count.eq(ahead.pairs) for count in (pairs_left, all_pairs)),
                 *(count.eq(ahead.column_tiles) for count in (columns_left, all_columns)),
                 rows_left.eq(ahead.row_tiles),
                 left.start(ahead.left_planes, ahead.left_top),
@@ -248,6 +251,7 @@ class Sequencer(wiring.Component):
         f = Signal(instruction_layout(Opcode.QMM), name="ahead")
         valid, ready, taken = Signal(name="ahead_valid"), Signal(name="ahead_ready"), Signal(name="ahead_taken")
         width = Signal(16, name="ahead_width")
+        pairs = Signal(signed(8), name="ahead_pairs")
         counts = [Signal(LEFT, name=f"ahead_{name}") for name in ("words", "column_tiles", "row_tiles")]
         tops = [Signal(ADDRESS_BITS, name=f"ahead_{side}_top") for side in ("left", "right")]
         planes = [Signal(3, name=f"ahead_{side}_planes") for side in ("left", "right")]
@@ -262,6 +266,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [valid.eq(0), ready.eq(0)]
         m.d.sync += [
             *(count.eq(f[name] - 2) for count, name in zip(counts, ("words", "column_tiles", "row_tiles"))),
+            pairs.eq(f.left_bits * f.right_bits - 2),
             width.eq(Mux(f.mask & (self.length < f.columns), self.length, f.columns)),
             *(
                 top.eq(_after(f[f"{side}_base"], f[f"{side}_plane"], count))
@@ -270,7 +275,7 @@ class Sequencer(wiring.Component):
         ]
         return SimpleNamespace(
             f=f, valid=valid, ready=ready, taken=taken, malformed=held(m, self._malformed(f)), width=width,
-            words=counts[0], column_tiles=counts[1], row_tiles=counts[2], left_top=tops[0], right_top=tops[1],
+            pairs=pairs, words=counts[0], column_tiles=counts[1], row_tiles=counts[2], left_top=tops[0], right_top=tops[1],
             left_planes=planes[0], right_planes=planes[1],
         )  # fmt: skip
 

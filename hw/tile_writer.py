@@ -122,19 +122,19 @@ class TileWriter(wiring.Component):
 
         bad = self.i.valid & self.i.p.error
         m.d.comb += self.error.eq((outside | (bad & ~requested)) & ~finishing.any())
-        present = self.i.valid & ~self.i.p.error & tiles.o.valid
-        rows_present = present & to_rows & ~requested
+        # Whether what comes may pass does not depend on its being there: the drain's buffer hears of it late.
+        takes = tiles.o.valid & ~self.i.p.error & Mux(to_rows, ~requested & self.o_rows.ready, free)
         step = Signal()
         m.d.comb += [
-            self.o_rows.valid.eq(rows_present),
+            self.o_rows.valid.eq(self.i.valid & tiles.o.valid & ~self.i.p.error & to_rows & ~requested),
             self.o_rows.p.values.eq(self.i.p.values),
             self.o_rows.p.column_tile.eq(tile.column_tile),
             self.o_rows.p.group.eq(group),
             self.o_rows.p.last.eq(last_group & tile.last_column),
-            step.eq(Mux(to_rows, rows_present & self.o_rows.ready, present & free)),
-            self.stalled.eq(present & ~step),
-            self.i.ready.eq(step & last_plane),
-            tiles.o.ready.eq(step & last_plane & last_group),
+            self.i.ready.eq(takes & last_plane),
+            step.eq(self.i.valid & takes),
+            self.stalled.eq(self.i.valid & tiles.o.valid & ~self.i.p.error & ~outside & ~takes),
+            tiles.o.ready.eq(self.i.valid & takes & last_plane & last_group),
             self.tile_done.eq(tiles.o.ready),
         ]
         with m.If(released):

@@ -131,6 +131,7 @@ class Accelerator:
         if not packed:
             return
         self._wait_until_idle()
+        self._write("interrupt", 1)  # of a run that was given up, whose interrupt would keep the next one's from coming
         self._send(0, packed[0])
         self._start(0, lengths[0])
         for index in range(len(packed)):
@@ -206,7 +207,7 @@ class Accelerator:
         ]
         raise WrongProgram(
             "the program is for another configuration than the accelerator's: "
-            f"{', '.join(different) or 'the depths of memories and queues differ'}; compile it for the preset of the bitstream"
+            f"{', '.join(different) or 'the depths of memories and queues differ'}; compile it for the bitstream's preset"
         )
 
     def _read(self, name):

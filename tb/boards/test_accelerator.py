@@ -1,6 +1,7 @@
 """The driver on the reference and on the RTL: equal logits, batches that overlap, every error typed and survived."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,18 +97,18 @@ def test_in_a_batch_inputs_and_outputs_move_while_the_accelerator_computes():
     for transfers in (writes, reads):
         places = [offset for _, offset, _ in transfers]
         assert len(set(places)) == 2
-        assert all(a != b for a, b in zip(places, places[1:]))
+        assert all(a != b for a, b in pairwise(places))
 
 
 def test_samples_that_the_program_does_not_take_are_refused_before_anything_runs(accelerator):
     accelerator.load(case().program)
     bad = case().inputs.copy()
     bad[-1, 0, 0] = 256
-    with pytest.raises(ValueError, match="patch codes must be in 0..255, not 256"):
+    with pytest.raises(ValueError, match=r"patch codes must be in 0..255, not 256"):
         accelerator.run(bad, case().lengths)
     with pytest.raises(ValueError, match="shape"):
         accelerator.run(case().inputs[0, :-1])
-    with pytest.raises(ValueError, match="length must be in 1..7, not 0"):
+    with pytest.raises(ValueError, match=r"length must be in 1..7, not 0"):
         accelerator.run(case().inputs[0], 0)
     assert works(accelerator)
 
@@ -121,7 +122,7 @@ def test_nothing_runs_without_a_program():
     (preset("small"), "rows is 16 there and 4 here"), (replace(CONFIG, right_depth=1024), "depths of memories"),
 ], ids=["preset", "depth"])  # fmt: skip
 def test_a_program_for_another_configuration_is_refused(accelerator, other, named):
-    with pytest.raises(WrongProgram, match=f"{named}.*compile it for the preset"):
+    with pytest.raises(WrongProgram, match=f"{named}.*compile it for the bitstream's preset"):
         accelerator.load(compile_encoder(case().encoder, other))
     assert works(accelerator)
 
@@ -176,7 +177,7 @@ def test_a_token_id_beyond_the_vocabulary_is_an_error_of_the_accelerator_too(acc
     sample = case(Input.TOKENS)
     accelerator.load(sample.program)
     monkeypatch.setattr("boards.accelerator.pack_input", lambda p, x, n: np.full(p.input.bytes // 4, 9, "<u4").tobytes())
-    with pytest.raises(RunError, match="INDEX_RANGE.*outside the vocabulary"):
+    with pytest.raises(RunError, match=r"INDEX_RANGE.*outside the vocabulary"):
         accelerator.run(sample.inputs[0])
     monkeypatch.undo()
     assert works(accelerator, Input.TOKENS)
@@ -208,7 +209,7 @@ def test_a_reset_in_the_middle_is_noticed(rtl, monkeypatch):
 
 def test_registers_and_memory_that_do_not_exist_are_refused(accelerator):
     transport = accelerator.transport
-    with pytest.raises(TransportError, match="0x060.*docs/registers.md"):
+    with pytest.raises(TransportError, match=r"0x060.*docs/registers.md"):
         transport.read_register(0x60)
     for offset, size in ((MEMORY, 1), (-1, 4), (0, MEMORY + 1)):
         with pytest.raises(ValueError, match="outside the memory"):

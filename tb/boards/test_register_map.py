@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_the_documentation_has_every_register():
 
 def test_the_rtl_answers_at_the_addresses_of_the_header_and_nowhere_else(header):
     addresses = {header[f"BITTERN_{register.name.upper()}"]: register for register in REGISTERS}
-    kept = {name: 0xFF for name in ("image_base_high", "input_base_high", "output_base_high")}
+    kept = dict.fromkeys(("image_base_high", "input_base_high", "output_base_high"), 0xFF)
     kept |= {"length": 0xFFFF, "interrupt_enable": 1, "control": 0, "interrupt": 0}
     with RtlSimulator(CONFIG, memory_bytes=4096) as simulator:
         for address in range(0, 0x1000, 4):
@@ -73,8 +74,6 @@ def test_the_rtl_answers_at_the_addresses_of_the_header_and_nowhere_else(header)
 
 
 def test_the_configuration_register_tells_configurations_apart():
-    from dataclasses import replace
-
     others = [replace(CONFIG, right_depth=256), replace(CONFIG, dma_queue=16), replace(CONFIG, accumulator_bits=20)]
     assert len({config.checksum for config in (CONFIG, *others)}) == 4
     assert CONFIG.checksum == replace(CONFIG).checksum

@@ -85,8 +85,8 @@ class FakeBoard:
             self._running.close()
             self._running = None
 
-    def _map(self, file, size, *arguments, offset=0):
-        mapped = self._real(file, size, *arguments, offset=offset)
+    def _map(self, file, size, *arguments, offset=0, **options):
+        mapped = self._real(file, size, *arguments, offset=offset, **options)
         path = os.path.realpath(f"/proc/self/fd/{file}")
         registers, memory = self._files.get(path, (None, None))
         if offset == registers:

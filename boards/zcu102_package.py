@@ -62,7 +62,8 @@ def parameters(name, clock_mhz):
         "vlnv": f"bittern:accelerator:{TOP}:1.0", "vivado": VIVADO, "part": "xczu9eg-ffvb1156-2-e",
         "board": "xilinx.com:zcu102:part0:3.4", "verilog": "hdl/ultrascale/bittern.v", "registers": REGISTERS,
         "register_address": REGISTER_ADDRESS, "register_bytes": REGISTER_BYTES, "memory_address": MEMORY_ADDRESS,
-        "memory_bytes": MEMORY_BYTES, "port_bits": PORT_BITS, "axi_bits": preset(name).axi_bits, "clock_mhz": f"{clock_mhz:g}",
+        "memory_bytes": MEMORY_BYTES, "port_bits": PORT_BITS, "axi_bits": preset(name).axi_bits,
+        "clock_mhz": f"{clock_mhz:g}",
         "interrupt": INTERRUPT, "clock_index": CLOCK_INDEX, "jobs": 4, "cells": _cells,
     }  # fmt: skip
 

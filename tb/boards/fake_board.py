@@ -86,13 +86,13 @@ class FakeBoard:
             self._running = None
 
     def _map(self, file, size, *arguments, offset=0, **options):
-        mapped = self._real(file, size, *arguments, offset=offset, **options)
+        mapped = self._real(file, size, *arguments, offset=offset, **options)  # type: ignore[misc]
         path = os.path.realpath(f"/proc/self/fd/{file}")
         registers, memory = self._files.get(path, (None, None))
         if offset == registers:
             self.stop()
             with open(path, "r+b") as other:
-                shared = np.frombuffer(self._real(other.fileno(), MEMORY_BYTES, offset=memory), np.uint8)
+                shared = np.frombuffer(self._real(other.fileno(), MEMORY_BYTES, offset=memory), np.uint8)  # type: ignore[arg-type]
             self._running = RtlSimulator(self._config, MEMORY_BYTES, memory_base=MEMORY, memory=shared)
             page = np.frombuffer(mapped, np.uint8).ctypes.data
             lib = self._running._lib

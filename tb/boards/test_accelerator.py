@@ -141,7 +141,7 @@ def test_a_wrong_bitstream_or_version_is_refused_and_the_transport_closed(regist
     transport, closed = TRANSPORTS["rtl"](), []
     read, close = transport.read_register, transport.close
     monkeypatch.setattr(transport, "read_register", lambda a: value if a == ADDRESS[register] else read(a))
-    monkeypatch.setattr(transport, "close", lambda: (closed.append(1), close()))
+    monkeypatch.setattr(transport, "close", lambda: (closed.append(1), close()))  # type: ignore[func-returns-value]
     with pytest.raises(WrongDevice, match=message):
         Accelerator(transport)
     assert closed

@@ -58,7 +58,7 @@ def test_a_clock_out_of_range_is_refused(tmp_path):
 
 
 def test_the_platform_places_every_pin():
-    files = ZCU102Platform().build(Smoke(), do_build=False).files
+    files = ZCU102Platform().build(Smoke(), do_build=False).files  # type: ignore[func-returns-value]
     pins = re.findall(r"set_property LOC (\w+)", files["top.xdc"])
     assert set(pins) == set("G21 F21 AG14 AF13 AE13 AJ14 AJ15 AH13 AH14 AL12 AM13 E13 F13".split())
     assert "-part xczu9eg-ffvb1156-2-e" in files["top.tcl"]

@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-fast bench verilog lint estimate train-setup lock clean
+.PHONY: help setup sim test test-fast bench verilog zcu102 lint estimate train-setup lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ bench-%: setup
 verilog: setup  ## build/verilog/<preset>/bittern.v for all presets, and zcu102 in LUT6_2 and CARRY8
 	bittern verilog --preset all
 	bittern verilog --preset zcu102 --mapping ultrascale
+
+zcu102: setup  ## build/zcu102: a folder that Vivado makes a bitstream for the ZCU102 from
+	bittern zcu102 --preset zcu102
 
 lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets
 	ruff check .

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 IDENTIFICATION = 0x4E525442  # "BTRN"
-VERSION = 1
+VERSION = 2
 
 
 class Access(IntEnum):
@@ -86,6 +86,7 @@ REGISTERS = (
     Register("watchdog", 0x44, Access.WRITE, "cycles without progress before an error; 0 is off"),
     Register("shape", 0x50, Access.READ, "log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24"),
     Register("lanes", 0x54, Access.READ, "log2 of row lanes in bits 7:0, of the AXI width in 15:8"),
+    Register("configuration", 0x58, Access.READ, "checksum of all sizes, see `hw.config`; a program's must be the same"),
     *(
         Register(f"counter_{name}", COUNTER_BASE + 4 * index, Access.READ, meaning)
         for index, (name, meaning) in enumerate(COUNTERS)
@@ -102,3 +103,33 @@ def to_markdown():
         access = "read/write" if register.access is Access.WRITE else "read"
         lines.append(f"| 0x{register.address:03X} | `{register.name}` | {access} | {register.meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def to_c_header():
+    """The same as C constants: addresses in bytes, status and control as masks, errors as an enumeration."""
+    lines = [
+        "/* Registers of the Bittern accelerator. Generated from golden/registers.py by `python -m program.documents`. */",
+        "#ifndef BITTERN_REGISTERS_H",
+        "#define BITTERN_REGISTERS_H",
+        "",
+        f"#define BITTERN_IDENTIFICATION_VALUE 0x{IDENTIFICATION:08X}u",
+        f"#define BITTERN_VERSION_VALUE {VERSION}u",
+        "",
+        *(f"#define BITTERN_{r.name.upper()} 0x{r.address:03X}u{_comment(r)}" for r in REGISTERS),
+        f"#define BITTERN_COUNTERS {len(COUNTERS)}u /* 32-bit counters in a row from BITTERN_COUNTER_CYCLES on */",
+        "",
+        *(f"#define BITTERN_CONTROL_{bit.name} 0x{1 << bit:X}u" for bit in Control),
+        *(f"#define BITTERN_STATUS_{bit.name} 0x{1 << bit:X}u" for bit in Status),
+        "",
+        "enum bittern_error {",
+        *(f"    BITTERN_ERROR_{error.name} = {error.value}," for error in Error),
+        "};",
+        "",
+        "#endif",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _comment(register):
+    access = "read/write" if register.access is Access.WRITE else "read"
+    return f" /* {access}{': ' if register.meaning else ''}{register.meaning} */"

@@ -1,5 +1,6 @@
 """Accelerator configuration: the numbers that size the hardware, their rules, and presets by name."""
 
+import zlib
 from dataclasses import dataclass, fields
 
 
@@ -87,6 +88,12 @@ class AcceleratorConfig:
     def _require(condition, rule, value):
         if not condition:
             raise ValueError(f"{rule} {value}")
+
+    @property
+    def checksum(self):
+        """CRC-32 of names and values of all sizes: what the register ``configuration`` holds."""
+        text = ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
+        return zlib.crc32(text.encode())
 
     @property
     def drain_rows(self):

@@ -156,6 +156,7 @@ class Control(wiring.Component):
             "version": VERSION,
             "shape": logs(config.rows, config.columns, config.depth, config.drain),
             "lanes": logs(config.row_lanes, config.axi_bits),
+            "configuration": config.checksum,
         }
 
     def _counters(self, m):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from boards.errors import BoardError
 from golden.bundle import BundleError, load
 from golden.model import Input, describe
 from hw.config import PRESETS, preset
@@ -23,7 +24,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (UsageError, BundleError, CompileError, BuildError) as error:
+    except (UsageError, BundleError, CompileError, BuildError, BoardError) as error:
         print(f"bittern: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:  # a run says where it was
@@ -63,6 +64,29 @@ def _parser():
     lint.add_argument("--preset", default="all")
     lint.add_argument("--mapping", choices=MAPPINGS, default="plain")
     lint.set_defaults(run=_lint, output=Path("build/lint"))
+
+    run = commands.add_parser("run", help="predict: images or texts through a bundle's model, on an accelerator")
+    run.add_argument("bundle", type=Path)
+    run.add_argument("items", nargs="+", metavar="IMAGE_OR_TEXT", help="pictures, .npy or IDX files; or texts")
+    run.add_argument(
+        "--on", default="golden", help="golden: the reference (default); rtl: the simulation; /dev/uio0; /dev/ttyUSB0"
+    )
+    run.add_argument("--preset", default="small", help=f"of the accelerator: {', '.join(PRESETS)} (default: small)")
+    run.add_argument("--top", type=int, default=3, help="classes printed of each (default: 3)")
+    run.add_argument("--timeout", type=float, default=60.0, help="seconds for one inference (default: 60)")
+    run.set_defaults(run=_predict)
+
+    image = commands.add_parser("image", help="compile a bundle to a program image for the C library")
+    image.add_argument("bundle", type=Path)
+    image.add_argument("--preset", default="zcu102", help=f"of the accelerator: {', '.join(PRESETS)} (default: zcu102)")
+    image.add_argument("--output", type=Path, help="file (default: the bundle's name, .image, here)")
+    image.set_defaults(run=_image)
+
+    zcu102 = commands.add_parser("zcu102", help="write a folder that Vivado makes a bitstream for the ZCU102 from")
+    zcu102.add_argument("--preset", default="zcu102", help=f"{', '.join(PRESETS)} (default: zcu102)")
+    zcu102.add_argument("--output", type=Path, default=Path("build/zcu102"), help="folder (default: build/zcu102)")
+    zcu102.add_argument("--clock", type=float, default=150.0, help="MHz asked of the clock generator (default: 150)")
+    zcu102.set_defaults(run=_zcu102)
 
     info = commands.add_parser("info", help="say what is in a bundle")
     info.add_argument("bundle", type=Path)
@@ -157,6 +181,35 @@ def _lint(options):
         print(f"{name}: {'clean' if result.returncode == 0 else 'not clean'}")
         status |= result.returncode != 0
     return status
+
+
+def _predict(options):
+    from boards.run import run
+
+    _preset(options.preset)
+    if options.top < 1:
+        raise UsageError(f"--top must be at least 1, not {options.top}")
+    return run(options)
+
+
+def _image(options):
+    from boards.image import write_image
+    from program.compiler import compile_encoder
+
+    path = options.output or Path(options.bundle.name).with_suffix(".image")
+    config = _preset(options.preset)
+    write_image(compile_encoder(load(options.bundle).encoder, config), path)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return 0
+
+
+def _zcu102(options):
+    from boards.zcu102_package import write_package
+
+    _preset(options.preset)
+    for path in write_package(options.preset, options.output, options.clock):
+        print(path)
+    return 0
 
 
 def _info(options):

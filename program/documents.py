@@ -1,10 +1,10 @@
-"""Tables in docs/ that are generated from what they describe: ``python -m program.documents`` writes them."""
+"""Tables in docs/ and the C header: generated from what they describe; ``python -m program.documents`` writes them."""
 
 from pathlib import Path
 
 from golden import instruction, registers
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs"
+FOLDER = Path(__file__).resolve().parent.parent
 
 _INSTRUCTIONS = f"""# Instructions
 
@@ -31,11 +31,12 @@ def _enumeration(kind):
 
 
 def documents():
-    """Text of each generated page, by file name."""
+    """Text of each generated file, by its path from the root."""
     enumerations = (instruction.Region, instruction.Memory, instruction.Destination)
     return {
-        "instructions.md": _INSTRUCTIONS + instruction.to_markdown() + "".join(map(_enumeration, enumerations)),
-        "registers.md": _REGISTERS + registers.to_markdown() + _enumeration(registers.Error),
+        "docs/instructions.md": _INSTRUCTIONS + instruction.to_markdown() + "".join(map(_enumeration, enumerations)),
+        "docs/registers.md": _REGISTERS + registers.to_markdown() + _enumeration(registers.Error),
+        "boards/c/bittern_registers.h": registers.to_c_header(),
     }
 
 

@@ -68,7 +68,7 @@ def test_no_pytorch_outside_training(folder):
             assert name.split(".")[0] != "torch", f"{path.relative_to(ROOT)}:{line} imports torch"
 
 
-@pytest.mark.parametrize("folder", ["golden", "hw", "program"])
+@pytest.mark.parametrize("folder", ["golden", "hw", "program", "boards"])
 def test_every_module_can_be_imported_without_pytorch(folder):
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

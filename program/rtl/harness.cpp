@@ -45,7 +45,9 @@ VerilatedContext& context() {
 
 struct Harness {
     Vbittern top{&context()};
-    std::vector<uint8_t> memory;
+    std::vector<uint8_t> own;
+    uint8_t* memory;  // `bytes` of it, which the accelerator sees from `base` on
+    uint64_t bytes, base;
     uint64_t cycle = 0;
     uint32_t latency, beats_per_256;  // memory model: cycles to the first beat, and bandwidth
     uint32_t tokens = 0;
@@ -54,8 +56,9 @@ struct Harness {
     uint8_t write_response = OKAY;
     std::vector<Event> events;
 
-    explicit Harness(uint64_t bytes, uint32_t latency, uint32_t beats_per_256)
-        : memory(bytes), latency(latency), beats_per_256(beats_per_256) {
+    Harness(uint8_t* shared, uint64_t bytes, uint64_t base, uint32_t latency, uint32_t beats_per_256)
+        : own(shared ? 0 : bytes), memory(shared ? shared : own.data()), bytes(bytes), base(base), latency(latency),
+          beats_per_256(beats_per_256) {
         top.aclk = 0;
         top.aresetn = 0;
         for (int i = 0; i < 4; ++i) step();
@@ -63,7 +66,10 @@ struct Harness {
         step();
     }
 
-    bool inside(uint64_t address, size_t bytes) const { return address + bytes <= memory.size(); }
+    // Where a beat is, or null outside the memory.
+    uint8_t* at(uint64_t address) const {
+        return address >= base && address - base + beat() <= bytes ? memory + (address - base) : nullptr;
+    }
 
     // The width in bytes of the data bus, from the type of the port.
     size_t beat() const { return BEAT_BYTES; }
@@ -78,13 +84,13 @@ struct Harness {
         top.m_axi_memory_rvalid = answer;
         if (answer) {
             const Burst& burst = reads.front();
-            const bool good = inside(burst.address, beat());
+            const uint8_t* source = at(burst.address);
             uint8_t* target = reinterpret_cast<uint8_t*>(&top.m_axi_memory_rdata);
-            if (good)
-                std::memcpy(target, &memory[burst.address], beat());
+            if (source)
+                std::memcpy(target, source, beat());
             else
                 std::memset(target, 0, beat());
-            top.m_axi_memory_rresp = good ? OKAY : DECERR;
+            top.m_axi_memory_rresp = source ? OKAY : DECERR;
             top.m_axi_memory_rlast = burst.beats == 1;
         }
         const bool respond = !responses.empty() && responses.front().first <= cycle;
@@ -101,10 +107,10 @@ struct Harness {
         if (top.m_axi_memory_bvalid && top.m_axi_memory_bready) responses.pop_front();
         if (top.m_axi_memory_wvalid && top.m_axi_memory_wready) {
             Burst& burst = writes.front();
-            if (inside(burst.address, beat())) {
+            if (uint8_t* target = at(burst.address)) {
                 const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.m_axi_memory_wdata);
                 for (size_t i = 0; i < beat(); ++i)
-                    if (top.m_axi_memory_wstrb >> i & 1) memory[burst.address + i] = data[i];
+                    if (top.m_axi_memory_wstrb >> i & 1) target[i] = data[i];
             } else {
                 write_response = DECERR;
             }
@@ -150,11 +156,12 @@ struct Harness {
 
 extern "C" {
 
-Harness* bittern_new(uint64_t bytes, uint32_t latency, uint32_t beats_per_256) {
-    return new Harness(bytes, latency, beats_per_256);
+// `shared`: external memory that belongs to the caller, or null for one of the harness.
+Harness* bittern_new(uint8_t* shared, uint64_t bytes, uint64_t base, uint32_t latency, uint32_t beats_per_256) {
+    return new Harness(shared, bytes, base, latency, beats_per_256);
 }
 void bittern_delete(Harness* h) { delete h; }
-uint8_t* bittern_memory(Harness* h) { return h->memory.data(); }
+uint8_t* bittern_memory(Harness* h) { return h->memory; }
 uint64_t bittern_cycle(Harness* h) { return h->cycle; }
 int bittern_interrupt(Harness* h) { return h->top.irq; }
 
@@ -172,44 +179,46 @@ uint64_t bittern_event_count(Harness* h) { return h->events.size(); }
 const Event* bittern_events(Harness* h) { return h->events.data(); }
 void bittern_clear_events(Harness* h) { h->events.clear(); }
 
-// AXI4-Lite transfers; false after 1,000 cycles without an answer.
+// AXI4-Lite transfers. Return 0 after 1,000 cycles without an answer, else 1 + the response: 1 is OKAY.
 int bittern_write(Harness* h, uint32_t address, uint32_t value) {
     Vbittern& top = h->top;
     top.s_axi_control_awaddr = address;
     top.s_axi_control_wdata = value;
     top.s_axi_control_wstrb = 15;
     top.s_axi_control_awvalid = top.s_axi_control_wvalid = top.s_axi_control_bready = 1;
-    bool answered = false;
-    for (int i = 0; i < 1000 && !answered; ++i) {
+    int answer = 0;
+    for (int i = 0; i < 1000 && !answer; ++i) {
         h->drive();
         top.eval();
         const bool address_taken = top.s_axi_control_awvalid && top.s_axi_control_awready;
         const bool data_taken = top.s_axi_control_wvalid && top.s_axi_control_wready;
-        answered = top.s_axi_control_bvalid;
+        if (top.s_axi_control_bvalid) answer = 1 + top.s_axi_control_bresp;
         h->step();
         if (address_taken) top.s_axi_control_awvalid = 0;
         if (data_taken) top.s_axi_control_wvalid = 0;
     }
     top.s_axi_control_bready = 0;
-    return answered;
+    return answer;
 }
 
 int bittern_read(Harness* h, uint32_t address, uint32_t* value) {
     Vbittern& top = h->top;
     top.s_axi_control_araddr = address;
     top.s_axi_control_arvalid = top.s_axi_control_rready = 1;
-    bool answered = false;
-    for (int i = 0; i < 1000 && !answered; ++i) {
+    int answer = 0;
+    for (int i = 0; i < 1000 && !answer; ++i) {
         h->drive();
         top.eval();
         const bool taken = top.s_axi_control_arvalid && top.s_axi_control_arready;
-        answered = top.s_axi_control_rvalid;
-        if (answered) *value = top.s_axi_control_rdata;
+        if (top.s_axi_control_rvalid) {
+            answer = 1 + top.s_axi_control_rresp;
+            *value = top.s_axi_control_rdata;
+        }
         h->step();
         if (taken) top.s_axi_control_arvalid = 0;
     }
     top.s_axi_control_rready = 0;
-    return answered;
+    return answer;
 }
 
 // Copies words first .. first + count - 1 of every bank, `bytes` of each, word by word and bank by bank.

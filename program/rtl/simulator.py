@@ -62,7 +62,7 @@ def _library(path):
     lib = ctypes.CDLL(str(path))
     handle = ctypes.c_void_p
     signatures = {
-        "bittern_new": (handle, [ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]),
+        "bittern_new": (handle, [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]),
         "bittern_delete": (None, [handle]),
         "bittern_memory": (ctypes.POINTER(ctypes.c_uint8), [handle]),
         "bittern_cycle": (ctypes.c_uint64, [handle]),
@@ -99,6 +99,10 @@ class RtlSimulator:
         See `program.rtl.build.build`.
     library : path or None
         The library of ``config``, if it has been built.
+    memory_base : int
+        Address of the memory's first byte.
+    memory : uint8 array or None
+        External memory that somebody else sees too, ``memory_bytes`` of it; by default the simulation has its own.
     """
 
     def __init__(
@@ -110,10 +114,14 @@ class RtlSimulator:
         watchdog=100_000,
         progress=lambda text: None,
         library=None,
+        memory_base=0,
+        memory=None,
     ):
         self.config, self.memory_bytes, self.watchdog = config, memory_bytes, watchdog
         self._lib = _library(build(config, progress) if library is None else library)
-        self._handle = self._lib.bittern_new(memory_bytes, latency, bandwidth)
+        self.memory_base, self._shared = memory_base, memory  # kept alive as long as the simulation
+        address = None if memory is None else memory.ctypes.data
+        self._handle = self._lib.bittern_new(address, memory_bytes, memory_base, latency, bandwidth)
         self.memory = np.ctypeslib.as_array(self._lib.bittern_memory(self._handle), (memory_bytes,))
         self.program: Any = None  # a program.program.Program from `load` on
         if self.read_register("identification") != IDENTIFICATION:
@@ -136,17 +144,37 @@ class RtlSimulator:
         """Clock cycles simulated so far."""
         return self._lib.bittern_cycle(self._handle)
 
+    def read(self, address):
+        """Value of the register at a byte address. Raises RuntimeError for an answer other than OKAY, or none."""
+        value = ctypes.c_uint32()
+        self._require_okay(self._lib.bittern_read(self._handle, address, ctypes.byref(value)), address)
+        return value.value
+
+    def write(self, address, value):
+        """Write the register at a byte address; raises as `read`."""
+        self._require_okay(self._lib.bittern_write(self._handle, address, value), address)
+
+    @staticmethod
+    def _require_okay(answer, address):
+        if answer != 1:
+            problem = "does not answer" if answer == 0 else f"answers with AXI response {answer - 1}"
+            raise RuntimeError(f"register 0x{address:03X} {problem}")
+
     def read_register(self, name):
         """Value of a register by its name in `golden.registers`."""
-        value = ctypes.c_uint32()
-        if not self._lib.bittern_read(self._handle, ADDRESS[name], ctypes.byref(value)):
-            raise RuntimeError(f"register {name} does not answer")
-        return value.value
+        return self.read(ADDRESS[name])
 
     def write_register(self, name, value):
         """Write a register by its name."""
-        if not self._lib.bittern_write(self._handle, ADDRESS[name], value):
-            raise RuntimeError(f"register {name} does not answer")
+        self.write(ADDRESS[name], value)
+
+    def advance(self, cycles):
+        """Simulate up to ``cycles`` cycles; returns early, and True, when the interrupt is high."""
+        end = self.cycle + cycles
+        while self.cycle < end:
+            if self._lib.bittern_run(self._handle, end - self.cycle) == 2:
+                return True
+        return False
 
     def load(self, program, image=None):
         """Put a program in memory: ``image`` in place of its own image, if given."""
@@ -163,8 +191,8 @@ class RtlSimulator:
         for name, value in (
             ("image_base", 0), ("input_base", self._input), ("output_base", self._output),
         ):  # fmt: skip
-            self.write_register(f"{name}_low", value)
-            self.write_register(f"{name}_high", 0)
+            self.write_register(f"{name}_low", (self.memory_base + value) & 0xFFFFFFFF)
+            self.write_register(f"{name}_high", (self.memory_base + value) >> 32)
         self.write_register("program_offset", program.program_offset)
         self.write_register("program_length", len(program.instructions))
         self.write_register("watchdog", self.watchdog)

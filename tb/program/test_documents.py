@@ -1,4 +1,4 @@
-"""The generated pages in docs/ are what the code says now."""
+"""Generated pages and the C header are what the code says now."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from program.documents import FOLDER, documents
 
 
 @pytest.mark.parametrize("name", documents())
-def test_the_page_is_up_to_date(name):
+def test_the_file_is_up_to_date(name):
     assert (FOLDER / name).read_text() == documents()[name], "run `python -m program.documents`"

@@ -27,6 +27,8 @@ class BlockMemory(wiring.Component):
     memory_bytes : int
         A multiple of the beat. Beats beyond it are answered with DECERR and write nothing.
     axi_bits : int
+    bank_words : int
+        Words of a bank, a power of two; each bank more costs a selection of what is read.
 
     Members
     -------
@@ -38,10 +40,10 @@ class BlockMemory(wiring.Component):
 
     read_latency = 4
 
-    def __init__(self, memory_bytes, axi_bits):
+    def __init__(self, memory_bytes, axi_bits, bank_words=BANK_WORDS):
         if memory_bytes % (axi_bits // 8):
             raise ValueError(f"the memory must be a multiple of a beat of {axi_bits // 8} bytes, not {memory_bytes} bytes")
-        self.memory_bytes, self.axi_bits = memory_bytes, axi_bits
+        self.memory_bytes, self.axi_bits, self.bank_words = memory_bytes, axi_bits, bank_words
         self.words = memory_bytes * 8 // axi_bits
         super().__init__({
             "axi_read": In(AxiRead(axi_bits)), "axi_write": In(AxiWrite(axi_bits)),
@@ -70,19 +72,19 @@ class BlockMemory(wiring.Component):
             Mux(host_write, 1 << host_lane, Mux(beat & (write_word < self.words), self.axi_write.wstrb, 0))
         )
         read_address = held(m, Mux(host_read, host_word, read_word))
-        banks = -(-self.words // BANK_WORDS)
+        banks = -(-self.words // self.bank_words)
         values = Array(
             self._bank(m, bank, lanes, read_address, write_address, write_data, enable) for bank in range(banks)
         )
-        bank = held(m, held(m, read_address >> log2(BANK_WORDS)))
+        bank = held(m, held(m, read_address >> log2(self.bank_words)))
         value = values[bank] if banks > 1 else values[0]
         self._answer_reads(m, value, host_read, host_lane, issue, read_word)
         return m
 
     def _bank(self, m, bank, lanes, read_address, write_address, write_data, enable):
         """A memory for each byte of a word; the value at ``read_address`` two cycles later."""
-        depth = min(BANK_WORDS, self.words - bank * BANK_WORDS)
-        here = Mux(write_address >> log2(BANK_WORDS) == bank, enable, 0)
+        depth = min(self.bank_words, self.words - bank * self.bank_words)
+        here = Mux(write_address >> log2(self.bank_words) == bank, enable, 0)
         values = []
         for lane in range(lanes):
             memory = Memory(shape=8, depth=depth, init=[], attrs={"ram_style": "block"})
@@ -102,7 +104,7 @@ class BlockMemory(wiring.Component):
         axi = self.axi_read
         busy, last = Signal(), Signal()
         word = Signal(len(axi.araddr) - log2(self.axi_bits // 8))
-        left = Signal(8)
+        left, tag = Signal(8), Signal()
         issue = Signal()
         self._room = room = Signal(range(_AHEAD + 1), init=_AHEAD)
         m.d.comb += [
@@ -111,20 +113,24 @@ class BlockMemory(wiring.Component):
             axi.arready.eq(~busy | (issue & last)),
         ]
         with m.If(axi.arready):
-            m.d.sync += [busy.eq(axi.arvalid), word.eq(axi.araddr >> log2(self.axi_bits // 8)), left.eq(axi.arlen)]
+            m.d.sync += [
+                busy.eq(axi.arvalid), word.eq(axi.araddr >> log2(self.axi_bits // 8)), left.eq(axi.arlen), tag.eq(axi.arid),
+            ]  # fmt: skip
         with m.Elif(issue):
             m.d.sync += [word.eq(word + 1), left.eq(left - 1)]
-        self._last = last
+        self._last, self._tag = last, tag
         m.d.sync += room.eq(room - issue + (axi.rvalid & axi.rready))
         return word, issue
 
     def _answer_reads(self, m, value, host_read, host_lane, issue, word):
         axi = self.axi_read
-        beat = data.StructLayout({"valid": 1, "last": 1, "error": 1})
+        beat = data.StructLayout({"valid": 1, "last": 1, "error": 1, "tag": 1})
         stages = Signal(data.ArrayLayout(beat, self.read_latency - 1))
         hosts, lanes = Signal(self.read_latency - 1), [host_lane]
         first = Signal(beat)
-        m.d.comb += [first.valid.eq(issue), first.last.eq(self._last), first.error.eq(word >= self.words)]
+        m.d.comb += [
+            first.valid.eq(issue), first.last.eq(self._last), first.error.eq(word >= self.words), first.tag.eq(self._tag),
+        ]  # fmt: skip
         m.d.sync += [
             stages.as_value().eq(Cat(first, stages.as_value())),
             hosts.eq(Cat(host_read, hosts)),
@@ -134,16 +140,15 @@ class BlockMemory(wiring.Component):
             lanes.append(held(m, lanes[-1]))
         m.d.sync += self.o_host_data.eq(value.word_select(lanes[-1], 8))
 
-        m.submodules.queue = queue = SyncFIFOBuffered(width=self.axi_bits + 2, depth=_AHEAD)
+        m.submodules.queue = queue = SyncFIFOBuffered(width=self.axi_bits + 3, depth=_AHEAD)
         end = stages[self.read_latency - 2]
         m.d.comb += [
             queue.w_en.eq(end.valid),
-            queue.w_data.eq(Cat(end.last, end.error, value)),
+            queue.w_data.eq(Cat(end.last, end.error, end.tag, value)),
             axi.rvalid.eq(queue.r_rdy),
-            Cat(axi.rlast, axi.rresp[0], axi.rdata).eq(queue.r_data),
+            Cat(axi.rlast, axi.rresp[0], axi.rid, axi.rdata).eq(queue.r_data),
             axi.rresp[1].eq(axi.rresp[0]),
             queue.r_en.eq(axi.rready),
-            axi.rid.eq(0),
         ]
 
     def _write_bursts(self, m, host_write):
@@ -155,10 +160,9 @@ class BlockMemory(wiring.Component):
             axi.awready.eq(~busy & ~axi.bvalid),
             axi.wready.eq(busy & ~host_write),
             beat.eq(axi.wvalid & axi.wready),
-            axi.bid.eq(0),
         ]
         with m.If(axi.awvalid & axi.awready):
-            m.d.sync += [busy.eq(1), failed.eq(0), word.eq(axi.awaddr >> log2(self.axi_bits // 8))]
+            m.d.sync += [busy.eq(1), failed.eq(0), axi.bid.eq(axi.awid), word.eq(axi.awaddr >> log2(self.axi_bits // 8))]
         with m.If(beat):
             m.d.sync += [word.eq(word + 1), failed.eq(failed | (word >= self.words))]
             with m.If(axi.wlast):

@@ -69,10 +69,9 @@ class UartReceiver(wiring.Component):
                         m.next = "IDLE"
                         with m.If(~line):
                             m.next = "BREAK"
-            with m.State("BREAK"):
-                # The wire is low for longer than a byte: cut, or another speed. A byte can only begin after it was high.
-                with m.If(line):
-                    m.next = "IDLE"
+            # The wire is low for longer than a byte: cut, or another speed. A byte can only begin after it was high.
+            with m.State("BREAK"), m.If(line):
+                m.next = "IDLE"
         return m
 
 

@@ -65,8 +65,10 @@ class Slaves:
             seen = {}
             for channel in (first, second):
                 await self._take(channel)
-                seen |= {"aw": {"address": int(self.dut.axi__awaddr.value)},
-                         "w": {"value": int(self.dut.axi__wdata.value), "strobe": int(self.dut.axi__wstrb.value)}}[channel]  # fmt: skip
+                if channel == "aw":
+                    seen["address"] = int(self.dut.axi__awaddr.value)
+                else:
+                    seen["value"], seen["strobe"] = int(self.dut.axi__wdata.value), int(self.dut.axi__wstrb.value)
             assert seen["strobe"] == 15
             known = seen["address"] in self.registers
             if known:

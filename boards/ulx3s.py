@@ -85,7 +85,7 @@ class Ulx3s(wiring.Component):
                 "choose a baud rate that divides the clock"
             )
         super().__init__({
-            "clk25": In(1), "uart_rx": In(1, init=1), "uart_tx": Out(1, init=1), "button": In(1), "led": Out(8),
+            "clk25": In(1), "uart_rx": In(1), "uart_tx": Out(1), "button": In(1), "led": Out(8),
         })  # fmt: skip
 
     def elaborate(self, platform):

@@ -34,7 +34,7 @@ class UartReceiver(wiring.Component):
     def __init__(self, divisor):
         _check_divisor(divisor)
         self.divisor = divisor
-        super().__init__({"i": In(1, init=1), "o": Out(stream.Signature(RECEIVED))})
+        super().__init__({"i": In(1), "o": Out(stream.Signature(RECEIVED))})
 
     def elaborate(self, platform):
         m = Module()
@@ -92,17 +92,18 @@ class UartTransmitter(wiring.Component):
     def __init__(self, divisor):
         _check_divisor(divisor)
         self.divisor = divisor
-        super().__init__({"i": In(stream.Signature(8)), "o": Out(1, init=1)})
+        super().__init__({"i": In(stream.Signature(8)), "o": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
         bits = Signal(10)  # those to come; the highest one set is the stop bit, so 0 is the end
         wait = Signal(range(self.divisor + 1))
-        m.d.comb += self.i.ready.eq((bits == 0) & (wait == 0))
+        line = Signal(init=1)
+        m.d.comb += [self.i.ready.eq((bits == 0) & (wait == 0)), self.o.eq(line)]
         with m.If(wait != 0):
             m.d.sync += wait.eq(wait - 1)
         with m.Elif(bits != 0):
-            m.d.sync += [self.o.eq(bits[0]), bits.eq(bits >> 1), wait.eq(self.divisor - 1)]
+            m.d.sync += [line.eq(bits[0]), bits.eq(bits >> 1), wait.eq(self.divisor - 1)]
         with m.Elif(self.i.valid):
-            m.d.sync += [self.o.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1))), wait.eq(self.divisor - 1)]
+            m.d.sync += [line.eq(0), bits.eq(Cat(self.i.payload, Const(1, 1))), wait.eq(self.divisor - 1)]
         return m

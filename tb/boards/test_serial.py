@@ -181,7 +181,7 @@ def test_late_answers_to_earlier_requests_are_dropped(connected):
 
 
 def test_what_the_board_refuses_is_told(connected):
-    line, transport = connected
+    _, transport = connected
     with pytest.raises(Refused, match="refuses READ_REGISTER at 0x100: the address is outside its memory, or no register"):
         transport.read_register(0x100)
     transport.memory_bytes = SIZE + 100
@@ -201,7 +201,7 @@ def test_an_unplugged_line_is_told():
     link = SerialLink(port, timeout=5)
     os.close(far)
     os.close(near)
-    with pytest.raises(Unplugged, match="is gone .*; plug the board in and open it again"):
+    with pytest.raises(Unplugged, match=r"is gone .*; plug the board in and open it again"):
         link.ask(Command.READ_REGISTER, 0, length=4)
     with pytest.raises(Unplugged):
         port.read(1)
@@ -228,7 +228,7 @@ def test_a_line_that_takes_nothing_is_told():
     near, far = pty.openpty()
     tty.setraw(far)
     port = SerialPort(os.ttyname(far), BAUD)
-    with pytest.raises(TransportError, match="takes no bytes for 0.05 s; does another program use it"):
+    with pytest.raises(TransportError, match=r"takes no bytes for 0.05 s; does another program use it"):
         port.write(bytes(1 << 20), timeout=0.05)
     for file in (near, far):
         os.close(file)
@@ -247,7 +247,7 @@ def test_a_silent_line_is_told_when_it_is_opened_and_closed_again():
 
 
 def test_what_is_no_serial_line_is_told(tmp_path):
-    with pytest.raises(TransportError, match="cannot open .*: No such file or directory; is the board plugged in"):
+    with pytest.raises(TransportError, match=r"cannot open .*: No such file or directory; is the board plugged in"):
         SerialTransport(str(tmp_path / "ttyUSB9"))
     (tmp_path / "file").write_text("")
     with pytest.raises(TransportError, match="is not a serial line; name that of the board"):

@@ -1,7 +1,5 @@
 """Host side of the serial link: requests and answers of `golden.serial`, repeated until one comes through."""
 
-import time
-
 from boards.errors import TransportError
 from golden.serial import END, Command, FrameError, Status, parse_answer, request
 
@@ -34,7 +32,8 @@ class SerialLink:
     Parameters
     ----------
     port
-        Has ``read(timeout)``, ``write(data, timeout)`` and ``close()`` as `boards.serial_port.SerialPort`, and a ``path``.
+        Has ``read(timeout)``, ``write(data, timeout)``, ``now()`` and ``close()`` as `boards.serial_port.SerialPort`, and a
+        ``path``.
     timeout : float
         Seconds to wait for an answer.
     attempts : int
@@ -99,7 +98,7 @@ class SerialLink:
 
     def _answer(self):
         """The answer with the number of the last request; others are late ones to requests that were sent again."""
-        deadline = time.monotonic() + self.timeout
+        deadline = self.port.now() + self.timeout
         while True:
             while not self._frames:
                 self._collect(deadline)
@@ -117,7 +116,7 @@ class SerialLink:
 
     def _collect(self, deadline):
         """Split what comes into frames."""
-        left = deadline - time.monotonic()
+        left = deadline - self.port.now()
         data = self.port.read(left) if left > 0 else b""
         if not data and left <= 0:
             cut = f" (it stopped within one, after {len(self._inner)} bytes)" if self._inner else ""

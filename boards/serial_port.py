@@ -88,6 +88,11 @@ class SerialPort:
             except OSError as error:
                 raise self._unplugged(error) from None
 
+    @staticmethod
+    def now():
+        """Seconds on the clock of the time-outs."""
+        return time.monotonic()
+
     def close(self):
         """Give the device back; closing twice is harmless."""
         if self._file is not None:

@@ -16,6 +16,8 @@ from hw.top import Accelerator
 
 PRESET = "ecp5"
 OSCILLATOR_HZ = 25_000_000
+#: Of the design, by the PLL.
+CLOCK_HZ = 60_000_000
 BAUD = 1_000_000
 #: As much as blocks are left for, in two banks.
 MEMORY_BYTES = 1 << 18
@@ -54,7 +56,7 @@ class Ulx3s(wiring.Component):
     Parameters
     ----------
     clock_hz : int
-        Of the design, by the PLL.
+
     baud : int
     config : hw.config.AcceleratorConfig
         That of the preset unless given.
@@ -72,7 +74,7 @@ class Ulx3s(wiring.Component):
         interrupt; 5 a request came, 6 a damaged frame came, both for an eighth of a second; 7 blinks with the clock.
     """
 
-    def __init__(self, clock_hz, baud=BAUD, config=None, memory_bytes=MEMORY_BYTES):
+    def __init__(self, clock_hz=CLOCK_HZ, baud=BAUD, config=None, memory_bytes=MEMORY_BYTES):
         self.clock_hz, self.memory_bytes = clock_hz, memory_bytes
         self.config = config or preset(PRESET)
         self.dividers = pll_dividers(clock_hz)

@@ -44,7 +44,8 @@ async def equals_the_standard_and_knows_its_own(dut, stall):
         assert not dut.matches.value
         await feed(dut, whole[size:], pauses[size:])
         assert dut.matches.value
-    for place in rng.integers(0, 8 * 24, 30):
+    # Each bit of the checksum by itself, and some of the content.
+    for place in [*rng.integers(0, 8 * 20, 10), *range(8 * 20, 8 * 24)]:
         damaged = bytearray(content[:20] + checksum(content[:20]))
         damaged[place // 8] ^= 1 << place % 8
         await begin(dut)

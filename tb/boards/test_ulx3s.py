@@ -80,7 +80,7 @@ async def reads_writes_and_recovers_from_damage(dut):
     assert lights(dut) == {"ready", "request", "damage"}
     await damaged(lambda d: d[:5] + d[6:], DamagedLine, "BAD_CHECKSUM")
     await damaged(lambda d: d[:5] + d[-1:], DamagedLine, "BAD_FRAME")
-    await damaged(lambda d: d[:-1], NoAnswer, "nothing answers")
+    await damaged(lambda d: d[1:5], NoAnswer, "nothing answers")
 
     # A wire that is cut in the middle of a byte, and the button.
     port._dut.uart_rx.value = 0

@@ -41,12 +41,15 @@ class SerialLink:
 
     Attributes
     ----------
+    quiet : float
+        Seconds without a byte before a request is sent again.
     repeated : int
         Requests that had to be sent again.
     """
 
     def __init__(self, port, timeout=0.5, attempts=4):
         self.port, self.timeout, self.attempts = port, timeout, attempts
+        self.quiet = timeout / 10
         self.repeated = 0
         self._sequence = 0
         self._inner: bytearray | None = None  # bytes since the last END; None before the first
@@ -75,7 +78,8 @@ class SerialLink:
         for attempt in range(self.attempts):
             if attempt:
                 self.repeated += 1
-            self._forget()
+            # The board may still be answering what damage left there; it does not listen meanwhile.
+            self._forget(self.quiet if attempt else 0)
             self.port.write(frame, self.timeout)
             try:
                 return self._accept(self._answer(), command, address, length)
@@ -133,8 +137,8 @@ class SerialLink:
                 self._frames.append(bytes(self._inner))
             self._inner = bytearray()
 
-    def _forget(self):
-        """Drop what has come until now, so that an answer to an earlier attempt is not taken for damage."""
-        while self.port.read(0):
+    def _forget(self, quiet):
+        """Drop what comes until nothing has for ``quiet`` seconds: an answer to an earlier attempt is no answer to this."""
+        while self.port.read(quiet):
             pass
         self._inner, self._frames = None, []

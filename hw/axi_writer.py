@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from hw.axi import WRITE_REQUEST, AxiWrite, count_bursts, drive_address_channel
 from hw.axi_bursts import AxiBursts
 from hw.skid import Skid
+from hw.stream_queue import StreamQueue
 
 
 class AxiWriter(wiring.Component):
@@ -58,7 +59,7 @@ class AxiWriter(wiring.Component):
         m = Module()
         axi = self.axi
         m.submodules.bursts = bursts = AxiBursts(self.axi_bits, self.burst)
-        m.submodules.lengths = lengths = SyncFIFOBuffered(width=8, depth=self.outstanding)
+        m.submodules.lengths = lengths = StreamQueue(8, self.outstanding)
         m.submodules.announced = announced = SyncFIFOBuffered(width=1, depth=self.outstanding)
         m.submodules.skid = skid = Skid(data.StructLayout({"data": self.axi_bits, "keep": 1, "last": 1}))
         announce, finish, answered = Signal(), Signal(), Signal()
@@ -82,8 +83,8 @@ class AxiWriter(wiring.Component):
             announce.eq(bursts.o.valid & bursts.o.ready),
             announced.w_en.eq(announce),
             announced.w_data.eq(bursts.o.p.last),
-            lengths.w_en.eq(announce),
-            lengths.w_data.eq(bursts.o.p.length),
+            lengths.i.valid.eq(announce),
+            lengths.i.payload.eq(bursts.o.p.length),
         ]
         with m.If(bursts.o.ready):
             m.d.sync += [
@@ -103,15 +104,15 @@ class AxiWriter(wiring.Component):
             skid.i.p.last.eq(left[-1]),
             self.i_data.ready.eq(sending & skid.i.ready & ~pad),
             finish.eq(skid.i.valid & skid.i.ready & left[-1]),
-            lengths.r_en.eq(~sending | finish),
+            lengths.o.ready.eq(~sending | finish),
             axi.wvalid.eq(skid.o.valid),
             axi.wdata.eq(skid.o.p.data),
             axi.wstrb.eq(skid.o.p.keep.replicate(self.axi_bits // 8)),
             axi.wlast.eq(skid.o.p.last),
             skid.o.ready.eq(axi.wready),
         ]
-        with m.If(lengths.r_en):
-            m.d.sync += [sending.eq(lengths.r_rdy), left.eq(lengths.r_data - 1)]
+        with m.If(lengths.o.ready):
+            m.d.sync += [sending.eq(lengths.o.valid), left.eq(lengths.o.payload - 1)]
         with m.Elif(skid.i.valid & skid.i.ready):
             m.d.sync += left.eq(left - 1)
         m.d.sync += self.beat.eq(axi.wvalid & axi.wready)

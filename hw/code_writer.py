@@ -5,8 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.codes import MAX_BITS
-from hw.pipeline import held, log2
+from hw.pipeline import beyond, held, log2
 from hw.row_stream import code_element, code_write
+from hw.skid import Skid
 
 #: Where the result of an instruction goes; fields as in `golden.instruction`.
 CODE_PLACE = data.StructLayout({"base": 16, "plane": 16, "tile": 16, "bits": 4})
@@ -52,7 +53,11 @@ class CodeWriter(wiring.Component):
         place, i = self.i_place, self.i.p
         parts = self.width // self.lanes
         #: What a word takes along on its way out.
-        target = data.StructLayout({"address": 16, "beyond": 1, "bank": range(self.banks), "plane": 16, "bits": 4})
+        target = data.StructLayout({"address": 16, "beyond": 1, "bank": range(self.banks), "plane": 16, "last_plane": 3})
+
+        # Writes leave from registers, so that who waits for whom does not run through the memory's port.
+        checked = data.StructLayout({"write": self.o.payload.shape(), "fits": 1})
+        m.submodules.output = output = Skid(checked)
 
         # Two stages to the address of the word in the least significant plane.
         started, valid, complete, emitting = Signal(), Signal(), Signal(), Signal()
@@ -61,7 +66,7 @@ class CodeWriter(wiring.Component):
             advance.eq(~valid | ~complete | move),
             take.eq(valid & advance),
             self.i.ready.eq(advance),
-            self.o_busy.eq(started | valid | complete | emitting),
+            self.o_busy.eq(started | valid | complete | emitting | output.o.valid),
         ]
         with m.If(advance):
             m.d.sync += [started.eq(self.i.valid), valid.eq(started)]
@@ -88,7 +93,7 @@ class CodeWriter(wiring.Component):
                 filled.beyond.eq(address[16:].any()),
                 filled.bank.eq(bank),
                 filled.plane.eq(plane),
-                filled.bits.eq(bits),
+                filled.last_plane.eq(bits - 1),
             ]
         with m.Elif(move):
             m.d.sync += complete.eq(0)
@@ -97,11 +102,10 @@ class CodeWriter(wiring.Component):
         content = [Signal(len(codes), name=f"content{n}", reset_less=True) for n in range(parts)]
         write = Signal(target, reset_less=True)
         number = Signal(range(MAX_BITS))
-        fits, taken, last_plane = Signal(), Signal(), Signal()
+        taken, last_plane = Signal(), Signal()
         m.d.comb += [
-            fits.eq(~write.beyond & (write.address < self.depth)),
-            last_plane.eq(number == (write.bits - 1)[: len(number)]),
-            taken.eq(emitting & (self.o.ready | ~fits)),
+            last_plane.eq(number == write.last_plane),
+            taken.eq(emitting & output.i.ready),
             move.eq(complete & (~emitting | (taken & last_plane))),
         ]
         with m.If(move):
@@ -115,14 +119,21 @@ class CodeWriter(wiring.Component):
                 write.address.eq(address),
                 write.beyond.eq(write.beyond | address[16]),
             ]
-        m.d.sync += self.o_error.eq(emitting & ~fits)
+        written = output.i.p.write
         m.d.comb += [
-            self.o.valid.eq(emitting & fits),
-            self.o.p.address.eq(write.address),
-            self.o.p.bank.eq(write.bank),
+            output.i.valid.eq(emitting),
+            output.i.p.fits.eq(~write.beyond & ~beyond(write.address, self.depth)),
+            written.address.eq(write.address),
+            written.bank.eq(write.bank),
         ]
         with m.Switch(number):
             for p in range(MAX_BITS):
                 with m.Case(p):
-                    m.d.comb += self.o.p.data.eq(Cat(Cat(content)[p::MAX_BITS]))
+                    m.d.comb += written.data.eq(Cat(Cat(content)[p::MAX_BITS]))
+        m.d.sync += self.o_error.eq(emitting & ~output.i.p.fits)
+        m.d.comb += [
+            self.o.valid.eq(output.o.valid & output.o.p.fits),
+            self.o.payload.eq(output.o.p.write),
+            output.o.ready.eq(self.o.ready | ~output.o.p.fits),
+        ]
         return m

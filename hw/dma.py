@@ -75,7 +75,7 @@ class Dma(wiring.Component):
             requests.i_index.valid.eq(self.i_data.valid & index),
             requests.i_index.p.data.eq(self.i_data.p.data),
             requests.i_index.p.error.eq(self.i_data.p.error),
-            placer.i.valid.eq(self.i_data.valid & ~index),
+            placer.i.valid.eq(self.i_data.valid),
             placer.i.payload.eq(self.i_data.payload),
             self.i_data.ready.eq(index | placer.i.ready),
             self.o_done.eq(placer.o_done),

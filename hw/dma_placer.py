@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.instruction import Memory
 from golden.registers import Error
-from hw.axi import read_data_layout
+from hw.axi import Tag, read_data_layout
 from hw.dma_requests import PLACEMENT
 from hw.instruction import ERROR
 from hw.skid import Skid
@@ -50,7 +50,7 @@ class DmaPlacer(wiring.Component):
     i_placement : In(stream of `PLACEMENT`)
         Instructions in order; one is taken ahead, so that its first beat may follow the last one before at once.
     i : In(stream of `read_data_layout`)
-        Beats with tag LOAD or ROW.
+        Beats with tag LOAD or ROW are placed; others are for somebody else, who takes them.
     o : Out(stream of `dma_write_layout`)
         Addresses are below the depth of their memory.
     o_done : Out
@@ -101,18 +101,21 @@ class DmaPlacer(wiring.Component):
 
         m.submodules.skid = skid = Skid(data.StructLayout({"write": o.payload.shape(), "last": 1}))
         write, fail, last, wanted = Signal(), Signal(), Signal(), Signal()
+        beat_ends = skipping | ~current.gather | (position == per_beat - 1) | last_word
+        mine = (self.i.p.tag == Tag.LOAD) | (self.i.p.tag == Tag.ROW)
         m.d.comb += [
-            wanted.eq(self.i.valid & active & skid.i.ready),
+            # What is offered has no say in this: the reader's data arrives late.
+            self.i.ready.eq(active & skid.i.ready & beat_ends),
+            wanted.eq(self.i.valid & mine & active & skid.i.ready),
             fail.eq(wanted & self.i.p.error),
         ]
         with m.If(wanted & ~self.i.p.error):
             with m.If(skipping):
-                m.d.comb += self.i.ready.eq(1)
                 m.d.comb += ending.eq(self.i.p.last & finished)
                 with m.If(self.i.p.last):
                     m.d.sync += skipping.eq(0)
             with m.Elif(~current.gather):
-                m.d.comb += [write.eq(1), self.i.ready.eq(1), last.eq(self.i.p.last), ending.eq(self.i.p.last)]
+                m.d.comb += [write.eq(1), last.eq(self.i.p.last), ending.eq(self.i.p.last)]
                 m.d.sync += chunk.eq(chunk + 1)
                 with m.If(chunk == last_chunk):
                     m.d.sync += [chunk.eq(0), address.eq(address + 1)]
@@ -124,10 +127,9 @@ class DmaPlacer(wiring.Component):
                     words_left.eq(words_left - 1),
                 ]
                 with m.If(position == per_beat - 1):
-                    m.d.comb += self.i.ready.eq(1)
                     m.d.sync += position.eq(0)
                 with m.If(last_word):
-                    m.d.comb += [self.i.ready.eq(1), last.eq(last_row), ending.eq(self.i.p.last & last_row)]
+                    m.d.comb += [last.eq(last_row), ending.eq(self.i.p.last & last_row)]
                     m.d.sync += [
                         position.eq(0),
                         address.eq(row_address),

@@ -4,14 +4,14 @@ from functools import partial
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.rescale import OFFSET_BITS, SCALE_BITS
 from hw import pipeline
 from hw.pipeline import log2
 from hw.rescale import Rescale
+from hw.stream_queue import StreamQueue
 from hw.tile import drained_layout, tile_layout
 
 CONSTANT_BITS = SCALE_BITS + OFFSET_BITS
@@ -75,14 +75,10 @@ class Drain(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.tiles = tiles = SyncFIFOBuffered(width=len(self.i_tile.payload.as_value()), depth=self.tiles)
-        m.d.comb += [
-            tiles.w_data.eq(self.i_tile.payload),
-            tiles.w_en.eq(self.i_tile.valid),
-            self.i_tile.ready.eq(1),
-            tiles.r_en.eq(self.valid & (self.group == self.groups - 1)),
-        ]
-        tile = data.View(tile_layout(self.columns), tiles.r_data)
+        m.submodules.tiles = tiles = StreamQueue(tile_layout(self.columns), self.tiles)
+        connect(m, flipped(self.i_tile), tiles.i)
+        m.d.comb += tiles.o.ready.eq(self.valid & (self.group == self.groups - 1))
+        tile = tiles.o.p
 
         held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)
         # Scales come to the lanes after four registers, and counts when the lanes want them.
@@ -101,16 +97,16 @@ class Drain(wiring.Component):
         # The sequencer ends a tile only when all of it fits here, so nothing upstream ever waits.
         # An error waits its turn in the buffer too: it must not overtake the end of the instruction before.
         lanes = self.drain_rows * self.columns
-        m.submodules.buffer = buffer = SyncFIFOBuffered(width=16 * lanes + 1, depth=self.tiles * self.groups)
+        m.submodules.buffer = buffer = StreamQueue(self.o.payload.shape(), self.tiles * self.groups)
         arrived = Signal(4 + Rescale.latency)
         m.d.sync += arrived.eq((arrived << 1) | self.valid)
         m.d.comb += [
-            buffer.w_en.eq(arrived[-1]),
-            buffer.w_data.eq(Cat((rescale.o[lane][:16] for lane in range(lanes)), delayed(outside, Rescale.latency))),
-            self.o.valid.eq(buffer.r_rdy),
-            self.o.payload.eq(buffer.r_data),
-            buffer.r_en.eq(self.o.ready),
+            buffer.i.valid.eq(arrived[-1]),
+            buffer.i.payload.as_value().eq(
+                Cat((rescale.o[lane][:16] for lane in range(lanes)), delayed(outside, Rescale.latency))
+            ),
         ]
+        connect(m, buffer.o, flipped(self.o))
         return m
 
     @staticmethod

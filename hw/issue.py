@@ -1,6 +1,6 @@
 """Issue queue: instructions of one kind wait here, in order, until their semaphores allow them to start."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -79,7 +79,7 @@ class IssueQueue(wiring.Component):
             put.addr.eq(next_),
             put.data.eq(head.index),
             put.en.eq(start),
-            get.addr.eq(first + self.i_done),
+            get.addr.eq(Mux(self.i_done, first + 1, first)),
         ]
         m.d.sync += [first.eq(get.addr), next_.eq(next_ + start), count.eq(count + start - self.i_done)]
 

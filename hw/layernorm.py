@@ -151,6 +151,7 @@ class LayerNorm(wiring.Component):
             rows.i_claim_row.eq(row_taken),
             residual.read_address.eq(read_address),
             residual.read_enable.eq(take),
+            residual.read_advance.eq(1),
         ]
         with m.If(take):
             m.d.sync += read_address.eq(read_address + 1)
@@ -158,16 +159,16 @@ class LayerNorm(wiring.Component):
             m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
         before = held(m, residual.read_data)
-        mask = lane_mask(m, delayed(m, i.group, 2), command.columns, lanes)
+        mask = lane_mask(m, delayed(m, i.group, 3), command.columns, lanes)
         totals, sum_flags = [], []
         for lane in range(lanes):
-            total = held(m, before.word_select(lane, 16).as_signed() + delayed(m, i.values[lane], 2))
+            total = held(m, before.word_select(lane, 16).as_signed() + delayed(m, i.values[lane], 3))
             total, over = saturated(total, 16)
             totals.append(held(m, Mux(mask[lane], total, 0)))
             sum_flags.append(held(m, mask[lane] & over))
-        summed = delayed_valid(m, take, 4)[-1]
+        summed = delayed_valid(m, take, 5)[-1]
         m.d.comb += [rows.i_data.eq(Cat(totals)), rows.i_write.eq(summed)]
-        cycles = 5 + tree_latency(lanes)
+        cycles = 6 + tree_latency(lanes)
         part = held(m, tree(m, totals, lambda a, b: a + b))
         part_squares = tree(m, [held(m, total * total) for total in totals], lambda a, b: a + b)
         total, squares = Signal(signed(TOTAL_BITS)), Signal(SQUARES_BITS)
@@ -217,7 +218,7 @@ class LayerNorm(wiring.Component):
             x = held(m, rows.o_data)
             factor, offset, window = delayed(m, row.factor, 2), delayed(m, row.offset, 3), delayed(m, row.window, 4)
             constant_address = held(m, command.constant_base + delayed(m, group, 3))
-            constant_word = held(m, constants.read_data)
+            constant_word = constants.read_data
             mask = lane_mask(m, delayed(m, group, 9), command.columns, lanes)
             code_mask = [held(m, bit) for bit in mask]
             written, affine_flags, codes = [], [], []
@@ -241,6 +242,7 @@ class LayerNorm(wiring.Component):
         m.d.comb += [
             constants.read_address.eq(constant_address),
             constants.read_enable.eq(valid[4] & advance),
+            constants.read_advance.eq(advance),
             output.i.valid.eq(valid[cycles]),
             Cat(output.i.p.codes).eq(Cat(codes)),
             output.i.p.row.eq(out_row),

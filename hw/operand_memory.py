@@ -109,11 +109,11 @@ class OperandMemory(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         drain, row, load = self.i_drain, self.i_row, self.i_load
-        row_turn, drains = Signal(), Signal()
-        m.d.sync += row_turn.eq(drains & row.valid)
+        drain_turn, drains = Signal(init=1), Signal()
+        m.d.sync += drain_turn.eq(~(drains & row.valid))
         m.d.comb += [
-            drains.eq(drain.valid & ~row_turn),
-            drain.ready.eq(~row_turn),
+            drains.eq(drain.valid & drain_turn),
+            drain.ready.eq(drain_turn),
             row.ready.eq(~drains),
             load.ready.eq(~drain.valid & ~row.valid),
         ]

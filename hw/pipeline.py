@@ -11,6 +11,11 @@ def log2(n):
     return n.bit_length() - 1
 
 
+def beyond(address, depth):
+    """``address >= depth``; of a power of two, without a carry chain."""
+    return address[log2(depth) :].any() if depth & (depth - 1) == 0 else address >= depth
+
+
 def held(m, value, **kwargs):
     """``value`` one cycle later, in a register without reset."""
     register = Signal(value.shape(), reset_less=True, **kwargs)

@@ -44,7 +44,7 @@ class Qmm(wiring.Component):
         self.config = config
         c = config
         groups = c.rows // c.drain_rows
-        #: Tiles on the way from their last word to their last write: what hides the latency of that way, about 28
+        #: Tiles on the way from their last word to their last write: what hides the latency of that way, about 31
         #: cycles, from tiles that end as often as they may.
         self.tiles = max(4, BUFFERED_GROUPS // groups)
         self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.pipeline import held, log2
+from hw.pipeline import delayed, delayed_valid, held, log2
 from hw.row_stream import row_element
 from hw.stream_queue import StreamQueue
 from hw.tile_writer import row_group_layout
@@ -87,10 +87,11 @@ class RowBuffer(wiring.Component):
         m.submodules.widths = widths = StreamQueue(range(max(tiles, 2)), waiting)
 
         filling, free = Signal(range(self.slots)), Signal(range(self.slots + 1), init=self.slots)
-        freed = Signal(range(tiles + 1))
+        freed, left, room = Signal(range(tiles + 1)), Signal(range(self.slots + 1)), Signal(init=1)
         put, filled, tile_read = Signal(), Signal(), Signal()
         m.d.comb += [
-            self.i.ready.eq((free != 0) & widths.i.ready),
+            self.i.ready.eq(room & widths.i.ready),
+            left.eq(free + freed),
             put.eq(self.i.valid & self.i.ready),
             filled.eq(put & (self.i.p.group == groups - 1)),
             widths.i.valid.eq(put & self.i.p.last),
@@ -106,12 +107,13 @@ class RowBuffer(wiring.Component):
         m.d.sync += [
             self.o_error.eq(put & (self.i.p.column_tile >= tiles)),
             freed.eq(Mux(tile_read, widths.o.payload + 1, 0)),
-            free.eq(free - filled + freed),
+            free.eq(Mux(filled, left - 1, left)),
+            room.eq(Mux(filled, left > 1, left != 0)),  # free != 0, of which the drain's path has no time to hear
         ]
         with m.If(filled):
             m.d.sync += filling.eq(around(filling + 1))
 
-        # The three stages of the reader advance together: address, memory, chosen part.
+        # The four stages of the reader advance together: address, memory, its register, chosen part.
         busy, advance, fire = Signal(), Signal(), Signal()
         remaining, last_group = Signal(16), Signal(12)
         row, group, tile_row = Signal(16), Signal(12), Signal(range(max(self.rows, 2)))
@@ -161,12 +163,11 @@ class RowBuffer(wiring.Component):
                 read.addr.eq(Cat((tile_row >> log2(self.drain_rows))[: log2(groups)], slot)),
                 read.en.eq(fire & (part == 0)),
             ]
-        read_valid = Signal()
         with m.If(advance):
-            m.d.sync += [read_valid.eq(fire), self.o.valid.eq(read_valid)]
-            row_read, group_read, chosen = held(m, row), held(m, group), held(m, Cat(part, lane))
-            first, last = held(m, group == 0), held(m, row_ends)
-            choices = Cat(read.data for _, read in memories)
+            m.d.sync += self.o.valid.eq(delayed_valid(m, fire, 2)[-1])
+            row_read, group_read, chosen = (delayed(m, value, 2) for value in (row, group, Cat(part, lane)))
+            first, last = (delayed(m, value, 2) for value in (group == 0, row_ends))
+            choices = Cat(held(m, read.data) for _, read in memories)
             m.d.sync += [
                 Cat(self.o.p.values).eq(choices.word_select(chosen, self.lanes * 16)),
                 self.o.p.row.eq(row_read),

@@ -243,10 +243,11 @@ class RowProcessor(wiring.Component):
                 m.d.sync += flushing.eq(1)
 
         # Errors of the norm's memories may be about the instruction that runs while the one before is flushed.
-        spoilt = Signal()
-        with m.If(norm.o_error):
+        norm_error, spoilt = Signal(), Signal()
+        m.d.sync += norm_error.eq(norm.o_error)
+        with m.If(norm_error):
             m.d.sync += spoilt.eq(1)
-        with m.If(left.o_error | right.o_error | ((norm.o_error | spoilt) & ~(flushing & running))):
+        with m.If(left.o_error | right.o_error | ((norm_error | spoilt) & ~(flushing & running))):
             m.d.comb += [error.valid.eq(1), error.code.eq(Error.ADDRESS_RANGE.value)]
         with m.Elif(buffer.o_error | refused):
             m.d.comb += [error.valid.eq(1), error.code.eq(Error.SHAPE.value)]

@@ -26,14 +26,14 @@ class Skid(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         spare = Signal(self.shape, reset_less=True)
-        used = Signal()
-        m.d.comb += self.i.ready.eq(~used)
+        free = Signal(init=1)
+        m.d.comb += self.i.ready.eq(free)
         with m.If(~self.o.valid | self.o.ready):
             m.d.sync += [
-                self.o.payload.eq(Mux(used, spare, self.i.payload)),
-                self.o.valid.eq(used | self.i.valid),
-                used.eq(0),
+                self.o.payload.eq(Mux(free, self.i.payload, spare)),
+                self.o.valid.eq(~free | self.i.valid),
+                free.eq(1),
             ]
         with m.Elif(self.i.valid & self.i.ready):
-            m.d.sync += [spare.eq(self.i.payload), used.eq(1)]
+            m.d.sync += [spare.eq(self.i.payload), free.eq(0)]
         return m

@@ -1,6 +1,6 @@
-"""Queue in LUT memory, for what is passed on once a row."""
+"""Queue in LUT memory."""
 
-from amaranth import Module, Signal
+from amaranth import Module, Mux, Signal
 from amaranth.hdl import Shape
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -8,7 +8,8 @@ from amaranth.lib.wiring import In, Out
 
 
 class StreamQueue(wiring.Component):
-    """Holds ``depth`` payloads and one more at its output, a register. One payload a cycle, `latency` cycles later.
+    """Holds ``depth`` payloads and one more at its output, a register. One payload a cycle, `latency` cycles later; less
+    while it is full, which a depth of 2 nearly always is.
 
     Parameters
     ----------
@@ -35,20 +36,31 @@ class StreamQueue(wiring.Component):
         memory = Memory(shape=width, depth=self.depth, init=[], attrs={"ram_style": "distributed"})
         m.submodules.memory = memory
         write, read = memory.write_port(), memory.read_port()
-        level = Signal(range(self.depth + 1))
+        # How many payloads came and went, modulo twice the depth.
+        came, went = Signal(range(2 * self.depth)), Signal(range(2 * self.depth))
         put, take, pass_on = Signal(), Signal(), Signal()
+        held = Signal(range(2 * self.depth))
+        ready = Signal(init=1)
         m.d.comb += [
-            self.i.ready.eq(level != self.depth),
-            put.eq(self.i.valid & self.i.ready),
+            self.i.ready.eq(ready),
+            put.eq(self.i.valid & ready),
+            held.eq(came - went),
             pass_on.eq(~self.o.valid | self.o.ready),
-            take.eq((level != 0) & pass_on),
-            write.en.eq(put),
+            take.eq((came != went) & pass_on),
+            write.addr.eq(came),
             write.data.eq(self.i.payload),
+            write.en.eq(put),
             # The output register is the port's. What it reads of an entry while that is written is not valid.
+            read.addr.eq(went),
             read.en.eq(pass_on),
             self.o.payload.eq(read.data),
         ]
-        m.d.sync += [level.eq(level + put - take), write.addr.eq(write.addr + put), read.addr.eq(read.addr + take)]
+        # Room is noticed a cycle late, so that `ready` waits for nobody.
+        m.d.sync += ready.eq(Mux(put, held != self.depth - 1, held != self.depth))
+        with m.If(put):
+            m.d.sync += came.eq(came + 1)
+        with m.If(take):
+            m.d.sync += went.eq(went + 1)
         with m.If(pass_on):
-            m.d.sync += self.o.valid.eq(level != 0)
+            m.d.sync += self.o.valid.eq(came != went)
         return m

@@ -30,7 +30,7 @@ def tile_layout(columns):
             "tile": 16,
             "bank": range(max(columns, 2)),
             "column": 16,
-            "bits": 4,
+            "last_plane": 3,
             "column_tile": 12,
             "last_column": 1,
             "last": 1,

@@ -5,13 +5,13 @@ from operator import or_
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from golden.codes import MAX_BITS
 from golden.instruction import Destination
 from hw.operand_memory import OperandMemory
-from hw.pipeline import log2
+from hw.pipeline import beyond, log2
+from hw.stream_queue import StreamQueue
 from hw.tile import ADDRESS_BITS, drained_layout, tile_layout
 
 
@@ -85,13 +85,9 @@ class TileWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         layout = tile_layout(self.columns)
-        m.submodules.tiles = tiles = SyncFIFOBuffered(width=layout.size, depth=self.tiles)
-        tile = data.View(layout, tiles.r_data)
-        m.d.comb += [
-            tiles.w_data.eq(self.i_tile.payload),
-            tiles.w_en.eq(self.i_tile.valid),
-            self.i_tile.ready.eq(1),
-        ]
+        m.submodules.tiles = tiles = StreamQueue(layout, self.tiles)
+        connect(m, flipped(self.i_tile), tiles.i)
+        tile = tiles.o.p
 
         group = Signal(range(max(self.groups, 2)))
         plane = Signal(3)
@@ -99,7 +95,7 @@ class TileWriter(wiring.Component):
         tile_offset = Signal(ADDRESS_BITS)
         # A bit each: the sequencer lets out no other destination.
         to_rows, to_right = (tile.destination & kind.value != 0 for kind in (Destination.ROWS, Destination.RIGHT))
-        last_plane = to_rows | (plane == tile.bits - 1)
+        last_plane = plane == tile.last_plane
         last_group = group == self.groups - 1
 
         # Codes: one request register in front of both memories. Rows: straight through, after the last request has left,
@@ -108,33 +104,25 @@ class TileWriter(wiring.Component):
             drain_write_layout(1 << ADDRESS_BITS, max(self.rows, self.columns), self.depth, self.drain_rows, self.columns)
         )
         requested, request_left, request_right, request_last = Signal(), Signal(), Signal(), Signal()
-        accepted = Signal()
         finishing = Signal(OperandMemory.write_latency)
-        # An address is found to be outside too late to hold the request back: the next one may take its place, but
-        # nothing is written from then on.
-        failed = Signal()
+        # An address outside its memory: that request is not made, and stays, so that none follows.
+        outside = Signal()
         released = (request_left & self.o_left.ready) | (request_right & self.o_right.ready)
         free = ~requested | released
         lanes = self.drain_rows * self.columns
         planes = [Cat(self.i.p.values[lane][p] for lane in range(lanes)) for p in range(MAX_BITS)]
         chosen = [Signal(lanes, name=f"plane{p}") for p in range(MAX_BITS)]
-        outside = (request_left & _beyond(request.address, self.left_depth)) | (
-            request_right & _beyond(request.address, self.right_depth)
-        )
         m.d.comb += [
-            self.o_left.valid.eq(request_left & ~outside & ~failed),
-            self.o_right.valid.eq(request_right & ~outside & ~failed),
-            accepted.eq((self.o_left.valid & self.o_left.ready) | (self.o_right.valid & self.o_right.ready)),
+            self.o_left.valid.eq(request_left),
+            self.o_right.valid.eq(request_right),
         ]
         for memory in (self.o_left, self.o_right):
             m.d.comb += [memory.p[name].eq(request[name]) for name in ("address", "bank", "column")]
             m.d.comb += memory.p.data.eq(reduce(or_, chosen))
 
         bad = self.i.valid & self.i.p.error
-        m.d.comb += self.error.eq((outside | failed | (bad & ~requested)) & ~finishing.any())
-        with m.If(outside):
-            m.d.sync += failed.eq(1)
-        present = self.i.valid & ~self.i.p.error & tiles.r_rdy & ~failed
+        m.d.comb += self.error.eq((outside | (bad & ~requested)) & ~finishing.any())
+        present = self.i.valid & ~self.i.p.error & tiles.o.valid
         rows_present = present & to_rows & ~requested
         step = Signal()
         m.d.comb += [
@@ -146,8 +134,8 @@ class TileWriter(wiring.Component):
             step.eq(Mux(to_rows, rows_present & self.o_rows.ready, present & free)),
             self.stalled.eq(present & ~step),
             self.i.ready.eq(step & last_plane),
-            tiles.r_en.eq(step & last_plane & last_group),
-            self.tile_done.eq(tiles.r_en),
+            tiles.o.ready.eq(step & last_plane & last_group),
+            self.tile_done.eq(tiles.o.ready),
         ]
         with m.If(released):
             m.d.sync += [requested.eq(0), request_left.eq(0), request_right.eq(0), request_last.eq(0)]
@@ -159,12 +147,15 @@ class TileWriter(wiring.Component):
             with m.Else():
                 m.d.sync += [plane.eq(plane + 1), offset.eq(offset + tile.plane)]
             with m.If(~to_rows):
+                address = tile.address + offset
+                too_far = Mux(to_right, beyond(address, self.right_depth), beyond(address, self.left_depth))
                 m.d.sync += [
                     requested.eq(1),
-                    request_left.eq(~to_right),
-                    request_right.eq(to_right),
+                    request_left.eq(~to_right & ~too_far),
+                    request_right.eq(to_right & ~too_far),
+                    outside.eq(too_far),
                     request_last.eq(last_plane & last_group & tile.last),
-                    request.address.eq(tile.address + offset),
+                    request.address.eq(address),
                     request.bank.eq(Mux(to_right, tile.bank, 0) + (group << log2(self.drain_rows))),
                     request.column.eq(tile.column),
                 ]
@@ -177,7 +168,7 @@ class TileWriter(wiring.Component):
                 m.d.sync += chosen[p].eq(bits)
 
         # Completed means in memory: what starts then may read it.
-        finished = (accepted & request_last) | (self.tile_done & to_rows & tile.last)
+        finished = (released & request_last) | (self.tile_done & to_rows & tile.last)
         m.d.sync += finishing.eq((finishing << 1) | finished)
         m.d.comb += self.done.eq(finishing[-1])
         return m
@@ -189,8 +180,3 @@ class TileWriter(wiring.Component):
         share = self.columns // self.drain_rows
         step = to_right & ((group & (share - 1)) == share - 1)
         return Mux(last_group, 0, tile_offset + Mux(step, tile.tile, 0))
-
-
-def _beyond(address, depth):
-    """``address >= depth``: of a power of two, without a carry chain."""
-    return address[log2(depth) :].any() if depth & (depth - 1) == 0 else address >= depth

@@ -70,8 +70,8 @@ class AttentionLowering:
         self._name_tensors()
 
     def _bands(self, head):
-        """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head,
-        so that what comes behind attention can begin during its softmax."""
+        """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head
+        (an odd one is left over), so that what comes behind attention can begin during its softmax."""
         tiles = self.lowering.row_tiles
         half = tiles // 2 if self.softmax and head + 1 == self.heads and tiles >= LEAST_TO_HALVE else tiles
         return [(tile, min(half, tiles - tile)) for tile in range(0, tiles, half)]

@@ -99,7 +99,7 @@ class Product:
         return sum(map(len, self.parts.values())) == 1
 
     def compute(self, rows, cut=None, tile=0, tiles=None, row=None):
-        """Add the QMMs for a cut, all by default, and some row tiles, all by default.
+        """Add the QMMs for a cut, all by default, and some row tiles, all by default and if transposed.
 
         ``rows`` is the number of rows of the result; for a transposed product, of its columns. ``row`` is the step that
         takes what goes to the row buffer.
@@ -107,8 +107,8 @@ class Product:
         parts = list(self.parts.values())
         for pieces in parts if cut is None else [parts[cut]]:
             for piece in pieces:
-                add = self._transposed if self.transposed else self._plain
-                self.steps.append(add(piece, rows, tile, tiles, row).steps[0])
+                op = self._transposed(piece, rows) if self.transposed else self._plain(piece, rows, tile, tiles, row)
+                self.steps.append(op.steps[0])
 
     def _plain(self, piece, rows, tile, tiles, row):
         c, builder = self.builder.config, self.builder
@@ -121,7 +121,7 @@ class Product:
             target=self.target and self.target.part(tile=tile), column=piece.start,
         )  # fmt: skip
 
-    def _transposed(self, piece, rows, tile, tiles, row):
+    def _transposed(self, piece, rows):
         c, builder = self.builder.config, self.builder
         scaling = Scaling(piece.constant, True, self.layer.constants.shift, *self.target.format.range)
         return builder.qmm(

@@ -152,7 +152,8 @@ def expected_tiles(unit, f, length):
                 "destination": f["destination"],
                 "address": f["destination_base"] + row * unit.rows // banks * f["destination_tile"]
                 + first_column // unit.depth,
-                "plane": f["destination_plane"], "tile": f["destination_tile"], "bits": f["destination_bits"],
+                "plane": f["destination_plane"], "tile": f["destination_tile"],
+                "last_plane": 0 if f["destination"] == Destination.ROWS else f["destination_bits"] - 1,
                 "bank": row * unit.rows % unit.columns, "column": first_column % unit.depth // unit.columns,
                 "last_column": column == f["column_tiles"] - 1,
                 "last": (row, column) == (f["row_tiles"] - 1, f["column_tiles"] - 1),
@@ -351,7 +352,7 @@ async def stops_at_an_address_outside_its_memory(dut, side, beyond):
 @pytest.mark.parametrize("sizes", [
     dict(rows=4, columns=4, depth=16, groups=2, tiles=4, left_depth=512, right_depth=600),
     dict(rows=8, columns=2, depth=8, groups=8, tiles=2, left_depth=600, right_depth=512),
-    dict(rows=2, columns=8, depth=32, groups=1, tiles=3, left_depth=520, right_depth=530),
+    dict(rows=2, columns=8, depth=32, groups=1, tiles=4, left_depth=520, right_depth=530),
 ], ids=["square", "tall", "wide"])  # fmt: skip
 def test_sequencer(simulator, sizes):
     simulate(Sequencer(**sizes), __name__, simulator, parameters=sizes)

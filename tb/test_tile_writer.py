@@ -62,7 +62,8 @@ class Bench:
                 first = where["start"] + column * unit.columns
                 tiles.append({name: int(self.rng.integers(0, 2)) for name, _ in tile_layout(unit.columns)} | {
                     "destination": where["destination"], "plane": where["plane"], "tile": where["tile"],
-                    "bits": where["bits"] % 16, "column_tile": column, "bank": row * unit.rows % unit.columns,
+                    "last_plane": 0 if where["destination"] == Destination.ROWS else where["bits"] - 1,
+                    "column_tile": column, "bank": row * unit.rows % unit.columns,
                     "address": where["base"] + row * unit.rows // banks * where["tile"] + first // unit.depth,
                     "column": first % unit.depth // unit.columns,
                     "last_column": column == column_tiles - 1,

@@ -94,3 +94,12 @@ def test_verilog_is_the_same_from_run_to_run(tmp_path):
     assert first == second
     assert b"m_axi_memory_araddr" in first
     assert b"s_axi_control_awaddr" in first
+
+
+def test_verilog_in_primitives_of_the_chip_goes_to_a_folder_of_its_own(tmp_path):
+    for mapping in ("plain", "ultrascale"):
+        assert main(["verilog", "--preset", "tiny", "--mapping", mapping, "--output", str(tmp_path)]) == 0
+    plain, primitives = ((tmp_path / folder / "bittern.v").read_text() for folder in ("tiny", "tiny-ultrascale"))
+    for cell in ("LUT6_2", "CARRY8"):
+        assert cell in primitives
+        assert cell not in plain

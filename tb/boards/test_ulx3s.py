@@ -179,7 +179,7 @@ async def gives_the_labels_of_a_bundled_model(dut, name):
 def test_the_top_that_is_routed_runs_both_kinds_of_model_at_its_pins():
     """One cycle a bit, so that a program is there in a minute; all else is what is routed."""
     top = Ulx3s(CLOCK_HZ, CLOCK_HZ)
-    simulate(top, __name__, Simulator.VERILATOR, parameters={"divisor": top.divisor}, models=MODELS)
+    simulate(top, __name__, Simulator.VERILATOR, parameters={"divisor": top.divisor}, models=MODELS, long=True)
 
 
 def test_a_clock_or_a_baud_rate_that_cannot_be_made_is_refused():

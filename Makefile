@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-fast bench verilog zcu102 lint estimate train-setup lock clean
+.PHONY: help setup sim test test-fast bench verilog zcu102 lint estimate ulx3s train-setup lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

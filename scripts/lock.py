@@ -1,6 +1,7 @@
 """Resolve the dependencies of pyproject.toml into requirements/*.lock: every version, for every platform, with hashes.
 
     base.lock   what `make setup` installs: the project, benches, checks
+    ecp5.lock   what `make ulx3s` adds: place and route
     train.lock  what `make train-setup` adds: PyTorch and training
     cuda.lock   what PyTorch needs besides, where the package index has only its CUDA build
 
@@ -60,6 +61,12 @@ def main():
     base_path = LOCKS / "base.lock"
     resolve(base_path, "dev")
     base = packages(base_path.read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.lock"
+        whole.write_text("".join(path.read_text() for path in (base_path, LOCKS / "ecp5.lock") if path.exists()))
+        resolve(whole, "dev", "ecp5")
+        routing = [entry for name, entry in packages(whole.read_text()).items() if name not in base]
+    write("ecp5.lock", "Place and route for the ECP5, on top of base.lock.", routing)
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.lock"
         # What is already locked stays as it is, so that both locks fit into one environment.

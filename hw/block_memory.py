@@ -69,7 +69,8 @@ class BlockMemory(wiring.Component):
         write_data = held(m, Mux(host_write, self.host.p.data.replicate(lanes), self.axi_write.wdata))
         enable = Signal(lanes)
         m.d.sync += enable.eq(
-            Mux(host_write, 1 << host_lane, Mux(beat & (write_word < self.words), self.axi_write.wstrb, 0))
+            # What is beyond the last word is in no bank, or where nobody reads.
+            Mux(host_write, 1 << host_lane, Mux(beat, self.axi_write.wstrb, 0))
         )
         read_address = held(m, Mux(host_read, host_word, read_word))
         banks = -(-self.words // self.bank_words)
@@ -153,7 +154,7 @@ class BlockMemory(wiring.Component):
 
     def _write_bursts(self, m, host_write):
         axi = self.axi_write
-        busy, failed = Signal(), Signal()
+        busy = Signal()
         word = Signal(len(axi.awaddr) - log2(self.axi_bits // 8))
         beat = Signal()
         m.d.comb += [
@@ -162,12 +163,12 @@ class BlockMemory(wiring.Component):
             beat.eq(axi.wvalid & axi.wready),
         ]
         with m.If(axi.awvalid & axi.awready):
-            m.d.sync += [busy.eq(1), failed.eq(0), axi.bid.eq(axi.awid), word.eq(axi.awaddr >> log2(self.axi_bits // 8))]
+            m.d.sync += [busy.eq(1), axi.bid.eq(axi.awid), word.eq(axi.awaddr >> log2(self.axi_bits // 8))]
         with m.If(beat):
-            m.d.sync += [word.eq(word + 1), failed.eq(failed | (word >= self.words))]
-            with m.If(axi.wlast):
+            m.d.sync += word.eq(word + 1)
+            with m.If(axi.wlast):  # if any beat is beyond the end, the last one is
                 m.d.sync += [
-                    busy.eq(0), axi.bvalid.eq(1), axi.bresp.eq(Mux(failed | (word >= self.words), DECERR, OKAY)),
+                    busy.eq(0), axi.bvalid.eq(1), axi.bresp.eq(Mux(word >= self.words, DECERR, OKAY)),
                 ]  # fmt: skip
         with m.Elif(axi.bready):
             m.d.sync += axi.bvalid.eq(0)

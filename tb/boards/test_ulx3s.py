@@ -183,9 +183,9 @@ def test_the_top_that_is_routed_runs_both_kinds_of_model_at_its_pins():
 
 
 def test_a_clock_or_a_baud_rate_that_cannot_be_made_is_refused():
-    with pytest.raises(ValueError, match=r"cannot make 61.234 MHz of 25 MHz; the nearest it can are 61\.\d+, "):
+    with pytest.raises(ValueError, match=r"cannot make 61.234 MHz of 25 MHz; the nearest it can are 60, 62.5, 58.3333 MHz"):
         pll_dividers(61_234_000)
-    with pytest.raises(ValueError, match=r"7000000 baud is 4.8% off what 60 MHz can be divided to"):
+    with pytest.raises(ValueError, match=r"7000000 baud is 5.0% off what 60 MHz can be divided to"):
         Ulx3s(60_000_000, 7_000_000)
     for hertz in (60_000_000, 62_500_000, 75_000_000, 100_000_000):
         divider, feedback, output = pll_dividers(hertz)

@@ -38,7 +38,7 @@ class RowRoom:
         if before >= 0:
             while len(released) <= before:
                 yield released
-            time = max(time, released[before] + 1)
+            time = max(time, released[before] + 2)
         return time
 
     def put(self, time, ends_row):
@@ -70,7 +70,7 @@ class Engine:
         ready.post(0)
         most = self.timing.tiles
         end = -groups
-        before = 0
+        before = stepped = 0  # the last words leave, and the loops come to them
         place = count = 0
         while True:
             while len(started) <= place:
@@ -80,13 +80,13 @@ class Engine:
             words = i.left_bits * i.right_bits * i.words
             # The next instruction is prepared while this one is under way, and starts right behind its last word.
             start = time = max(issued + LOOK_AHEAD, before)
-            ready.post(start + 1)
+            ready.post(max(issued + LOOK_AHEAD, stepped) + 1)
             bound = {"engine words": 0, "drain": 0, "plane writes": 0, "row buffer full": 0, "write port": 0}
             destination, column_tiles = i.destination, i.column_tiles
             planes = 1 if destination == Destination.ROWS else i.destination_bits
             count_tiles = i.row_tiles * column_tiles
             for tile in range(count_tiles):
-                soonest = time + words
+                soonest = stepped = time + words
                 spaced = max(soonest, end + groups)
                 end = spaced
                 bound["engine words"] += words

@@ -6,10 +6,10 @@ from codesign.timing import ROWS, SKID, norm_preparation
 from golden.instruction import Memory, Opcode, Queue
 
 CHECKED = 3  #: from issue to the command of the row buffer
-STORE = 5  #: from a STORE's request to its first data
-READ = 2  #: from the row buffer's address to its output
+STORE = 6  #: from a STORE's request to its first data
+READ = 3  #: from the row buffer's address to its output
 AHEAD = 4  #: cycles in which codes are announced before they are written
-SUM = 4  #: from a NORM's element to its sum in the residual memory
+SUM = 5  #: from a NORM's element to its sum in the residual memory
 TAKE = 2  #: from an element at the code writer to its word
 
 
@@ -22,7 +22,7 @@ class _Writer:
     class State(NamedTuple):
         taken: int  #: cycle of the last element
         moved: int  #: of the last word's move from filling to writing
-        written: int  #: of its last write
+        written: int  #: of its last write, a cycle after it left the word
         stalls: int  #: cycles in which a write waited for the drain
 
     def __init__(self, parts, groups, bits, ports, delay):
@@ -38,7 +38,7 @@ class _Writer:
 
     def announce(self, time):
         """Writes of a row whose first element comes in cycle ``time``."""
-        begin = max(time + self._fills[0] + 1, self._state.written + 1)
+        begin = max(time + self._fills[0] + 2, self._state.written + 1)
         writes = len(self._fills) * self._bits
         for port in self._ports:
             port.hold("row", begin, begin + writes, writes)
@@ -49,9 +49,9 @@ class _Writer:
         taken = max(taken, time - 1)
         for fill in self._fills:
             taken = max(taken, moved - 1) + fill
-            moved = max(taken + 1, written)
-            smooth = moved + 1 + self._bits
-            end = max((port.turns(moved + 1, self._bits) for port in self._ports), default=smooth)
+            moved = max(taken + 1, written - 1)
+            smooth = moved + 2 + self._bits
+            end = max((port.turns(moved + 2, self._bits) for port in self._ports), default=smooth)
             written, stalls = end - 1, stalls + end - smooth
         return self.State(taken, moved, written, stalls)
 
@@ -190,7 +190,7 @@ class RowUnits:
             before = started[len(completed)][0]
             if completed:
                 before = max(before, completed[-1])
-                writer.wait(completed[-1] + 1)
+                writer.wait(completed[-1])
             for port in ports:
                 port.shared = True
             for _ in range(i.rows):
@@ -220,7 +220,7 @@ class RowUnits:
                 done.post(fired)
             for port in ports:
                 port.shared = False
-            completed.post(before + 1)
+            completed.post(before + 2)
             self.spans.append((index, bound))
             self._left.post(after.taken - TAKE)
 
@@ -240,8 +240,8 @@ class RowUnits:
             if row % self.config.rows == self.config.rows - 1 or row == i.rows - 1:
                 self._read_end = last - READ
                 self.buffer.released.post(self._read_end)
-        end = last + SKID + self.latency + 2
+        end = last + SKID + self.latency + 3
         bound["memory latency"] = bound.get("memory latency", 0) + end - last
         self.spans.append((index, bound))
         self.frontend.completed[Queue.ROW].post(end)
-        self._left.post(end)
+        self._left.post(end - 1)

@@ -70,7 +70,7 @@ class Timing:
             softmax_maximum=2 + lanes + QUEUE,
             softmax_sum=6 + lanes + 1 + reciprocal(sum_bits) + 2 + QUEUE,
             softmax_output=7 + SKID,
-            norm_statistics=5 + lanes + 1 + STATISTICS + QUEUE,
+            norm_statistics=6 + lanes + 1 + STATISTICS + QUEUE,
             norm_output=12 + SKID,
             norm_residual=11,
         )

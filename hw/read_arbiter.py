@@ -59,7 +59,7 @@ class ReadArbiter(wiring.Component):
             self.o_dma.valid.eq(self.i.valid),
             self.i.ready.eq(self.o_dma.ready),
             self.o_fetch.payload.eq(self.i.payload),
-            self.o_fetch.valid.eq(self.i.valid & fetch & self.o_dma.ready),
+            self.o_fetch.valid.eq(self.i.valid & fetch),
         ]
         # Registered, because an offered burst must not change when a fetch comes up.
         with m.If(free):

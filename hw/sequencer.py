@@ -235,13 +235,15 @@ class Sequencer(wiring.Component):
             ]
             tile = self._describe(m, f, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column)
         m.d.comb += [self.left_address.eq(left_address), self.right_address.eq(right_address)]
-        m.d.sync += [self.o_tile.valid.eq(ends & ~outside & ~failed), self.o_tile.p.eq(tile)]
+        # A tile that waits to end belongs to an instruction before one that makes no sense.
+        broken = Signal()
+        m.d.sync += [self.o_tile.valid.eq(ends & ~outside & ~broken), self.o_tile.p.eq(tile)]
 
         m.d.sync += self.started.eq(start)
         with m.If(start & malformed):
             m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
         with m.If(outside & ~failed):
-            m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
+            m.d.sync += [failed.eq(1), broken.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
             # An address is checked in the first cycle after its step.
             m.d.sync += self.error_before_last.eq(self.started | start)
         return m

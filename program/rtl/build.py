@@ -16,6 +16,7 @@ import jinja2
 
 from golden.instruction import Memory
 from hw.emit import emit
+from hw.row_memory import BANK as RESIDUAL_BANK
 from hw.top import Accelerator
 from program.errors import BuildError
 
@@ -28,7 +29,7 @@ LIBRARY = "libbittern.so"
 _VISIBLE = jinja2.Template("""`verilator_config
 public_flat_rd -module "{{ top }}" -var "trace_issue"
 public_flat_rd -module "{{ top }}" -var "trace_done"
-{% for module in modules %}public_flat_rd -module "{{ module }}" -var "memory"
+{% for module, variable in modules %}public_flat_rd -module "{{ module }}" -var "{{ variable }}"
 {% endfor %}""")
 
 _MEMORIES = jinja2.Template("""std::vector<Array> arrays(const Vbittern& top, uint32_t memory) {
@@ -47,18 +48,28 @@ def _path(*names):
 
 
 def _memories(config):
-    """C++ names of the arrays in each on-chip memory, in the order of their banks."""
+    """C++ names of the arrays in each on-chip memory, in the order of their banks: side by side, of the residual memory one
+    after the other."""
     qmm = ("core", "qmm")
     return {
         Memory.LEFT.value: [_path(*qmm, "left_memory", f"bank{b}", "memory") for b in range(config.rows)],
         Memory.RIGHT.value: [_path(*qmm, "right_memory", f"bank{b}", "memory") for b in range(config.columns)],
-        Memory.RESIDUAL.value: [_path("core", "rows", "norm", "residual", "memory")],
+        Memory.RESIDUAL.value: [
+            _path("core", "rows", "norm", "residual", f"memory{bank}") for bank in range(_residual_banks(config))
+        ],
     }
 
 
 def _modules(config):
+    """(module, variable) of each array."""
     banks = {f"bittern_bank_{depth}x{config.depth}_{config.columns}" for depth in (config.left_depth, config.right_depth)}
-    return sorted(banks) + [f"{TOP}.core.rows.norm.residual"]
+    found = [(module, "memory") for module in sorted(banks)]
+    residual = f"{TOP}.core.rows.norm.residual"
+    return found + [(residual, f"memory{bank}") for bank in range(_residual_banks(config))]
+
+
+def _residual_banks(config):
+    return -(-config.residual_depth // RESIDUAL_BANK)
 
 
 def find_tool(name):

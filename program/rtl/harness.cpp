@@ -221,9 +221,18 @@ int bittern_read(Harness* h, uint32_t address, uint32_t* value) {
     return answer;
 }
 
-// Copies words first .. first + count - 1 of every bank, `bytes` of each, word by word and bank by bank.
-void bittern_dump(Harness* h, uint32_t memory, uint32_t first, uint32_t count, uint32_t bytes, uint8_t* out) {
+// Copies words first .. first + count - 1 of every bank, `bytes` of each, word by word and bank by bank. Unless `stacked` is
+// 0: then banks of so many words follow each other, and there is one word of each number.
+void bittern_dump(Harness* h, uint32_t memory, uint32_t first, uint32_t count, uint32_t bytes, uint32_t stacked,
+                  uint8_t* out) {
     const std::vector<Array> banks = arrays(h->top, memory);
+    if (stacked) {
+        for (uint32_t word = first; word < first + count; ++word, out += bytes) {
+            const Array& bank = banks[word / stacked];
+            std::memcpy(out, bank.data + word % stacked * bank.stride, bytes);
+        }
+        return;
+    }
     for (uint32_t word = first; word < first + count; ++word)
         for (const Array& bank : banks) {
             std::memcpy(out, bank.data + word * bank.stride, bytes);

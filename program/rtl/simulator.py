@@ -9,7 +9,7 @@ import numpy as np
 from golden.instruction import QUEUE_OF, Memory, Opcode, Queue
 from golden.registers import ADDRESS, COUNTERS, IDENTIFICATION, Error, Status
 from program.memory_image import pack_input, unpack_output
-from program.rtl.build import build
+from program.rtl.build import RESIDUAL_BANK, build
 
 PAGE = 4096
 CHUNK = 1_000  # cycles between two looks at the world: Ctrl-C waits for no more, even at a few thousand cycles a second
@@ -73,7 +73,7 @@ def _library(path):
         "bittern_clear_events": (None, [handle]),
         "bittern_write": (ctypes.c_int, [handle, ctypes.c_uint32, ctypes.c_uint32]),
         "bittern_read": (ctypes.c_int, [handle, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)]),
-        "bittern_dump": (None, [handle] + [ctypes.c_uint32] * 4 + [ctypes.c_void_p]),
+        "bittern_dump": (None, [handle] + [ctypes.c_uint32] * 5 + [ctypes.c_void_p]),
     }
     for name, (result, arguments) in signatures.items():
         function = getattr(lib, name)
@@ -282,5 +282,6 @@ class RtlSimulator:
         if not 0 <= first <= first + count <= depth:
             raise ValueError(f"words {first}..{first + count - 1} are outside the {memory.name} memory of {depth}")
         words = np.empty((count, banks, size), np.uint8)
-        self._lib.bittern_dump(self._handle, memory.value, first, count, size, words.ctypes.data)
+        stacked = RESIDUAL_BANK if memory is Memory.RESIDUAL else 0
+        self._lib.bittern_dump(self._handle, memory.value, first, count, size, stacked, words.ctypes.data)
         return words.view("<i2")[:, 0] if memory is Memory.RESIDUAL else words

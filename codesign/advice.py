@@ -43,7 +43,7 @@ def advice(config, part):
 def _nearest(config, part, names):
     reached = {config}
     for _ in range(MOST_HALVINGS):
-        reached = {halved for before in reached for halved in halved(before, names)}
+        reached = {near for before in reached for near in halved(before, names)}
         if fitting := [candidate for candidate in reached if _fits(candidate, part)]:
             return max(fitting, key=lambda c: (macs(c), c.drain, block_memory(c), astuple(c)))
     return None

@@ -7,7 +7,7 @@ from codesign import advice, estimate, fit, resource_data, resource_page, resour
 from codesign import resource_tables as tables
 from codesign.devices import LABELS, device, excess
 from codesign.rtl import fingerprint
-from codesign.synthesis import FLOW, Synthesis
+from codesign.synthesis import FAMILY, FLOW, Synthesis
 from hw.config import PRESETS
 from program.errors import UsageError
 
@@ -77,8 +77,11 @@ def _estimate(options):
 
 
 def _refuse(over, config, part):
-    """Raises UsageError if anything does not fit: what, by how much, and the nearest configuration that does."""
-    if over:
+    """Raises UsageError if anything does not fit: what, by how much, and the nearest configuration that does.
+
+    Not for a part of another family than is synthesised for, as what it takes there is unknown.
+    """
+    if over and part.family == FAMILY:
         text = " and ".join(f"{amount:,.0f} {LABELS[name]}" for name, amount in over.items())
         raise UsageError(f"this accelerator is too large for {part.name} by {text}; {advice.advice(config, part)}")
 

@@ -5,6 +5,7 @@ from collections import Counter
 
 from codesign.configurations import macs
 from codesign.devices import LABELS, LIMITED
+from codesign.synthesis import FAMILY
 
 _BIT = re.compile(r"\[\d+\]")
 #: What the sum of the units may differ from the whole design, in percent of each resource.
@@ -32,14 +33,19 @@ def number(value):
     return f"{value:,.1f}".removesuffix(".0")
 
 
+def share(used, available, part):
+    """Text: how much of the part is used, which is known for parts of the family that is synthesised for."""
+    return f"{100 * used / available:.1f} %" if part.family == FAMILY else "unknown"
+
+
 def usage(found, part):
     """Lines: used and available for each resource of the part."""
     rows = [["", "used", "available", "share"]]
     for name in LIMITED:
         used, available = getattr(found.total, name), getattr(part, name)
-        rows.append([LABELS[name], number(used), f"{available:,}", f"{100 * used / available:.1f} %"])
+        rows.append([LABELS[name], number(used), f"{available:,}", share(used, available, part)])
     most = f"{found.total.most_lut:,.0f}"
-    rows.insert(2, ["  if none at a carry chain is shared", most, "", f"{100 * found.total.most_lut / part.lut:.1f} %"])
+    rows.insert(2, ["  if none at a carry chain is shared", most, "", share(found.total.most_lut, part.lut, part)])
     rows.append([LABELS["uram"], "0", f"{part.uram:,}", "-"])
     rows.append(["clock", "unknown", "", ""])
     rows.append(["power", "unknown", "", ""])
@@ -111,8 +117,8 @@ def predicted(config, part, model, errors):
     rows = [["", "predicted", "available", "share", "error"]]
     for name in LIMITED:
         used, available = getattr(model, name), getattr(part, name)
-        share = f"{100 * used / available:.1f} %"
-        rows.append([LABELS[name], number(used), f"{available:,}", share, str(errors[name])])
+        of_part = share(used, available, part)
+        rows.append([LABELS[name], number(used), f"{available:,}", of_part, str(errors[name])])
     return aligned(rows)
 
 

@@ -18,7 +18,8 @@ from program.rtl.build import find_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "synthesis"
-FLOW = "synth_xilinx -family xcup -noiopad -flatten"
+FAMILY = "xcup"
+FLOW = f"synth_xilinx -family {FAMILY} -noiopad -flatten"
 BATCH = "bittern_batch"
 #: Verilog text in one run, except where a unit alone has more: a run costs 5 s before it begins, and an interrupted one is
 #: lost.

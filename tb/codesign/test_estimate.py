@@ -8,6 +8,7 @@ import pytest
 from codesign import estimate, resource_page
 from codesign import resource_tables as tables
 from codesign.__main__ import main
+from codesign.advice import advice
 from codesign.configurations import macs
 from codesign.devices import DEVICES, LABELS, LIMITED, device, excess
 from codesign.estimate import Estimate, configuration, shared_lut
@@ -81,6 +82,13 @@ def test_used_and_available_are_printed_and_what_is_unknown(synthesised, capsys)
     assert {"clock  unknown", "power  unknown"} <= {" ".join(line.split()).replace(" ", "  ") for line in lines}
 
 
+def test_of_a_part_of_another_family_the_share_is_unknown(synthesised, capsys):
+    synthesised["unit"] = replace(FLAT, dsp=2530)
+    assert main(["estimate", "--preset", "tiny", "--device", "XC7Z020"]) == 0
+    rows = {line.split()[0]: line.split()[-1] for line in capsys.readouterr().out.splitlines() if line}
+    assert {rows[LABELS[name]] for name in LIMITED} == {"unknown"}
+
+
 @pytest.mark.parametrize("name", LIMITED)
 @pytest.mark.parametrize(("factor", "status"), [(1.05, 0), (1.06, 1), (0.95, 0), (0.94, 1)])
 def test_each_resource_of_the_sum_is_checked_against_the_whole(name, factor, status, synthesised, capsys):
@@ -95,8 +103,7 @@ def test_what_is_too_large_as_synthesised_is_refused_with_what_fits(synthesised,
     synthesised["unit"] = replace(FLAT, dsp=2530)
     assert main(["estimate", "--preset", "tiny"]) == 2
     captured = capsys.readouterr()
-    assert "by 10 DSP48E2;" in captured.err
-    assert "would fit" in captured.err
+    assert f"by 10 DSP48E2; {advice(preset('tiny'), device('zcu102'))}" in captured.err
     assert "2,530" in captured.out
 
 

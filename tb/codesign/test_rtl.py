@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 
+from codesign import rtl
 from codesign.rtl import ROOT, fingerprint
 
 TOP = '''"""The top."""
@@ -66,6 +67,17 @@ def test_a_change_of_what_is_built_changes_it(of, changed):
 )
 def test_words_layout_and_modules_that_are_not_used_do_not(of, changed):
     assert of(**changed) == of()
+
+
+def test_a_module_may_be_imported_in_either_form(of):
+    part = "import hw.other\n" + PART
+    assert of(hw__part=part) != of(hw__part=part, hw__other="A = 2\n")
+
+
+def test_another_amaranth_may_emit_other_verilog(of, monkeypatch):
+    before = of()
+    monkeypatch.setattr(rtl, "version", lambda name: "another")
+    assert of() != before
 
 
 def test_units_deep_in_this_design_count(tmp_path):

@@ -71,6 +71,16 @@ def test_of_equally_near_ones_that_with_the_most_operations_is_advised(model):
     assert macs(replace(LARGE, **changes(advice.advice(LARGE, PART)))) == macs(LARGE) // 4
 
 
+def test_operations_count_before_the_drain(model):
+    def predicted(config):
+        few = config.rows == 4 and config.drain == 128
+        more = config.rows == 8 and config.drain == 64 and config.left_depth == 16384
+        return Resources(lut=800 if few or more else 2000)
+
+    model(predicted)
+    assert changes(advice.advice(LARGE, PART)) == {"rows": 8, "drain": 64, "left_depth": 16384}
+
+
 def test_no_more_than_five_halvings_are_tried(model):
     model(lambda config: Resources(lut=800 if config.left_depth <= 1024 else 2000))
     assert changes(advice.advice(LARGE, PART)) == {"left_depth": 1024}

@@ -16,7 +16,7 @@ from codesign.resources import coefficients, errors, predict
 from codesign.synthesis import Resources
 
 #: Units of made-up data: one with a constant and features, one that is not in every configuration.
-UNITS = {"dpu": (30, 0.5, 2, 7), "core.rows.norm": (100, 40, 0.25)}
+UNITS = {"dpu": (30, 0.5, 2, 7), "core.rows.buffer": (100, 40, 0.25)}
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -35,7 +35,9 @@ def test_the_bars_hold_for_twenty_configurations_half_of_them_held_out():
 
 
 def test_block_memories_follow_from_rules():
-    assert [predict(sample.config).bram36 for sample in samples()] == [sample.total.bram36 for sample in samples()]
+    """Where the rules were made to; the bars say how good they are elsewhere."""
+    fitted = [sample for sample in samples() if sample.fitted]
+    assert [predict(sample.config).bram36 for sample in fitted] == [sample.total.bram36 for sample in fitted]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_errors_are_those_of_configurations_that_are_held_out(made_up):
 def test_no_coefficient_is_negative(made_up):
     found = coefficients(made_up(units={"dpu": (30, 0.5, -0.1, 7)}))["dpu", "lut"]
     assert min(found) >= 0
-    assert max(found) > 0
+    assert (found[2], found[3] > 0) == (0, True)
 
 
 def test_small_configurations_weigh_as_much_as_large_ones(made_up):

@@ -57,7 +57,8 @@ _MODEL = """
 `python -m codesign predict` needs no synthesis. Each kind of unit has features that follow from its structure, with
 coefficients fitted by least squares to {fitted} configurations; {held_out} others measure the error. Block memories follow
 from the depth and width of every memory, by rule. The configurations were drawn by seed, and of each two neighbours in size
-one was held out, before any of them was synthesised (`codesign/configurations.py`, `codesign/data/configurations.csv`).
+one was held out, before any error on them was seen (`codesign/configurations.py`, `codesign/data/configurations.csv`); only
+the presets tiny and zcu102 were known from an earlier list, to which the model was fitted.
 Features are changed by the errors of the fitted ones only. `python -m codesign fit-resources` synthesises all of them and
 writes `codesign/data/resources.csv`.
 

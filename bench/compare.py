@@ -63,6 +63,7 @@ def compare(folder):
         "bench": "comparison", "machine": record.machine(), "versions": document["versions"], "config": document["config"],
         "case": row["case"], "cycles": row["cycles"], "assumed_mhz": row["assumed_mhz"], "board": BOARD,
         "gops_per_w": row["gops_per_watt"], "rows": rows, "ours": ours,
+        "boards": published["boards"],
     }  # fmt: skip
 
 

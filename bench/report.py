@@ -36,13 +36,13 @@ every figure. One of them: `make bench-NAME`.
 
 def measure_resources(preset_name, progress):
     """The resources of a preset by open synthesis of its units; those done before are taken from build/synthesis."""
-    from codesign import estimate
+    from codesign import configurations, estimate
     from codesign.devices import LABELS, LIMITED, device
     from codesign.synthesis import FLOW, Synthesis
 
     config, part, synthesis = preset(preset_name), device(PART), Synthesis(progress)
     found = estimate.estimate(config, synthesis)
-    macs = estimate.macs(config)
+    macs = configurations.macs(config)
     return {
         "bench": "resources", "machine": record.machine(), "versions": record.versions(), "preset": preset_name,
         "config": asdict(config), "part": f"{part.name} ({part.board})", "flow": f"{synthesis.version}, {FLOW}",
@@ -127,9 +127,7 @@ def _context(document):
     rates = [row["simulated_cycles_per_cpu_second"] for row in document.get("rows", ()) if row.get("cycles")
              and "simulated_cycles_per_cpu_second" in row]  # fmt: skip
     if rates:
-        lines.append(
-            f"The simulation ran {min(rates):,.0f} to {max(rates):,.0f} cycles a CPU second, comparison included."
-        )
+        lines.append(f"The simulation ran {min(rates):,.0f} to {max(rates):,.0f} cycles a CPU second, comparison included.")
     if build := document.get("build"):
         lines.append(
             f"Emitting Verilog took {build['emit_seconds']:.0f} s, Verilator {build['verilate_seconds']:.0f} s, C++ "

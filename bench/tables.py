@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from codesign.energy import JUDGEMENT
 from golden.registers import COUNTERS
 
 #: Counters that say where cycles went, in the order of the table.
@@ -105,7 +106,7 @@ def _energy(document, done):
         "(`codesign/energy.py` has them, with their sources). The truth is expected between the two ends, nowhere in "
         "particular."
     )
-    return Table(f"{document['bench']}: energy, estimated", head, rows, (note,))
+    return Table(f"{document['bench']}: energy, estimated", head, rows, (note, JUDGEMENT))
 
 
 def resources(document):
@@ -149,6 +150,7 @@ def comparison(document):
             f"{_number(row['klut'])} ({row['lut']})", _number(row["gops_per_klut"]), "-", "-", "-",
             "-" if row["peak"] else watts, "2 R C K operations a cycle" if row["peak"] else "measured on the RTL, above",
         ])  # fmt: skip
+    chips = (f"{board} {chip['lut']:,} ({chip['source']})" for board, chip in document["boards"].items())
     notes = (
         "What is quoted of the papers gives a board, not the LUTs of their designs: their rows divide by all LUTs of the "
         "board's chip. Ours is shown both ways, with all LUTs of its chip and with those that it takes by the estimate.",
@@ -156,6 +158,7 @@ def comparison(document):
         "published, mostly measured on boards, at their own clocks. Rows marked derived are arithmetic on published ratios.",
         "An engine alone at its peak (BISMO) has no softmax, no norm and no waiting; what compares with it is our array at "
         "its peak, the last row.",
+        f"LUTs of the chips: {'; '.join(chips)}.",
     )
     yield Table("Published accelerators", head, rows, notes)
 

@@ -7,18 +7,25 @@ Method. An inference takes
 * *Array*: binary multiply-accumulates that the array performs, padding included (busy cycles * R * C * K). BISMO's binary
   matrix engine, LUT popcounts fed from block RAM as ours, reaches 15.4 TOPS on a chip of the same family with the whole
   board under 8 W: no more than 1.04 pJ for a multiply-accumulate. That is the upper end. The lower end takes a quarter of
-  those 8 W as the array's and leaves the rest to processor, memory and leakage; that quarter is a judgement.
+  those 8 W as the array's and leaves the rest to processor, memory and leakage: `JUDGEMENT`, no source.
 * *Base*: all the rest of a board, from published binary transformer accelerators: their power (throughput over efficiency)
   less what this model gives their array. Lower end: the most frugal board less the costliest array; upper end: the
   hungriest board less the cheapest array.
-* *External memory*: 20 to 40 pJ a bit, the range in M. Horowitz, "Computing's energy problem", ISSCC 2014 (1.3 to 2.6 nJ
-  for 64 bit).
+* *External memory*: 20 to 40 pJ a bit, from 1.3 to 2.6 nJ an access in M. Horowitz, "Computing's energy problem", ISSCC
+  2014, as SASiML (a simulator of ETH Zurich, arXiv 2202.02310) quotes it. That an access there has 64 bits is from memory,
+  and its memory is not that of our boards: `JUDGEMENT` too.
 
 What is uncertain: no placed design and no board of ours has been measured; a clock of another design's board, its toggle
 rates and its memory are taken as if they were ours. The range is no distribution: nothing inside it is more likely.
 """
 
 from typing import NamedTuple
+
+#: What of the range has no source that was read for it; stands under every table of estimates.
+JUDGEMENT = (
+    "Two things in it are judgement: that the array takes at least a quarter of the power of BISMO's board (lower end of "
+    "the array), and that the 1.3 to 2.6 nJ of a memory access (Horowitz, ISSCC 2014, read second-hand) are for 64 bits."
+)
 
 
 class Range(NamedTuple):

@@ -1,10 +1,11 @@
 """Resources of a configuration by open synthesis: each unit once, times how often it occurs."""
 
 import dataclasses
+from collections import Counter
 from dataclasses import dataclass, fields
 
 from codesign.logic_depth import depth
-from codesign.synthesis import Resources
+from codesign.synthesis import Resources, resources_of
 from codesign.units import TOP, split
 from hw.config import AcceleratorConfig, preset
 from hw.emit import emit
@@ -57,6 +58,15 @@ def estimate(config, synthesis):
     return Estimate(config, found, total, array)
 
 
+def shared_lut(found, synthesis):
+    """LUTs of an `Estimate` if small ones of different units shared LUTs too, as they may in a flat design."""
+    cells = Counter()
+    for unit, _ in found.units:
+        for name, number in synthesis.cells(unit).items():
+            cells[name] += number * unit.count
+    return resources_of(cells).lut
+
+
 def whole(config, synthesis):
     """`Resources` of a configuration that is synthesised flat, as one unit."""
     verilog = emit(Accelerator(config), TOP)
@@ -67,8 +77,3 @@ def paths(found, synthesis):
     """`logic_depth.Depth` of an `Estimate`."""
     netlists = {unit.module.removeprefix("\\"): (unit.name, synthesis.netlist(unit)) for unit, _ in found.units}
     return depth(netlists, TOP)
-
-
-def macs(config):
-    """Binary multiply-accumulates in a cycle."""
-    return config.rows * config.columns * config.depth

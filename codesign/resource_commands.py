@@ -3,11 +3,12 @@
 import sys
 import time
 
-from codesign import estimate, fit, resource_page, resources
+from codesign import advice, estimate, fit, resource_data, resource_page, resources
 from codesign import resource_tables as tables
 from codesign.devices import LABELS, device, excess
-from codesign.synthesis import FLOW, Synthesis
-from hw.config import PRESETS, preset
+from codesign.rtl import fingerprint
+from codesign.synthesis import FAMILY, FLOW, Synthesis
+from hw.config import PRESETS
 from program.errors import UsageError
 
 #: The preset that docs/resources.md compares with the same design synthesised flat.
@@ -26,7 +27,9 @@ def add_to(commands):
     _configured(command)
     command.set_defaults(run=_predict)
 
-    command = commands.add_parser("fit-resources", help="synthesise the configurations of the model anew (most of an hour)")
+    command = commands.add_parser(
+        "fit-resources", help="synthesise the configurations of the model anew (most of an hour; goes on where it was)"
+    )
     command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
     command.set_defaults(run=_fit)
 
@@ -51,7 +54,7 @@ def _estimate(options):
     start = time.monotonic()
     config = estimate.configuration(options.preset, options.set)
     part = device(options.device)
-    _refuse(resources.certain_excess(config, part), config, part)
+    _refuse(advice.certain_excess(config, part), config, part)
     synthesis = Synthesis(_progress, options.jobs)
     found = estimate.estimate(config, synthesis)
     depth = estimate.paths(found, synthesis) if options.paths else None
@@ -64,18 +67,23 @@ def _estimate(options):
     passed = True
     if options.check:
         flat = estimate.whole(config, synthesis)
-        passed = tables.within(found, flat)
-        print("", "against the same design synthesised flat", *tables.compared(found, flat), sep="\n")
+        passed = tables.within(found.total, flat)
+        shared = estimate.shared_lut(found, synthesis)
+        print("", "against the same design synthesised flat", *tables.compared(found.total, flat, shared), sep="\n")
+        print(f"{'within' if passed else 'NOT within'} {tables.TOLERANCE} % for every resource")
     _progress(f"{time.monotonic() - start:.0f} s")
     _refuse(excess(found.total, part), config, part)
     return 0 if passed else 1
 
 
 def _refuse(over, config, part):
-    """Raises UsageError if anything does not fit: what, by how much, and the nearest configuration that does."""
-    if over:
+    """Raises UsageError if anything does not fit: what, by how much, and the nearest configuration that does.
+
+    Not for a part of another family than is synthesised for, as what it takes there is unknown.
+    """
+    if over and part.family == FAMILY:
         text = " and ".join(f"{amount:,.0f} {LABELS[name]}" for name, amount in over.items())
-        raise UsageError(f"this accelerator is too large for {part.name} by {text}; {resources.advice(config, part)}")
+        raise UsageError(f"this accelerator is too large for {part.name} by {text}; {advice.advice(config, part)}")
 
 
 def _predict(options):
@@ -84,23 +92,26 @@ def _predict(options):
     used = resources.predict(config)
     print(f"{' '.join([options.preset, *options.set])} on {part.name} ({part.board})")
     print(*tables.predicted(config, part, used, resources.errors()), sep="\n")
+    fitted_to = resource_data.samples()[0].rtl
+    if fitted_to != fingerprint():
+        print(f"fitted to RTL {fitted_to}; it is {fingerprint()} now: `python -m codesign fit-resources` fits anew")
     _refuse(excess(used, part), config, part)
     return 0
 
 
 def _fit(options):
     synthesis = Synthesis(_progress, options.jobs)
-    resources.write(list(fit.synthesised(synthesis)))
+    resource_data.write(list(fit.synthesised(synthesis)))
     resources.forget()
-    print(*(f"{LABELS[name]}: {error}" for name, error in resources.errors().items()), sep="\n")
+    print(*tables.errors(resources.errors()), sep="\n")
     return 0
 
 
 def _page(options):
     synthesis = Synthesis(_progress, options.jobs)
-    checked = estimate.estimate(preset(CHECKED), synthesis)
-    flat = estimate.whole(preset(CHECKED), synthesis)
-    found = estimate.estimate(preset("zcu102"), synthesis)
-    depth = estimate.paths(found, synthesis)
-    resource_page.PAGE.write_text(resource_page.page(found, depth, (CHECKED, checked, flat), synthesis.version))
-    return 0
+    found = {name: estimate.estimate(config, synthesis) for name, config in PRESETS.items()}
+    flat = estimate.whole(PRESETS[CHECKED], synthesis)
+    check = resource_page.Check(CHECKED, flat, estimate.shared_lut(found[CHECKED], synthesis))
+    depth = estimate.paths(found[resource_page.PRESET], synthesis)
+    resource_page.PAGE.write_text(resource_page.page(found, depth, check, synthesis.version))
+    return 0 if tables.within(found[CHECKED].total, flat) else 1

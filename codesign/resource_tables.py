@@ -3,11 +3,12 @@
 import re
 from collections import Counter
 
+from codesign.configurations import macs
 from codesign.devices import LABELS, LIMITED
-from codesign.estimate import macs
+from codesign.synthesis import FAMILY
 
 _BIT = re.compile(r"\[\d+\]")
-#: What the sum of the units may differ from the whole design, in percent of its LUTs.
+#: What the sum of the units may differ from the whole design, in percent of each resource.
 TOLERANCE = 5
 
 
@@ -27,14 +28,24 @@ def _numbers(used):
     return [f"{used.lut:,.0f}", f"{used.memory_lut:,.0f}", f"{used.ff:,.0f}", f"{used.bram36:,.1f}", f"{used.dsp:,.0f}"]
 
 
+def number(value):
+    """``value`` with a decimal only if it has one: a RAMB18 is half a block."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def share(used, available, part):
+    """Text: how much of the part is used, which is known for parts of the family that is synthesised for."""
+    return f"{100 * used / available:.1f} %" if part.family == FAMILY else "unknown"
+
+
 def usage(found, part):
     """Lines: used and available for each resource of the part."""
     rows = [["", "used", "available", "share"]]
     for name in LIMITED:
         used, available = getattr(found.total, name), getattr(part, name)
-        rows.append([LABELS[name], f"{used:,.1f}".removesuffix(".0"), f"{available:,}", f"{100 * used / available:.1f} %"])
+        rows.append([LABELS[name], number(used), f"{available:,}", share(used, available, part)])
     most = f"{found.total.most_lut:,.0f}"
-    rows.insert(2, ["  if none at a carry chain is shared", most, "", f"{100 * found.total.most_lut / part.lut:.1f} %"])
+    rows.insert(2, ["  if none at a carry chain is shared", most, "", share(found.total.most_lut, part.lut, part)])
     rows.append([LABELS["uram"], "0", f"{part.uram:,}", "-"])
     rows.append(["clock", "unknown", "", ""])
     rows.append(["power", "unknown", "", ""])
@@ -84,18 +95,21 @@ def worst(depth):
     return ["the ten worst paths between registers", *(" ".join(row) for row in rows), "", *blocks]
 
 
-def compared(found, flat):
-    """Lines: the sum of the units against the same design synthesised flat, and whether that is within `TOLERANCE`."""
+def compared(total, flat, shared_lut):
+    """Lines: ``total``, the sum of the units, against the same design synthesised flat. ``shared_lut``: see
+    `codesign.estimate.shared_lut`; how much of the difference in LUTs is about that only."""
+    found = [(LABELS[name], getattr(total, name), getattr(flat, name)) for name in LIMITED]
+    found.insert(1, ("  if units shared LUTs", shared_lut, flat.lut))
     rows = [["", "sum", "whole", "difference"]]
-    for name in LIMITED:
-        of_units, of_flat = getattr(found.total, name), getattr(flat, name)
-        difference = f"{100 * (of_units / max(of_flat, 1) - 1):+.1f} %"
-        rows.append([LABELS[name], f"{of_units:,.1f}".removesuffix(".0"), f"{of_flat:,.1f}".removesuffix(".0"), difference])
+    for label, of_units, of_flat in found:
+        rows.append([label, number(of_units), number(of_flat), f"{100 * (of_units - of_flat) / max(of_flat, 1):+.1f} %"])
     return aligned(rows)
 
 
-def within(found, flat):
-    return abs(found.total.lut - flat.lut) <= TOLERANCE / 100 * flat.lut
+def within(total, flat):
+    """Whether each resource of ``total``, the sum of the units, is that of the whole design, give or take `TOLERANCE`."""
+    pairs = ((getattr(total, name), getattr(flat, name)) for name in LIMITED)
+    return all(abs(of_units - of_flat) <= TOLERANCE / 100 * of_flat for of_units, of_flat in pairs)
 
 
 def predicted(config, part, model, errors):
@@ -103,6 +117,28 @@ def predicted(config, part, model, errors):
     rows = [["", "predicted", "available", "share", "error"]]
     for name in LIMITED:
         used, available = getattr(model, name), getattr(part, name)
-        share = f"{100 * used / available:.1f} %"
-        rows.append([LABELS[name], f"{used:,.1f}".removesuffix(".0"), f"{available:,}", share, str(errors[name])])
+        of_part = share(used, available, part)
+        rows.append([LABELS[name], number(used), f"{available:,}", of_part, str(errors[name])])
     return aligned(rows)
+
+
+def errors(found):
+    """Lines: the errors of each resource. ``found``: {resource: `codesign.resources.Errors`}."""
+    rows = [["", "median error", "worst error", "configurations"]]
+    for name, error in found.items():
+        rows.append([LABELS[name], f"{error.median:.1f} %", f"{error.worst:.1f} %", str(error.count)])
+    return aligned(rows)
+
+
+def configurations(rows, predict):
+    """Lines: each `Sample`, its resources as synthesised, and by how much ``predict`` of its configuration is off."""
+    lines = [["R x C x K, D, L, A, a", "", *(word for name in LIMITED for word in (LABELS[name], "error"))]]
+    for sample in rows:
+        c, used, model = sample.config, sample.total, predict(sample.config)
+        sizes = f"{c.rows} x {c.columns} x {c.depth}, {c.drain}, {c.row_lanes}, {c.axi_bits}, {c.accumulator_bits}"
+        line = [sizes, "fitted" if sample.fitted else "held out"]
+        for name in LIMITED:
+            actual = getattr(used, name)
+            line += [number(actual), f"{100 * (getattr(model, name) - actual) / max(actual, 1):+.1f} %"]
+        lines.append(line)
+    return aligned(lines)

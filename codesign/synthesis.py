@@ -18,10 +18,12 @@ from program.rtl.build import find_tool
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "build" / "synthesis"
-FLOW = "synth_xilinx -family xcup -noiopad -flatten"
+FAMILY = "xcup"
+FLOW = f"synth_xilinx -family {FAMILY} -noiopad -flatten"
 BATCH = "bittern_batch"
-#: Verilog text in one run, except where a unit alone has more: about 15,000 LUTs.
-BATCH_BYTES = 300_000
+#: Verilog text in one run, except where a unit alone has more: a run costs 5 s before it begins, and an interrupted one is
+#: lost.
+BATCH_BYTES = 1_000_000
 
 #: LUTs of the slices that hold memory, of each primitive that synthesis infers.
 _MEMORY_LUTS = {
@@ -112,6 +114,11 @@ class Synthesis:
         self.version = yosys_version()
         self._running = set()
 
+    @property
+    def release(self):
+        """Of Yosys: 0.70."""
+        return self.version.removeprefix("Yosys ").partition(" ")[0]
+
     def folder(self, unit):
         return (
             self.cache
@@ -139,8 +146,15 @@ class Synthesis:
         return [self.resources(unit) for unit in units]
 
     def resources(self, unit):
-        record = json.loads((self.folder(unit) / "cells.json").read_text())
+        record = self._record(unit)
         return resources_of(record["cells"], record["chained"])
+
+    def cells(self, unit):
+        """Number of primitives of the unit by type: a Counter."""
+        return Counter(self._record(unit)["cells"])
+
+    def _record(self, unit):
+        return json.loads((self.folder(unit) / "cells.json").read_text())
 
     def netlist(self, unit):
         """Cells, nets and ports of the unit after synthesis, as Yosys' JSON describes a module."""

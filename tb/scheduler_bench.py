@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from golden.instruction import INSTRUCTION_BYTES, QUEUE_OF, Instruction, Opcode, Queue, encode
 from golden.registers import Error
-from hw.axi import READ_REQUEST, AxiRead, read_data_layout
+from hw.axi import READ_REQUEST, AxiRead, Tag, read_data_layout
 from hw.axi_reader import AxiReader
 from hw.control import FAILURE, SETTINGS
 from hw.instruction import ERROR, ISSUE
@@ -46,7 +46,13 @@ class SchedulerWithReader(wiring.Component):
         wiring.connect(m, scheduler.o_request, arbiter.i_fetch)
         wiring.connect(m, arbiter.o_fetch, scheduler.i_data)
         wiring.connect(m, wiring.flipped(self.i_request), arbiter.i_dma)
-        wiring.connect(m, arbiter.o_dma, wiring.flipped(self.o_data))
+        # As the DMA does: beats of a fetch pass.
+        fetch = arbiter.o_dma.p.tag == Tag.FETCH
+        m.d.comb += [
+            self.o_data.valid.eq(arbiter.o_dma.valid & ~fetch),
+            self.o_data.payload.eq(arbiter.o_dma.payload),
+            arbiter.o_dma.ready.eq(self.o_data.ready | fetch),
+        ]
         wiring.connect(m, arbiter.o, reader.i)
         wiring.connect(m, reader.o, arbiter.i)
         wiring.connect(m, reader.axi, wiring.flipped(self.axi))

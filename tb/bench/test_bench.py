@@ -141,7 +141,7 @@ def test_a_wrong_tensor_is_named_and_fails_the_bench(small_benches, tmp_path, ca
 
 @pytest.mark.parametrize(("arguments", "said"), [
     (["bert-large"], "there is no bench 'bert-large'; choose one of bert-base, sequence, shapes"),
-    (["shapes", "--preset", "huge"], "choose one of tiny, small, zcu102"),
+    (["shapes", "--preset", "huge"], "choose one of tiny, small, ecp5, zcu102"),
     (["shapes", "--write-docs", "--preset", "tiny"], "leave out --preset and --case"),
     (["shapes", "--write-docs", "--case", "two"], "leave out --preset and --case"),
     (["shapes", "--case", "nothing"], "bench shapes has no case with 'nothing' in its name"),

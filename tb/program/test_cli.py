@@ -50,7 +50,7 @@ def test_a_corrupt_bundle_is_refused(capsys, tmp_path):
 
 def test_an_unknown_preset_is_refused(capsys):
     for command in ("sim", "verilog", "lint"):
-        assert "choose one of tiny, small, zcu102" in refused(capsys, command, "--preset", "huge")
+        assert "choose one of tiny, small, ecp5, zcu102" in refused(capsys, command, "--preset", "huge")
 
 
 def test_a_bundle_too_large_for_the_preset_is_refused(capsys):

@@ -63,4 +63,6 @@ def test_a_unit_does_not_change_with_what_is_beside_it(units):
     other = by_name(split(emit(Accelerator(replace(TINY, constant_depth=128)), "bittern")))
     changed = {name for name, unit in by_name(units).items() if other[name].verilog != unit.verilog}
     assert "core.qmm.drain" in changed
-    assert changed <= {"core.qmm.drain", "core.qmm", "core", "core.qmm.sequencer", "core.dma", "core.qmm.writer", "top"}
+    # The control knows a checksum of all sizes.
+    around = {"core.qmm", "core", "core.qmm.sequencer", "core.dma", "core.qmm.writer", "top"}
+    assert changed <= {"control", "core.qmm.drain"} | around

@@ -1,10 +1,12 @@
 """The cycle model against the RTL: random encoders on random configurations, with several memories.
 
 `python -m bench.cycles` runs all pairs, most of an hour on two cores, and writes codesign/data/cycles.csv and the table in
-docs/cycles.md; `python -m bench.cycles 3 17` runs these two and prints them.
+docs/cycles.md; `python -m bench.cycles 3 17` runs these two and prints them. What ran is kept in build/cycles: after an
+interruption the same command does the rest.
 """
 
 import csv
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from codesign import rtl
 from codesign.cycles import predict
 from golden.codes import Kind
 from golden.instruction import encode
@@ -25,6 +28,7 @@ from tb.models import BINARY, TERNARY, random_encoder, random_inputs
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT / "codesign" / "data" / "cycles.csv"
 DOCUMENT = ROOT / "docs" / "cycles.md"
+KEPT = ROOT / "build" / "cycles"
 MARK = "<!-- written by python -m bench.cycles -->"
 SHAPES = (  # R, C, K, D, L, A, instructions in the DMA queue; small ones, since each is built
     (4, 4, 16, 8, 4, 64, 8),
@@ -102,21 +106,34 @@ def fingerprint(program):
 
 def measure(number):
     """A row of the table: RTL and model, cycles and error."""
-    from program.rtl.simulator import RtlSimulator
-
     chosen = pair(number)
-    inputs, length = random_inputs(np.random.default_rng(number), chosen.encoder)[0]
-    with RtlSimulator(chosen.config, latency=chosen.latency, bandwidth=chosen.bandwidth) as simulator:
-        simulator.load(chosen.program)
-        rtl = simulator.run(inputs, length).cycles
+    simulated = _simulated(chosen)
     model = predict(chosen.program, chosen.latency, chosen.bandwidth).cycles
     c, e = chosen.config, chosen.encoder.config
     return {
         "pair": number, "R": c.rows, "C": c.columns, "K": c.depth, "D": c.drain, "L": c.row_lanes, "A": c.axi_bits,
         "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens, "latency": chosen.latency,
-        "bandwidth": chosen.bandwidth, "instructions": len(chosen.program.instructions), "rtl": rtl, "model": model,
-        "error_percent": f"{100 * (model - rtl) / rtl:.2f}", "program": fingerprint(chosen.program),
+        "bandwidth": chosen.bandwidth, "instructions": len(chosen.program.instructions), "rtl": simulated, "model": model,
+        "error_percent": f"{100 * (model - simulated) / simulated:.2f}", "program": fingerprint(chosen.program),
     }  # fmt: skip
+
+
+def _simulated(chosen):
+    """Cycles of a pair in the RTL, of this run or of an earlier one of the same RTL and program."""
+    from program.rtl.simulator import RtlSimulator
+
+    kept = KEPT / f"{rtl.fingerprint()}-{chosen.number}-{fingerprint(chosen.program)}"
+    if kept.exists():
+        return int(kept.read_text())
+    inputs, length = random_inputs(np.random.default_rng(chosen.number), chosen.encoder)[0]
+    with RtlSimulator(chosen.config, latency=chosen.latency, bandwidth=chosen.bandwidth) as simulator:
+        simulator.load(chosen.program)
+        cycles = simulator.run(inputs, length).cycles
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    partial = kept.with_suffix(f".{os.getpid()}")
+    partial.write_text(str(cycles))
+    partial.replace(kept)
+    return cycles
 
 
 def main(numbers):

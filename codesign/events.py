@@ -1,6 +1,6 @@
 """Event queue of the cycle model: units as generators, and the times at which things happen as what they exchange."""
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from heapq import heappop, heappush
 
 
@@ -109,7 +109,7 @@ class Port:
         if held is None or held[1][-1][0] <= start:
             return start + writes
         for _ in range(writes):
-            start += 1 + (self._until(held, start + 1) > self._until(held, start))
+            start += 1 + self._within(held, start)
         return start
 
     def hold_up(self, cycles):
@@ -120,6 +120,13 @@ class Port:
         """For how many cycles the drain has been held up since this was last asked."""
         cycles, self._held_up = self._held_up, 0
         return cycles
+
+    @staticmethod
+    def _within(held, time):
+        """Whether cycle ``time`` is in an interval: the user wants to write in each, and is late where it could not."""
+        starts, rest, _ = held
+        place = bisect_right(starts, time) - 1
+        return place >= 0 and time < rest[place][0]
 
     @staticmethod
     def _until(held, time):

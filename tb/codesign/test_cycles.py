@@ -104,3 +104,12 @@ def test_a_port_gives_way():
     assert port.finish(("drain",), 0, 10) == 10
     assert port.finish(("drain",), 9, 2) == 15
     assert port.finish(("drain", "row"), 15, 7) == 23
+
+
+def test_a_row_unit_and_a_drain_that_wants_every_cycle_take_turns_until_the_drain_has_caught_up():
+    port = Port()
+    port.hold("drain", 10, 20, 10)
+    assert port.turns(10, 3) == 16
+    port.extend("drain", 30)  # ten writes late by ten cycles: it wants the port in every one of them
+    assert port.turns(10, 12) == 32
+    assert port.turns(3, 4) == 7

@@ -110,6 +110,6 @@ def test_a_row_unit_and_a_drain_that_wants_every_cycle_take_turns_until_the_drai
     port = Port()
     port.hold("drain", 10, 20, 10)
     assert port.turns(10, 3) == 16
-    port.extend("drain", 30)  # ten writes late by ten cycles: it wants the port in every one of them
-    assert port.turns(10, 12) == 32
+    port.extend("drain", 25)  # ten writes in fifteen cycles: it wants the port in every one of them
+    assert port.turns(10, 12) == 30
     assert port.turns(3, 4) == 7

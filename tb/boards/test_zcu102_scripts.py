@@ -4,7 +4,6 @@ import shutil
 
 import pytest
 
-from boards import zcu102_package as package
 from tb.boards.vivado import run
 from tb.boards.vivado.checks import check_folder
 from tb.boards.vivado.run import ScriptError, needs_tcl, run_script
@@ -12,16 +11,9 @@ from tb.boards.vivado.run import ScriptError, needs_tcl, run_script
 pytestmark = needs_tcl
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("zcu102")
-    package.write_package("tiny", path)
-    return path
-
-
 @pytest.fixture
-def copy(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / "copy")
+def copy(zcu102_folder, tmp_path):
+    shutil.copytree(zcu102_folder, tmp_path / "copy")
     return tmp_path / "copy"
 
 

@@ -70,7 +70,8 @@ proc stub::call {name words} {
         if {$class eq {}} {dict set given $full 1; continue}
         if {![llength $words]} {error "$name: $full needs a value"}
         set words [lassign $words value]
-        check "$name $full" $class $value
+        # Objects of nothing are nothing; anywhere else no object is an error.
+        if {$full ne "-of_objects" || $value ne {}} {check "$name $full" $class $value}
         dict set given $full $value
     }
     positional $name $rest

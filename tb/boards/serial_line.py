@@ -6,7 +6,11 @@ import select
 import threading
 import tty
 
+import numpy as np
+
+from boards.simulation import RtlTransport
 from golden.serial import END, Board, escape
+from program.rtl.simulator import CHUNK
 
 
 class Line:
@@ -52,3 +56,32 @@ class Line:
             self._thread.join(5)
             os.close(self._far)
             os.close(self.near)
+
+
+class RtlBoard(Board):
+    """The reference of the link in front of the RTL; simulated time passes when a register is read.
+
+    Parameters
+    ----------
+    config : hw.config.AcceleratorConfig
+    memory_bytes : int
+
+    Attributes
+    ----------
+    override : dict
+        What registers read in place of the truth, by address.
+    """
+
+    def __init__(self, config, memory_bytes):
+        self.rtl = RtlTransport(config, memory_bytes)
+        self.override: dict[int, int] = {}
+        super().__init__(self.rtl.simulator.memory, self._read, self.rtl.write_register)
+
+    def _read(self, address):
+        if address in self.override:
+            return self.override[address]
+        self.rtl.simulator.advance(CHUNK)
+        return self.rtl.read_register(address)
+
+    def _execute(self, command, address, length, data):
+        return super()._execute(command, address, length, np.frombuffer(data, np.uint8))

@@ -11,49 +11,23 @@ from boards.errors import RunError, RunTimeout, WrongDevice, WrongProgram
 from boards.serial import SerialTransport
 from boards.serial_link import DamagedLine, NoAnswer, Refused, ShortAnswer
 from boards.serial_port import Unplugged
-from boards.simulation import RtlTransport
 from golden.instruction import Opcode
 from golden.model import Input
 from golden.registers import ADDRESS, Error, Status
-from golden.serial import Board, answer, escape, unescape
+from golden.serial import answer, escape, unescape
 from hw.config import preset
 from program.compiler import compile_encoder
-from program.rtl.simulator import CHUNK
 from tb.boards.cases import CONFIG, case, patched
-from tb.boards.serial_line import Line
+from tb.boards.serial_line import Line, RtlBoard
 
 MEMORY = 1 << 17
 BAUD = 115_200
 QUICK = dict(timeout=0.3, attempts=3)
 
 
-class RtlBoard(Board):
-    """The reference of the link in front of the RTL; simulated time passes when a register is read.
-
-    Attributes
-    ----------
-    override : dict
-        What registers read in place of the truth, by address.
-    """
-
-    def __init__(self):
-        self.rtl = RtlTransport(CONFIG, MEMORY)
-        self.override: dict[int, int] = {}
-        super().__init__(self.rtl.simulator.memory, self._read, self.rtl.write_register)
-
-    def _read(self, address):
-        if address in self.override:
-            return self.override[address]
-        self.rtl.simulator.advance(CHUNK)
-        return self.rtl.read_register(address)
-
-    def _execute(self, command, address, length, data):
-        return super()._execute(command, address, length, np.frombuffer(data, np.uint8))
-
-
 @pytest.fixture(scope="module")
 def board():
-    made = RtlBoard()
+    made = RtlBoard(CONFIG, MEMORY)
     yield made
     made.rtl.close()
 

@@ -209,9 +209,9 @@ def main(arguments=None):
     show(console, result, options.output)
     if not result["closes"]:
         print(
-            f"ulx3s: nextpnr vouches for {result['achieved_mhz']:g} MHz, not for the {result['clock_mhz']:g} MHz of the PLL, so"
-            f" there is no bitstream; ask for a slower --clock, or try another --seed than {options.seed}; the slowest way is"
-            f" in {os.path.relpath(options.output / 'routing.log')}",
+            f"ulx3s: nextpnr vouches for {result['achieved_mhz']:g} MHz, not for the {result['clock_mhz']:g} MHz of the PLL,"
+            " so there is no bitstream; ask for a slower --clock, or try another --seed; the slowest way is in "
+            f"{os.path.relpath(options.output / 'routing.log')}",
             file=sys.stderr,
         )
         return 2

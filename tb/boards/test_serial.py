@@ -1,5 +1,6 @@
 """The host's side of the serial link, over a real terminal device, against the reference board behind a bad line."""
 
+import errno
 import os
 import pty
 import threading
@@ -193,6 +194,23 @@ def test_a_line_unplugged_while_waiting_is_told():
         SerialLink(port, timeout=5).ask(Command.READ_REGISTER, 0, length=4)
     timer.join()
     port.close()
+
+
+def test_an_adapter_that_is_gone_fails_its_reads_and_is_told(monkeypatch):
+    near, far = pty.openpty()
+    tty.setraw(far)
+    port = SerialPort(os.ttyname(far), BAUD)
+
+    def gone(file, size):
+        raise OSError(errno.ENODEV, "No such device")  # what drivers of USB adapters do; a pair of terminals ends the file
+
+    with monkeypatch.context() as patch:
+        patch.setattr("boards.serial_port.os.read", gone)
+        with pytest.raises(Unplugged, match=r"is gone .No such device.; plug the board in"):
+            port.read(0)
+    port.close()
+    for file in (near, far):
+        os.close(file)
 
 
 def test_a_line_that_takes_nothing_is_told():

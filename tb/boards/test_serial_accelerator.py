@@ -124,6 +124,7 @@ def test_a_line_that_is_pulled_is_told_and_after_plugging_it_in_the_next_run_wor
             threading.Thread(target=line.unplug).start()
 
     if moment == "while a program is loaded":
+        accelerator.load(case(Input.TOKENS).program)  # which is lost, too
         requests = iter(range(1000))
         line.request = lambda data: (pull() if next(requests) == 5 else None, data)[1]  # type: ignore[func-returns-value]
         with pytest.raises(Unplugged, match=r"is gone .*; plug the board in and open it again"):

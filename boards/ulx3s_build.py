@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boards.ulx3s import BAUD, CLOCK_HZ, OSCILLATOR_HZ, PRESET, Ulx3s
+from hw.config import preset
 from hw.emit import emit
 from program.errors import BuildError, UsageError
 from program.rtl.build import find_tool
@@ -132,7 +134,18 @@ def version(tool, option):
     return next(line for line in (done.stdout + done.stderr).splitlines() if "ersion" in line or "Yosys" in line).strip()
 
 
-def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print):
+def configuration(changes):
+    """That of the preset with ``changes``, texts such as ``rows=4``. Raises UsageError for what is no number of its."""
+    values = {}
+    for text in changes:
+        name, _, number = text.partition("=")
+        if name not in vars(preset(PRESET)) or not number.isdigit():
+            raise UsageError(f"--set takes PARAMETER=NUMBER with one of {', '.join(vars(preset(PRESET)))}, not {text!r}")
+        values[name] = int(number)
+    return replace(preset(PRESET), **values)
+
+
+def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print, config=None):
     """Everything up to ``folder/ulx3s.bit``, which is made if nextpnr vouches for the clock; returns `figures`.
 
     Raises
@@ -144,7 +157,7 @@ def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print):
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    top = Ulx3s(clock_hz, baud)
+    top = Ulx3s(clock_hz, baud, config)
     progress("writing Verilog")
     (folder / "top.v").write_text(emit(top, TOP))
     (folder / "top.lpf").write_text(constraints())
@@ -193,12 +206,17 @@ def main(arguments=None):
     parser.add_argument("--clock", type=float, default=CLOCK_HZ / 1e6, help="MHz (default: %(default)g)")
     parser.add_argument("--baud", type=int, default=BAUD, help="of the serial line (default: %(default)d)")
     parser.add_argument("--seed", type=int, default=1, help="of placement (default: %(default)d)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PARAMETER=NUMBER",
+        help=f"another accelerator than preset {PRESET}; may be repeated",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("build/ulx3s"), help="folder (default: %(default)s)")
     parser.add_argument("--figures", type=Path, default=FIGURES, help="JSON of the routed figures (default: %(default)s)")
     options = parser.parse_args(arguments)
     console = Console()
     try:
-        result = build(options.output, round(options.clock * 1e6), options.baud, options.seed, console.print)
+        config = configuration(options.set)
+        result = build(options.output, round(options.clock * 1e6), options.baud, options.seed, console.print, config)
     except (BuildError, UsageError, ValueError) as error:
         print(f"ulx3s: {error}", file=sys.stderr)
         return 2

@@ -129,6 +129,19 @@ def test_seconds_are_those_of_the_work_and_of_the_clock(tmp_path):
     assert spent["wall"] > 0
 
 
+def test_another_accelerator_can_be_asked_for(monkeypatch, tmp_path, capsys):
+    fake_tools(monkeypatch, REPORT)
+    figures = tmp_path / "figures.json"
+    arguments = ["--output", str(tmp_path), "--figures", str(figures), "--set", "rows=4"]
+    assert ulx3s_build.main([*arguments, "--set", "left_depth=1024"]) == 0
+    assert json.loads(figures.read_text())["config"] == vars(preset("ecp5")) | {"rows": 4, "left_depth": 1024}
+    capsys.readouterr()
+    for wrong, message in (("lines=4", "--set takes PARAMETER=NUMBER with one of rows, "), ("rows=x", "not 'rows=x'"),
+                           ("rows=3", "rows must be a power of two, not 3")):  # fmt: skip
+        assert ulx3s_build.main([*arguments, "--set", wrong]) == 2
+        assert message in capsys.readouterr().err
+
+
 def test_a_clock_that_cannot_be_made_is_told_in_one_line(tmp_path):
     done = subprocess.run(
         ["python", "-m", "boards.ulx3s_build", "--clock", "61.234", "--output", str(tmp_path)],

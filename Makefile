@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 .PHONY: help setup sim test test-fast bench verilog zcu102 lint estimate ulx3s train-setup lock clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup:  ## make .venv; asks for missing system packages, or installs them as root
 	@scripts/setup
@@ -37,6 +37,10 @@ verilog: setup  ## build/verilog/<preset>/bittern.v for all presets, and zcu102 
 
 zcu102: setup  ## build/zcu102: a folder that Vivado makes a bitstream for the ZCU102 from
 	bittern zcu102 --preset zcu102
+
+ulx3s: setup  ## a bitstream for the ULX3S with open tools only: Yosys, nextpnr-ecp5, ecppack; up to 30 minutes
+	@scripts/setup-ecp5
+	python -m boards.ulx3s_build; status=$$?; python -m codesign routed >/dev/null && exit $$status
 
 lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets
 	ruff check .

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bench import compare, record, roofline, tables
 from bench.cases import BENCHES
+from codesign import routed
 from hw.config import AcceleratorConfig, preset
 
 DATA = Path(__file__).parent / "data"
@@ -106,6 +107,7 @@ def page(folder):
             parts.append(f"## {name}\n")
             parts.append(_context(compare.load(folder, name)))
             parts += [table.markdown() for table in found]
+    parts += ["## place and route\n", routed.section(routed.load()), ""]
     return "\n".join(parts)
 
 

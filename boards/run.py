@@ -17,7 +17,7 @@ from program.errors import UsageError
 
 #: Memory beyond the program's own need, where it is ours to choose.
 SPARE_BYTES = 1 << 16
-SERIAL = re.compile(r"/dev/(tty|cu|serial).*")
+SERIAL = re.compile(r"/dev/(tty|cu|serial|pts/).*")
 
 
 def prepare(bundle, items):
@@ -68,8 +68,8 @@ def probabilities(encoder, logits):
     return powers / powers.sum(-1, keepdims=True)
 
 
-def open_transport(where, program):
-    """The transport that ``--on`` names: golden, rtl, a UIO device or a serial line."""
+def open_transport(where, program, baud=None):
+    """The transport that ``--on`` names: golden, rtl, a UIO device, or a serial line of ``baud`` or the usual rate."""
     needed = len(program.image) + 2 * (program.input.bytes + program.output.bytes) + SPARE_BYTES
     if where == "golden":
         from boards.golden import GoldenTransport
@@ -80,11 +80,9 @@ def open_transport(where, program):
 
         return RtlTransport(program.config, needed)
     if SERIAL.fullmatch(where):
-        try:
-            from boards import serial  # type: ignore[attr-defined, unused-ignore]
-        except ImportError:
-            raise UsageError(f"this release has no transport for the serial line {where}; use golden, rtl or UIO") from None
-        return serial.open_serial(where)
+        from boards.serial import BAUD, SerialTransport
+
+        return SerialTransport(where, baud or BAUD)
     if Path(where).name.startswith("uio"):
         from boards.linux import open_uio
 
@@ -99,7 +97,7 @@ def run(options):
     names, inputs, lengths = prepare(bundle, options.items)
     program = compile_encoder(bundle.encoder, preset(options.preset))
     with contextlib.ExitStack() as stack:
-        transport = open_transport(options.on, program)
+        transport = open_transport(options.on, program, options.baud)
         accelerator = stack.enter_context(Accelerator(transport, timeout=options.timeout))
         accelerator.load(program)
         logits = accelerator.run(inputs, lengths)

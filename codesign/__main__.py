@@ -3,11 +3,11 @@
 import argparse
 import sys
 
-from codesign import resource_commands
+from codesign import resource_commands, routed
 from program.errors import BuildError, UsageError
 
 #: Modules with ``add_to(commands)``.
-COMMANDS = (resource_commands,)
+COMMANDS = (resource_commands, routed)
 
 
 def main(arguments=None):

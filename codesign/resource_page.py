@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign import resource_tables as tables
-from codesign import resources
+from codesign import resources, routed
 from codesign.devices import device
 from codesign.resource_data import samples
 from codesign.rtl import fingerprint
@@ -88,7 +88,8 @@ def page(found, depth, check, version):
         _MODEL.format(fitted=count, held_out=len(rows) - count),
         _block(tables.errors(resources.errors())),
         *_model(rows),
-        "",
+        "\n## Measured place and route\n",
+        routed.section(routed.load()),
     ])  # fmt: skip
 
 

@@ -74,6 +74,7 @@ def _parser():
     run.add_argument("--preset", default="small", help=f"of the accelerator: {', '.join(PRESETS)} (default: small)")
     run.add_argument("--top", type=int, default=3, help="classes printed of each (default: 3)")
     run.add_argument("--timeout", type=float, default=60.0, help="seconds for one inference (default: 60)")
+    run.add_argument("--baud", type=int, help="of a serial line (default: that of the bitstream of `make ulx3s`)")
     run.set_defaults(run=_predict)
 
     image = commands.add_parser("image", help="compile a bundle to a program image for the C library")

@@ -40,18 +40,20 @@ CONFIGS = {
 class DmaWithReader(wiring.Component):
     def __init__(self, config):
         self.config = config
-        super().__init__({
-            "i": In(stream.Signature(ISSUE)),
-            "i_settings": In(SETTINGS),
-            "o": Out(stream.Signature(dma_write_layout(config))),
-            "o_done": Out(1),
-            "o_error": Out(ERROR),
-            "o_busy": Out(1),
-            "o_wait_memory": Out(1),
-            "i_fetch": In(stream.Signature(READ_REQUEST)),
-            "o_fetch": Out(stream.Signature(read_data_layout(config.axi_bits))),
-            "axi": Out(AxiRead(config.axi_bits)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(ISSUE)),
+                "i_settings": In(SETTINGS),
+                "o": Out(stream.Signature(dma_write_layout(config))),
+                "o_done": Out(1),
+                "o_error": Out(ERROR),
+                "o_busy": Out(1),
+                "o_wait_memory": Out(1),
+                "i_fetch": In(stream.Signature(READ_REQUEST)),
+                "o_fetch": Out(stream.Signature(read_data_layout(config.axi_bits))),
+                "axi": Out(AxiRead(config.axi_bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -202,9 +202,7 @@ class _StreamDriver:
             raise ValueError(f"stall is a probability below 1, not {stall}")
         self._name, self._shape, self._stall, self._rng = name, shape, stall, rng
         self._edge = RisingEdge(dut.clk)
-        self._valid, self._ready, self._payload = (
-            getattr(dut, f"{name}__{part}") for part in ("valid", "ready", "payload")
-        )
+        self._valid, self._ready, self._payload = (getattr(dut, f"{name}__{part}") for part in ("valid", "ready", "payload"))
 
     def _pauses(self, count):
         """Idle cycles before each of ``count`` transfers."""
@@ -294,8 +292,6 @@ class StreamSink(_StreamDriver):
         await self._edge
         offered = int(self._payload.value) if self._valid.value else None
         if self._refused is not None and offered != self._refused:
-            raise AssertionError(
-                f"stream {self._name} offered {self._refused:#x}, was refused, and then offered {offered}"
-            )
+            raise AssertionError(f"stream {self._name} offered {self._refused:#x}, was refused, and then offered {offered}")
         self._refused = None if ready else offered
         return offered

@@ -246,7 +246,5 @@ def _random_pooling(rng, x, x_format, output, tokens):
     scale = gain / np.maximum(np.arange(tokens + 1), 1)
     offset = np.full(tokens + 1, centre - gain * flat.mean() / tokens)
     constants = Constants(*quantize_constants(scale, offset))
-    pooled = [
-        rescale(t, constants.scale[tokens], constants.offset[tokens], constants.shift, *output.range) for t in sums
-    ]
+    pooled = [rescale(t, constants.scale[tokens], constants.offset[tokens], constants.shift, *output.range) for t in sums]
     return Pooling(constants, output), pooled

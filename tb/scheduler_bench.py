@@ -32,11 +32,14 @@ class SchedulerWithReader(wiring.Component):
         members = dict(Scheduler(axi_bits, dma_queue).signature.members)
         for name in ("o_request", "i_data", "i_progress", "i_idle"):
             del members[name]
-        super().__init__(members | {
-            "i_request": In(stream.Signature(READ_REQUEST)),
-            "o_data": Out(stream.Signature(read_data_layout(axi_bits))),
-            "axi": Out(AxiRead(axi_bits)),
-        })
+        super().__init__(
+            members
+            | {
+                "i_request": In(stream.Signature(READ_REQUEST)),
+                "o_data": Out(stream.Signature(read_data_layout(axi_bits))),
+                "axi": Out(AxiRead(axi_bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

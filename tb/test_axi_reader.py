@@ -24,13 +24,15 @@ class ReaderOfRequests(wiring.Component):
 
     def __init__(self, axi_bits):
         self.axi_bits = axi_bits
-        super().__init__({
-            "i": In(stream.Signature(READ_REQUEST)),
-            "o": Out(stream.Signature(read_data_layout(axi_bits))),
-            "discard": In(1),
-            "idle": Out(1),
-            "axi": Out(AxiRead(axi_bits)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(READ_REQUEST)),
+                "o": Out(stream.Signature(read_data_layout(axi_bits))),
+                "discard": In(1),
+                "idle": Out(1),
+                "axi": Out(AxiRead(axi_bits)),
+            }
+        )
 
     def elaborate(self, platform):
         m = Module()

@@ -1,5 +1,6 @@
 """The host's side of the serial link, over a real terminal device, against the reference board behind a bad line."""
 
+import errno
 import os
 import pty
 import threading
@@ -28,57 +29,28 @@ from golden.serial import (
     request,
     unescape,
 )
+from tb.boards.serial_line import Line
 
 SIZE = 5000
 BAUD = 115_200
 QUICK = dict(timeout=0.15, attempts=3)
 
 
-class Line:
-    """A terminal pair: the host opens ``path``, the board answers at the other end; faults come from ``request`` and
-    ``answer``, functions of the bytes that pass."""
+class Noting(Line):
+    """A board with two registers that notes what is written to them."""
 
     def __init__(self):
-        self.near, far = pty.openpty()
-        tty.setraw(far)
-        self.path, self._far = os.ttyname(far), far
-        self.registers = {0: 0x4E525442, 8: 0}
-        self.written = []
-        self.board = Board(bytearray(SIZE), self.registers.__getitem__, self._write)
-        self.request = self.answer = lambda data: data
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        self.registers, self.written = {0: 0x4E525442, 8: 0}, []
+        super().__init__(Board(bytearray(SIZE), self.registers.__getitem__, self._write))
 
     def _write(self, address, value):
         self.registers[address]
         self.written.append((address, value))
 
-    def _serve(self):
-        rest = b""
-        while True:
-            try:
-                data = os.read(self.near, 4096)
-            except OSError:
-                return
-            rest += self.request(data)
-            *frames, rest = rest.split(bytes([END]))
-            for inner in frames:
-                content = self.board.answer(inner)
-                if content is not None:
-                    os.write(self.near, self.answer(escape(content)))
-
-    def close(self):
-        """Let go of the board's end after the host's: reading it then ends."""
-        if self._far is not None:
-            os.close(self._far)
-            self._far = None
-            self._thread.join(5)
-            os.close(self.near)
-
 
 @contextmanager
 def line_and(transport):
-    line = Line()
+    line = Noting()
     try:
         made = transport(line)
         try:
@@ -86,7 +58,7 @@ def line_and(transport):
         finally:
             made.close()
     finally:
-        line.close()
+        line.unplug()
 
 
 @pytest.fixture
@@ -224,6 +196,23 @@ def test_a_line_unplugged_while_waiting_is_told():
     port.close()
 
 
+def test_an_adapter_that_is_gone_fails_its_reads_and_is_told(monkeypatch):
+    near, far = pty.openpty()
+    tty.setraw(far)
+    port = SerialPort(os.ttyname(far), BAUD)
+
+    def gone(file, size):
+        raise OSError(errno.ENODEV, "No such device")  # what drivers of USB adapters do; a pair of terminals ends the file
+
+    with monkeypatch.context() as patch:
+        patch.setattr("boards.serial_port.os.read", gone)
+        with pytest.raises(Unplugged, match=r"is gone .No such device.; plug the board in"):
+            port.read(0)
+    port.close()
+    for file in (near, far):
+        os.close(file)
+
+
 def test_a_line_that_takes_nothing_is_told():
     near, far = pty.openpty()
     tty.setraw(far)
@@ -258,13 +247,13 @@ def test_what_is_no_serial_line_is_told(tmp_path):
 
 
 def test_a_new_host_is_not_taken_for_a_repetition():
-    line = Line()
+    line = Noting()
     for value in (1, 2, 3):
         transport = SerialTransport(line.path, BAUD, SIZE, **QUICK)
         transport.write_register(8, value)
         transport.close()
     assert line.written == [(8, 1), (8, 2), (8, 3)]
-    line.close()
+    line.unplug()
 
 
 def test_the_checksum_is_that_of_the_standard():

@@ -12,7 +12,21 @@ from boards.ulx3s import Ulx3s
 from hw.config import preset
 from program.errors import BuildError
 
+CLOCK = "posedge $glbnet$core_clk"
+
+
+def part(kind, delay, start, end):
+    """One part of a path, as nextpnr reports it."""
+    return {"type": kind, "delay": delay, "from": {"cell": start, "port": "F"}, "to": {"cell": end, "port": "D"}}
+
+
 REPORT = {
+    "critical_paths": [
+        {"from": "<async>", "to": CLOCK, "path": [part("source", 0.0, "pin", "pin"), part("routing", 30.0, "pin", "b")]},
+        {"from": CLOCK, "to": CLOCK, "path": [
+            part("clk-to-q", 0.5, "a", "a"), part("routing", 5.25, "a", "l"), part("logic", 0.25, "l", "l"),
+            part("routing", 10.0, "l", "b"), part("setup", 0.2, "b", "b")]},
+    ],
     "fmax": {"$glbnet$core_clk": {"achieved": 61.7283935546875, "constraint": 60.00240325927734}},
     "utilization": {
         "TRELLIS_COMB": {"available": 83640, "used": 40001}, "TRELLIS_FF": {"available": 83640, "used": 38002},
@@ -58,10 +72,13 @@ def test_figures_are_those_of_the_report(top):
     assert kept["available"] == {"lut4": 83640, "ff": 83640, "ebr": 208, "dsp": 156}
     assert (kept["achieved_mhz"], kept["clock_mhz"], kept["seed"]) == (61.73, 60.0, 3)
     assert kept["config"] == vars(preset("ecp5"))
+    assert kept["critical_path"] == {"from": "a", "to": "b", "cells_ns": 0.95, "wires_ns": 15.25, "levels": 1}
+    assert kept["closes"] is True
+    assert ulx3s_build.figures(REPORT, Ulx3s(75_000_000), 3, {}, {})["closes"] is False
     json.dumps(kept)
 
 
-@pytest.mark.parametrize("missing", ["fmax", "utilization"])
+@pytest.mark.parametrize("missing", ["fmax", "utilization", "critical_paths"])
 def test_a_report_that_lacks_something_is_told(top, missing):
     report = {key: value for key, value in REPORT.items() if key != missing}
     with pytest.raises(BuildError, match=rf"not as expected .*{missing}.*requirements/ecp5.lock"):
@@ -78,28 +95,51 @@ def fake_tools(monkeypatch, report):
     """The steps of a build without the tools: each writes what the next one wants."""
 
     def run(tool, arguments, folder, log):
-        for name in ("report.json", "ulx3s.bit"):
-            (folder / name).write_text(json.dumps(report))
-        return 1.0
+        (folder / ("ulx3s.bit" if "ecppack" in tool else "report.json")).write_text(json.dumps(report))
+        return {"wall": 2.0, "cpu": 1.0}
 
     monkeypatch.setattr(ulx3s_build, "run", run)
     monkeypatch.setattr(ulx3s_build, "emit", lambda top, name: "")
     monkeypatch.setattr(ulx3s_build, "version", lambda tool, option: tool)
 
 
-def test_timing_that_does_not_close_leaves_no_bitstream(monkeypatch, tmp_path, capsys):
+def test_timing_that_does_not_close_leaves_figures_that_say_so_and_no_bitstream(monkeypatch, tmp_path, capsys):
     fake_tools(monkeypatch, REPORT)
     figures = tmp_path / "data" / "figures.json"
     arguments = ["--output", str(tmp_path), "--figures", str(figures)]
     assert ulx3s_build.main(arguments) == 0
-    assert json.loads(figures.read_text())["achieved_mhz"] == 61.73
+    kept = json.loads(figures.read_text())
+    assert (kept["achieved_mhz"], kept["closes"]) == (61.73, True)
+    assert kept["seconds"]["place_and_route"] == {"wall": 2.0, "cpu": 1.0}
     assert (tmp_path / "ulx3s.bit").exists()
-    assert "61.73 MHz" in capsys.readouterr().out
-    figures.unlink()
+    shown = capsys.readouterr().out
+    assert "61.73 MHz" in shown
+    assert "0.95 ns in 1 levels of cells, 15.25 ns in wires" in shown
     assert ulx3s_build.main([*arguments, "--clock", "75"]) == 2
     assert "vouches for 61.73 MHz, not for the 75 MHz of the PLL, so there is no bitstream" in capsys.readouterr().err
     assert not (tmp_path / "ulx3s.bit").exists()
-    assert not figures.exists()
+    kept = json.loads(figures.read_text())
+    assert (kept["clock_mhz"], kept["achieved_mhz"], kept["closes"]) == (75.0, 61.73, False)
+
+
+def test_seconds_are_those_of_the_work_and_of_the_clock(tmp_path):
+    (tmp_path / "nothing.ys").write_text("")
+    spent = ulx3s_build.run("yosys", ["-s", "nothing.ys"], tmp_path, "log")
+    assert spent["cpu"] > 0
+    assert spent["wall"] > 0
+
+
+def test_another_accelerator_can_be_asked_for(monkeypatch, tmp_path, capsys):
+    fake_tools(monkeypatch, REPORT)
+    figures = tmp_path / "figures.json"
+    arguments = ["--output", str(tmp_path), "--figures", str(figures), "--set", "rows=4"]
+    assert ulx3s_build.main([*arguments, "--set", "left_depth=1024"]) == 0
+    assert json.loads(figures.read_text())["config"] == vars(preset("ecp5")) | {"rows": 4, "left_depth": 1024}
+    capsys.readouterr()
+    for wrong, message in (("lines=4", "--set takes PARAMETER=NUMBER with one of rows, "), ("rows=x", "not 'rows=x'"),
+                           ("rows=3", "rows must be a power of two, not 3")):  # fmt: skip
+        assert ulx3s_build.main([*arguments, "--set", wrong]) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_a_clock_that_cannot_be_made_is_told_in_one_line(tmp_path):

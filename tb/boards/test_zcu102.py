@@ -1,64 +1,67 @@
-"""The folder for Vivado, as far as it can be checked without: names, address map, overlays, hierarchy, pins."""
+"""The folder for Vivado, as far as it can be checked without: overlays, and the whole design as other tools read it."""
 
-import re
 import shutil
 import subprocess
 
 import pytest
 
-from boards import zcu102_package as package
-from boards.zcu102 import Smoke, ZCU102Platform
-from golden.registers import REGISTERS, Access
+from boards.zcu102_package import TOP, write_package
 from hw.dpu_ultrascale import PRIMITIVES
 from program.errors import UsageError
+from tb.boards.vivado.checks import check_folder
+from tb.boards.vivado.run import needs_tcl
+from tb.boards.vivado.verilog import check_hierarchy, elaborate
+
+#: Models of the chip's primitives that each form instantiates.
+FORMS = {"ultrascale": PRIMITIVES, "plain": ""}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("zcu102")
-    package.write_package("tiny", path)
-    return path
-
-
-def test_the_address_map_of_the_ip_is_the_register_map(folder):
-    rows = re.findall(r"^    (\w+) 0x(\w+) (read\S+)$", (folder / "package_ip.tcl").read_text(), re.MULTILINE)
-    assert [(name, int(address, 16), access) for name, address, access in rows] == [
-        (r.name, r.address, "read-write" if r.access is Access.WRITE else "read-only") for r in REGISTERS
-    ]
-
-
-def test_files_and_ports_that_the_scripts_name_exist(folder):
-    verilog = (folder / "hdl" / "ultrascale" / "bittern.v").read_text()
-    ports = set(re.findall(r"^  (?:input|output)(?: \[\d+:0\])? (\w+);", verilog.split("module bittern(")[1], re.MULTILINE))
-    scripts = "".join((folder / name).read_text() for name in ("package_ip.tcl", "block_design.tcl", "build.tcl"))
-    for name in set(re.findall(r"accelerator/(\w+)", scripts)) | {"aclk", "aresetn", "irq"}:
-        assert name in ports or any(port.startswith(f"{name}_") for port in ports), name
-    for name in re.findall(r"\$here ([\w/]+\.(?:v|tcl|xdc))\]", scripts):
-        assert (folder / name).exists(), name
+def check_verilog(folder, form, scratch):
+    """The design is whole, for pyslang and for Yosys; returns its modules."""
+    path = folder / "hdl" / form / "bittern.v"
+    (scratch / "primitives.v").write_text(FORMS[form])
+    check_hierarchy(TOP, scratch / "primitives.v", path)
+    return elaborate(TOP, path.read_text(), FORMS[form])
 
 
 @pytest.mark.parametrize("name", ["bittern.dtso", "bittern-memory.dtso"])
-def test_overlays_compile(folder, name):
+def test_overlays_compile(zcu102_folder, tmp_path, name):
     if shutil.which("dtc") is None:
         pytest.skip("dtc is not installed; apt package device-tree-compiler")
-    subprocess.run(["dtc", "-@", "-I", "dts", "-O", "dtb", "-o", folder / "out.dtbo", folder / name], check=True)
+    command = ["dtc", "-@", "-I", "dts", "-O", "dtb", "-o", tmp_path / "out.dtbo", zcu102_folder / name]
+    subprocess.run(command, check=True)
 
 
-@pytest.mark.parametrize("form", ["ultrascale", "plain"])
-def test_the_hierarchy_is_complete(folder, form):
-    (folder / "primitives.v").write_text(PRIMITIVES)
-    models = [str(folder / "primitives.v")] if form == "ultrascale" else []
-    script = f"read_verilog {' '.join([*models, str(folder / 'hdl' / form / 'bittern.v')])}; hierarchy -check -top bittern"
-    subprocess.run(["yosys", "-q", "-p", script], check=True)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_design_is_whole_for_pyslang_and_yosys(zcu102_folder, tmp_path, form):
+    modules = check_verilog(zcu102_folder, form, tmp_path)
+    assert {TOP, f"{TOP}.core"} <= modules
+    assert ({"LUT6_2", "CARRY8"} <= modules) == (form == "ultrascale")
+
+
+@pytest.mark.parametrize(("there", "instead", "error"), [
+    (".o_reset(", ".o_resets(", "UnconnectedNamedPort|PortDoesNotExist"), ("endmodule", "", "Expected"),
+    ("output irq;", "output irq", "Expected"), ("\\bittern.core  core", "\\bittern.heart  core", "UnknownModule"),
+])  # fmt: skip
+def test_a_design_that_is_broken_is_told_by_both(zcu102_folder, tmp_path, there, instead, error):
+    text = (zcu102_folder / "hdl" / "plain" / "bittern.v").read_text()
+    assert there in text
+    (tmp_path / "broken.v").write_text(text.replace(there, instead, 1))
+    with pytest.raises(AssertionError, match=error):
+        elaborate(TOP, (tmp_path / "broken.v").read_text())
+    with pytest.raises(subprocess.CalledProcessError):
+        check_hierarchy(TOP, tmp_path / "broken.v")
+
+
+@needs_tcl
+@pytest.mark.slow
+def test_the_folder_of_the_preset_for_the_board_passes_the_same_checks(tmp_path):
+    write_package("zcu102", tmp_path / "folder")
+    check_folder(tmp_path / "folder", "zcu102")
+    for form in FORMS:
+        check_verilog(tmp_path / "folder", form, tmp_path)
 
 
 def test_a_clock_out_of_range_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"1\.\.333 MHz, not 500"):
-        package.write_package("tiny", tmp_path, 500)
-
-
-def test_the_platform_places_every_pin():
-    files = ZCU102Platform().build(Smoke(), do_build=False).files  # type: ignore[func-returns-value]
-    pins = re.findall(r"set_property LOC (\w+)", files["top.xdc"])
-    assert set(pins) == set("G21 F21 AG14 AF13 AE13 AJ14 AJ15 AH13 AH14 AL12 AM13 E13 F13".split())
-    assert "-part xczu9eg-ffvb1156-2-e" in files["top.tcl"]
+        write_package("tiny", tmp_path, 500)

@@ -8,6 +8,7 @@ from golden.rescale import OFFSET_BITS, SCALE_BITS
 #: word that is written alone takes whole bytes of 9 bits.
 _WIDTHS = (1, 2, 4, 9, 18, 36, 72)
 _BITS = 1 << 15
+BANK = 4096  #: words of a bank of the residual memory (`hw.row_memory`)
 #: As Yosys weighs them: of a RAMB36, and of 64 words of 7 bits in LUTs.
 _BLOCK_COST, _LUT_COST = 257, 16
 
@@ -46,6 +47,11 @@ class BlockMemory:
         return deep * wide / share
 
 
+def residual_banks(config):
+    """Words of each bank of the residual memory (`hw.row_memory`)."""
+    return [min(BANK, config.residual_depth - start) for start in range(0, config.residual_depth, BANK)]
+
+
 def memories(config):
     """The `BlockMemory` of a configuration."""
     c = config
@@ -59,7 +65,7 @@ def memories(config):
         BlockMemory(c.drain_rows, c.rows // c.drain_rows * slots, c.columns * 16, c.columns * 16),
         BlockMemory(1, c.constant_depth, c.columns * entry, c.axi_bits // 64 * entry, free=True),
         BlockMemory(1, c.norm_depth, c.row_lanes * 64, c.axi_bits),
-        BlockMemory(1, c.residual_depth, c.row_lanes * 16, c.axi_bits),
+        *(BlockMemory(1, depth, c.row_lanes * 16, c.axi_bits) for depth in residual_banks(c)),
         BlockMemory(3, ring, c.row_lanes * 16, c.row_lanes * 16),
     ]
 

@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from codesign.block_memory import memories
+from codesign.block_memory import memories, residual_banks
 
-#: Residual elements come from blocks of so many words, and a multiplexer.
-_BLOCK_WORDS = 4096
 #: Wider accumulators take seven multipliers a lane of the rescaler instead of four.
 _NARROW_BITS = 25
 
@@ -33,7 +31,9 @@ class _Sizes:
         self.counts = (self.D + self.G) * self.a
         self.wide = self.D * (c.accumulator_bits > _NARROW_BITS)
         self.constants = next((memory.luts for memory in memories(c) if memory.free and not memory.blocks), 0)
-        self.residuals = 16 * self.L * choice(-(-c.residual_depth // _BLOCK_WORDS))
+        #: Bits that the banks of the residual memory give, each to a register, and the multiplexer behind those.
+        banks = len(residual_banks(c))
+        self.residuals, self.chosen_residuals = 16 * self.L * banks, 16 * self.L * choice(banks)
 
 
 #: Features of each kind of unit, beside a constant.
@@ -48,7 +48,7 @@ FEATURES = {
     "core.qmm.right_memory": lambda s: (s.bus, s.C),
     "core.qmm.writer": lambda s: (s.D,),
     "core.dma": lambda s: (s.A, s.queue),
-    "core.rows.norm": lambda s: (s.L, s.residuals, s.A),
+    "core.rows.norm": lambda s: (s.L, s.residuals, s.chosen_residuals, s.A),
     "core.rows.softmax": lambda s: (s.L,),
     "core.rows.buffer": lambda s: (s.L, 16 * s.L * choice(s.D // s.L)),
     "core.rows.left": lambda s: (s.K, s.L),

@@ -142,6 +142,12 @@ def test_the_page_marks_each_configuration_and_shows_its_error():
     }
 
 
+def test_the_committed_page_is_of_the_committed_data():
+    text = resource_page.PAGE.read_text()
+    assert "\n".join(tables.errors(errors())) in text
+    assert "\n".join(tables.configurations(samples(), predict)) in text
+
+
 def test_density_is_of_the_multiply_accumulates():
     found = Estimate(preset("tiny"), [], Resources(lut=512), Resources(lut=384))
     assert macs(found.config) == 256

@@ -5,15 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codesign import resource_commands
+from codesign import block_memory, resource_commands
 from codesign.__main__ import main
-from codesign.block_memory import BlockMemory
+from codesign.block_memory import BlockMemory, residual_banks
 from codesign.configurations import choices
 from codesign.devices import LIMITED, device, excess
 from codesign.resource_data import Sample, kind, samples, write
 from codesign.resource_features import FEATURES, features
 from codesign.resources import coefficients, errors, predict
 from codesign.synthesis import Resources
+from hw import row_memory
+from hw.config import preset
 
 #: Units of made-up data: one with a constant and features, one that is not in every configuration.
 UNITS = {"dpu": (30, 0.5, 2, 7), "core.rows.buffer": (100, 40, 0.25)}
@@ -32,6 +34,15 @@ def test_every_row_is_of_the_list_and_keeps_its_part():
     assert {name: error.count for name, error in errors().items()} == dict.fromkeys(
         LIMITED, sum(not sample.fitted for sample in samples())
     )
+
+
+def test_the_bars_hold_for_twenty_configurations_half_of_them_held_out():
+    """All of the list, so that none was left out because of its error."""
+    assert [sample.config for sample in samples()] == [choice.config for choice in choices()]
+    held_out = sum(not sample.fitted for sample in samples())
+    assert len(samples()) >= 20
+    assert 2 * held_out >= len(samples())
+    assert {name: error.count for name, error in errors().items()} == dict.fromkeys(LIMITED, held_out)
 
 
 def test_block_memories_follow_from_rules():
@@ -55,6 +66,13 @@ def test_block_memories_follow_from_rules():
 )
 def test_blocks_of_a_memory(memory, blocks):
     assert memory.blocks == blocks
+
+
+def test_the_residual_memory_has_the_banks_of_the_rtl():
+    assert block_memory.BANK == row_memory.BANK
+    config = replace(preset("tiny"), residual_depth=12288)
+    assert residual_banks(config) == [4096, 4096, 4096]
+    assert residual_banks(replace(config, residual_depth=4500)) == [4096, 404]
 
 
 def test_a_shared_unit_loses_its_sizes_and_others_keep_their_names():

@@ -6,7 +6,6 @@ out: they are far finer than the codes.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -16,34 +15,13 @@ from golden.codes import Kind
 from golden.model import EncoderConfig, Format, Head, Input
 from golden.softmax import SCORE_FRACTION
 from train.linear import QuantizedLinear, QuantizedTable
+from train.precision import Precision
 from train.quantizers import Quantizer, grid
 
 EPSILON = 1e-5
 NORMAL_BITS = 18
 SCORE_BITS = 16
 PATCH = Format(Kind.UNSIGNED, 8)
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Formats of a model's tensors. ``ends``: patch projection, pooled codes and classifier."""
-
-    weight: Format
-    codes: Format
-    attention: Format
-    probability: Format
-    hidden: Format
-    ends: Format
-
-
-def precision(activation_bits):
-    """Binary weights with activations of 1..8 bits, or None (full precision) for 32."""
-    if activation_bits == 32:
-        return None
-    binary = Format(Kind.BIPOLAR, 1)
-    signed = binary if activation_bits == 1 else Format(Kind.SIGNED, activation_bits)
-    unsigned = Format(Kind.UNSIGNED, activation_bits)
-    return Precision(binary, signed, signed, unsigned, unsigned, Format(Kind.SIGNED, 8))
 
 
 class Norm(nn.Module):
@@ -146,9 +124,9 @@ class Encoder(nn.Module):
         # Only while training, on the embedding and on each update of the stream.
         self.dropout = nn.Dropout(dropout)
         tokens = config.input is Input.TOKENS
-        weight, ends = formats and formats.weight, formats and formats.ends
+        ends = formats and formats.ends
         if tokens:
-            self.embedding = QuantizedTable(config.input_size, config.width, weight)
+            self.embedding = QuantizedTable(config.input_size, config.width, formats and formats.table)
         else:
             self.embedding = QuantizedLinear(config.input_size, config.width, ends)
         self.position = nn.Parameter(0.1 * torch.randn(config.tokens, config.width))
@@ -176,7 +154,7 @@ class Encoder(nn.Module):
         patches = self.config.input is Input.PATCHES
         update = self.dropout(self.embedding(inputs / PATCH.range[1] if patches else inputs))
         tokens = inputs.shape[1]
-        mask = None if patches else torch.arange(tokens) < lengths[:, None]
+        mask = None if patches else torch.arange(tokens, device=lengths.device) < lengths[:, None]
         stream, x = self.embedding_norm(
             self._to_residual(self.position[:tokens]), self._to_residual(update)
         )

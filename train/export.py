@@ -24,7 +24,6 @@ from golden.model import (
 from golden.rescale import quantize_constants
 from golden.softmax import SCORE_FRACTION, quantize_step
 from train.bmt import PATCH
-from train.linear import quantize_weight
 
 #: The farthest threshold of a normalised value: an offset of 16 bits, 16 standard deviations.
 FIRST_MAX = (1 << 15) - 2
@@ -65,39 +64,35 @@ def _unit(config):
 
 
 def to_codes(scale, offset, quantizer):
-    """Constants for ``codes(quantizer(t * scale + offset))``; scale > 0 is one number, offset (channels,)."""
+    """Constants for ``codes(quantizer(t * scale + offset))``; scale > 0 is one number or (channels,), offset (channels,)."""
     if quantizer.bias is not None:
         offset = offset + _real(quantizer.bias)
     if quantizer.format.kind is Kind.BIPOLAR:
         # Only the sign counts and t is an integer: 1 from the first integer on that gives no negative number.
         return Constants(*quantize_constants(np.ones_like(offset), 1 - np.ceil(-offset / scale)))
-    return Constants(*quantize_constants(np.full_like(offset, scale / quantizer.step), offset / quantizer.step))
+    scale = np.broadcast_to(scale / quantizer.step, np.shape(offset))
+    return Constants(*quantize_constants(scale, offset / quantizer.step))
 
 
 def _linear(layer, x_step, config, quantizer=None):
     """A linear layer on codes of step ``x_step``, to codes or (without quantizer) to residual units."""
-    codes, weight_scale = quantize_weight(layer.weight.detach(), layer.format)
-    scale, offset = float(weight_scale) * x_step, _real(layer.bias)
+    operand = layer.operand()
+    scale, offset = operand.scale * x_step, _real(layer.bias)
     if quantizer is None:
         unit = _unit(config)
-        constants = Constants(*quantize_constants(np.full_like(offset, scale * unit), offset * unit))
+        constants = Constants(*quantize_constants(scale * unit, offset * unit))
     else:
         constants = to_codes(scale, offset, quantizer)
-    return Linear(_weight_codes(codes, layer.format), layer.format, constants, quantizer and quantizer.format)
-
-
-def _weight_codes(codes, weight_format):
-    codes = codes.numpy().astype(np.int64)
-    return (codes > 0).astype(np.int64) if weight_format.kind is Kind.BIPOLAR else codes
+    return Linear(operand.codes, operand.format, constants, quantizer and quantizer.format)
 
 
 def _embedding(model, config):
     layer, unit = model.embedding, _unit(config)
     if config.input is Input.TOKENS:
-        codes, scale = quantize_weight(layer.weight.detach(), layer.format, axis=0)
-        constants = Constants(*quantize_constants(_real(scale) * unit, _real(layer.bias) * unit))
-        projection = Linear(_weight_codes(codes, layer.format), layer.format, constants, None)
-        input_format = layer.format
+        operand = layer.operand()
+        constants = Constants(*quantize_constants(operand.scale * unit, _real(layer.bias) * unit))
+        projection = Linear(operand.codes, operand.format, constants, None)
+        input_format = operand.format
     else:
         projection = _linear(layer, 1 / PATCH.range[1], config)
         input_format = PATCH

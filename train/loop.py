@@ -12,7 +12,8 @@ import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.nn import functional
 
-from train.bmt import Encoder, precision
+from train.bmt import Encoder
+from train.precision import precision
 from train.recipe import encoder_config
 
 EVALUATION_BATCH = 500

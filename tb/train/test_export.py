@@ -12,8 +12,9 @@ from golden.encoder import encode  # noqa: E402
 from golden.layernorm import affine  # noqa: E402
 from golden.model import Attention, EncoderConfig, Format, Head, Input, Order  # noqa: E402
 from golden.rescale import rescale  # noqa: E402
-from train.bmt import Encoder, precision  # noqa: E402
+from train.bmt import Encoder  # noqa: E402
 from train.export import export_encoder, norm_thresholds, to_codes  # noqa: E402
+from train.precision import precision  # noqa: E402
 from train.quantizers import Quantizer  # noqa: E402
 
 CONFIG = EncoderConfig(

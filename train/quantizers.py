@@ -86,6 +86,8 @@ class Quantizer(nn.Module):
         self.format = code_format
         self.shards = 1
         self.bias = nn.Parameter(torch.zeros(channels)) if channels and code_format else None
+        #: What `calibrated` says, without asking the device for it.
+        self._ready = False
         if code_format:
             self.alpha = nn.Parameter(torch.ones(()))
             self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
@@ -105,12 +107,18 @@ class Quantizer(nn.Module):
             x = x + self.bias
         low, high = self.format.range
         largest = 1 if self.format.kind is Kind.BIPOLAR else max(high, 1)
-        if not self.calibrated:
-            self._calibrate(x, largest)
+        if not self._ready:
+            if not self.calibrated:
+                self._calibrate(x, largest)
+            self._ready = True
         alpha_gradient = 1 / math.sqrt(x.numel() * self.shards * largest)
         if self.format.kind is Kind.BIPOLAR:
             return _Sign.apply(x, self._positive_alpha(), alpha_gradient)
         return _Elastic.apply(x, self._positive_alpha(), low, high, alpha_gradient)
+
+    def _load_from_state_dict(self, *arguments):
+        super()._load_from_state_dict(*arguments)
+        self._ready = False
 
     @torch.no_grad()
     def _calibrate(self, x, largest):

@@ -57,8 +57,8 @@ def tokenize(tokenizer, texts, tokens):
     tokenizer.no_truncation()
     for row, encoding in enumerate(tokenizer.encode_batch(list(texts))):
         ids = encoding.ids
-        if len(ids) > tokens:
-            # A closing special token stays the last one.
-            ids = ids[: tokens - 1] + ids[-1:] if encoding.special_tokens_mask[-1] else ids[:tokens]
+        # Closing special tokens stay.
+        closing = next((i for i, special in enumerate(reversed(encoding.special_tokens_mask)) if not special), 0)
+        ids = [*ids[: max(0, min(len(ids), tokens) - closing)], *ids[len(ids) - closing :]][:tokens]
         inputs[row, : len(ids)], lengths[row] = ids, len(ids)
     return inputs, lengths

@@ -10,6 +10,7 @@ import torch
 from train.bmt import Encoder
 from train.checkpoint import VERSION
 from train.distributed import Workers
+from train.errors import CheckpointError
 from train.importance import importance
 from train.inherit import halved, inherit
 from train.precision import FULL, Weights, precision
@@ -48,11 +49,23 @@ def train(recipe, dataset, folder, report=None, workers=None, start=None):
             counts = importance(source, dataset.train, recipe.seed, workers.device) if _counts(step, source, path) else None
             inherit(model, source, counts)
         elif start is not None:
-            model.load_state_dict(start, strict=False)
+            _begin(model, start, recipe)
         teacher = trained[0] if trained else None
         Stage(model, teacher, step, recipe, dataset, path, workers).run(report)
         trained.append(model)
     return trained
+
+
+def _begin(model, start, recipe):
+    """Give ``model`` the imported weights; what they lack stays random."""
+    mine = model.state_dict()
+    for name, tensor in start.items():
+        if name in mine and mine[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{name} of {recipe.start} has shape {tuple(tensor.shape)}, but the model of this recipe and its data takes "
+                f"{tuple(mine[name].shape)}; import it for this task"
+            )
+    model.load_state_dict(start, strict=False)
 
 
 def _counts(step, source, path):

@@ -9,7 +9,7 @@ from enum import Enum, StrEnum
 from pathlib import Path
 
 from golden.model import Attention, EncoderConfig, Head, Input, Order
-from train.errors import RecipeError
+from train.errors import CheckpointError, RecipeError
 from train.precision import FULL, Weights, WeightScheme
 
 
@@ -117,9 +117,9 @@ class Recipe:
     name: str
     task: Task
     seed: int
+    #: In a file with a ``start`` its sizes may be left out: they are those of the start.
+    model: Model
     steps: tuple[Step, ...]
-    #: May be left out with ``start``, whose shape it is then.
-    model: Model | None = None
     #: Imported checkpoint to start from, a folder as `bittern import` writes it; relative to the recipe.
     start: str | None = None
     #: tokenizer.json to use and not train one; relative to the recipe.
@@ -150,13 +150,21 @@ def read_recipe(path):
     if not path.is_file():
         raise RecipeError(f"there is no recipe at {path}; those of the project are in train/recipes")
     try:
-        table = tomllib.loads(path.read_text())
-        recipe = build(Recipe, {"name": path.stem} | table, "the recipe")
+        table = {"name": path.stem} | tomllib.loads(path.read_text())
+        for key in ("start", "tokenizer"):
+            if key in table:
+                table[key] = str(path.parent / str(table[key]))
+        if "start" in table and isinstance(table.get("model", {}), dict):
+            from train.start import shape_of
+
+            table["model"] = shape_of(table["start"], table.get("model", {}))
+        recipe = build(Recipe, table, "the recipe")
         _check(recipe)
+    except CheckpointError:
+        raise
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
         raise RecipeError(f"recipe {path} is invalid: {error}") from None
-    beside = {key: str(path.parent / value) for key in ("start", "tokenizer") if (value := getattr(recipe, key))}
-    return dataclasses.replace(recipe, **beside)
+    return recipe
 
 
 def build(kind, table, name):
@@ -200,12 +208,9 @@ def _value(kind, value, name):
 def _check(recipe):
     if not recipe.steps or recipe.steps[0].activation_bits != FULL:
         raise ValueError(f"it must begin with a step of activation_bits = {FULL}, the teacher")
-    if recipe.model is None and recipe.start is None:
-        raise ValueError("it needs a [model], or a start to take its shape from")
     if recipe.checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1 step, not {recipe.checkpoint_every}")
-    if recipe.model is not None:
-        _check_ranges(recipe.model, MODEL_RANGES, "model")
+    _check_ranges(recipe.model, MODEL_RANGES, "model")
     for index, step in enumerate(recipe.steps):
         _check_ranges(step, STEP_RANGES, f"step {index}")
         _check_step(step, recipe.steps[:index], f"step {index}")

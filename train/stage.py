@@ -63,6 +63,11 @@ class Stage:
         try:
             while self.done < self.total and not self.finished:
                 self._advance(report)
+        except KeyboardInterrupt:
+            kept = f"that of step {self._kept()}" if self.path.exists() else "none yet"
+            raise KeyboardInterrupt(
+                f"at step {self.done} of {self.total} of {self.path.stem} (last checkpoint: {kept}; --resume goes on there)"
+            ) from None
         finally:
             report.end()
         if self.workers.first and not self.finished:

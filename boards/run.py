@@ -58,7 +58,8 @@ def prepare(bundle, items):
         found = read_images(path, rules["image"])
         names += [path] if len(found) == 1 else [f"{path}[{index}]" for index in range(len(found))]
         images.append(found)
-    inputs = to_patches(np.concatenate(images), rules["patch"], rules.get("stride", 0)).astype(np.int64)
+    cuts = rules["patch"], rules.get("stride", 0), rules.get("class_tokens", 0)
+    inputs = to_patches(np.concatenate(images), *cuts).astype(np.int64)
     return names, inputs, np.full(len(inputs), config.tokens)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 
-def to_patches(images, patch, stride=0):
+def to_patches(images, patch, stride=0, class_tokens=0):
     """``(images, height, width)`` to ``(images, patches, patch * patch)``, patches and pixels in them row by row.
 
     Parameters
@@ -11,6 +11,8 @@ def to_patches(images, patch, stride=0):
     images : integer array
     patch, stride : int
         Sides in pixels: of a patch, and from one to the next; 0 is that of a patch.
+    class_tokens : int
+        Rows of zeros before the patches: the projection makes its bias of them, and their position is all they are.
 
     Raises
     ------
@@ -26,4 +28,5 @@ def to_patches(images, patch, stride=0):
                 "and a stride that do"
             )
     windows = np.lib.stride_tricks.sliding_window_view(images, (patch, patch), (1, 2))[:, ::stride, ::stride]
-    return windows.reshape(count, -1, patch * patch)
+    patches = windows.reshape(count, -1, patch * patch)
+    return np.pad(patches, ((0, 0), (class_tokens, 0), (0, 0)))

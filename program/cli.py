@@ -14,6 +14,7 @@ from hw.config import PRESETS, preset
 from program.errors import BuildError, UsageError
 from program.program import CompileError
 from train.errors import TrainError
+from train.model_options import add_model_commands
 from train.options import add_commands
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,6 +92,7 @@ def _parser():
     zcu102.set_defaults(run=_zcu102)
 
     add_commands(commands)
+    add_model_commands(commands)
 
     info = commands.add_parser("info", help="say what is in a bundle")
     info.add_argument("bundle", type=Path)

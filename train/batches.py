@@ -63,4 +63,5 @@ def augmented(split, index, rules, rng):
     images = padded.unfold(1, height, 1).unfold(2, width, 1)[torch.arange(count), top, left]
     patch, stride = rules["patch"], rules["stride"]
     windows = images.unfold(1, patch, stride).unfold(2, patch, stride)
-    return windows.reshape(count, -1, patch * patch)
+    patches = windows.reshape(count, -1, patch * patch)
+    return functional.pad(patches, (0, 0, rules.get("class_tokens", 0), 0))

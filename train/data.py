@@ -82,9 +82,9 @@ def load_data(recipe, folder=None, tokenizer=None):
     model = recipe.model
     match recipe.task:
         case Task.FASHION_MNIST:
-            return images.fashion_mnist(folder, model.patch, model.stride)
+            return images.fashion_mnist(folder, model.patch, model.stride, model.class_tokens)
         case Task.DIGITS:
-            return images.digits(model.patch, model.stride)
+            return images.digits(model.patch, model.stride, model.class_tokens)
         case _:
             folder = folder or os.environ.get(f"BITTERN_{recipe.task.name}")
             return texts.load(recipe.task, folder, model.vocabulary, model.tokens, tokenizer)

@@ -19,3 +19,7 @@ class CheckpointError(TrainError):
 
 class Diverged(TrainError):
     """The loss is no number any more; the last checkpoint is from before."""
+
+
+class ExportError(TrainError):
+    """A model that the hardware cannot run."""

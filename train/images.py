@@ -25,7 +25,7 @@ FASHION_VALIDATION = 5000
 DIGITS_TRAIN, DIGITS_VALIDATION = 1200, 200
 
 
-def fashion_mnist(folder, patch, stride=0):
+def fashion_mnist(folder, patch, stride=0, class_tokens=0):
     """Fashion-MNIST; the last 5,000 training images validate."""
     folder = folder or FASHION_FOLDER
     parts = {name: gzip.decompress(read(folder, name, digest, FASHION_ADVICE)) for name, digest in FASHION_HASHES.items()}
@@ -33,15 +33,16 @@ def fashion_mnist(folder, patch, stride=0):
     def split(prefix):
         images = np.frombuffer(parts[f"{prefix}-images-idx3-ubyte.gz"], np.uint8, offset=16).reshape(-1, 28, 28)
         labels = np.frombuffer(parts[f"{prefix}-labels-idx1-ubyte.gz"], np.uint8, offset=8)
-        return _split(images, labels, patch, stride)
+        return _split(images, labels, patch, stride, class_tokens)
 
     train = split("train")
     cut = len(train) - FASHION_VALIDATION
     training, validation = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
-    return Dataset(training, validation, split("t10k"), FASHION_LABELS, FASHION_HASHES, _preprocessing(28, patch, stride))
+    preprocessing = _preprocessing(28, patch, stride, class_tokens)
+    return Dataset(training, validation, split("t10k"), FASHION_LABELS, FASHION_HASHES, preprocessing)
 
 
-def digits(patch, stride=0):
+def digits(patch, stride=0, class_tokens=0):
     """The 1,797 digits of 8 x 8 pixels that come with scikit-learn."""
     from sklearn.datasets import load_digits
 
@@ -49,19 +50,22 @@ def digits(patch, stride=0):
     images = (found.images * 15).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(images))
     parts = np.split(order, [DIGITS_TRAIN, DIGITS_TRAIN + DIGITS_VALIDATION])
-    training, validation, test = (_split(images[part], found.target[part], patch, stride) for part in parts)
+    splits = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
+    training, validation, test = splits
     hashes = {"sklearn.datasets.load_digits": hashlib.sha256(images.tobytes()).hexdigest()}
-    return Dataset(training, validation, test, tuple("0123456789"), hashes, _preprocessing(8, patch, stride))
+    preprocessing = _preprocessing(8, patch, stride, class_tokens)
+    return Dataset(training, validation, test, tuple("0123456789"), hashes, preprocessing)
 
 
-def _split(images, labels, patch, stride):
+def _split(images, labels, patch, stride, class_tokens):
     try:
-        inputs = to_patches(images, patch, stride)
+        inputs = to_patches(images, patch, stride, class_tokens)
     except ValueError as error:
         raise DataError(f"{error} in the recipe") from None
     return Split(inputs, np.full(len(labels), inputs.shape[1]), labels.astype(np.int64), images=images)
 
 
-def _preprocessing(side, patch, stride):
+def _preprocessing(side, patch, stride, class_tokens):
     codes = "pixels 0..255, patches and pixels in them row by row"
-    return {"image": [side, side], "patch": patch, "stride": stride or patch, "codes": codes}
+    rules = {"image": [side, side], "patch": patch, "stride": stride or patch, "codes": codes}
+    return rules | ({"class_tokens": class_tokens} if class_tokens else {})

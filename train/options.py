@@ -46,20 +46,21 @@ def add_reproduce(parser):
 
 
 def run_train(options):
-    _require_extra()
+    require(EXTRA, "training")
     from train.command import run
 
     return run(options)
 
 
 def run_reproduce(options):
-    _require_extra()
+    require(EXTRA, "training")
     from train.reproduce import run
 
     return run(options)
 
 
-def _require_extra():
-    missing = [name for name in EXTRA if sys.modules.get(name, name) is None or importlib.util.find_spec(name) is None]
+def require(modules, what):
+    """Raise TrainError unless all modules are installed; ``what`` needs them."""
+    missing = [name for name in modules if sys.modules.get(name, name) is None or importlib.util.find_spec(name) is None]
     if missing:
-        raise TrainError(f"training needs {missing[0]}, which is not installed; run `make train-setup` in {os.getcwd()}")
+        raise TrainError(f"{what} needs {missing[0]}, which is not installed; run `make train-setup` in {os.getcwd()}")

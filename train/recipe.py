@@ -11,6 +11,7 @@ from pathlib import Path
 from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.errors import CheckpointError, RecipeError
 from train.precision import FULL, Weights, WeightScheme
+from train.structure import Activation, NormKind, Pooler, Structure
 
 
 class Task(StrEnum):
@@ -59,6 +60,17 @@ class Model:
     tokens: int = 0
     #: Bits of the word embeddings, 1..8.
     table_bits: int = 1
+    #: Rows of zeros before the patches, in which an imported ViT has its class token.
+    class_tokens: int = 0
+    #: The rest of `train.structure.Structure`; the activation is that of full precision.
+    activation: Activation = Activation.RELU
+    norm: NormKind = NormKind.LAYER
+    epsilon: float = 1e-5
+    pooler: Pooler | None = None
+
+    def structure(self, step):
+        """`train.structure.Structure` of the encoder of a stage."""
+        return Structure(step.activation or self.activation, self.norm, self.epsilon, self.pooler)
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,8 @@ class Step:
     batch: int
     learning_rate: float
     weights: Weights = Weights.BINARY
+    #: Only in full precision, instead of the model's: a model with GELU heals on ReLU, which is what bits have.
+    activation: Activation | None = None
     #: Half the heads and half the feed-forward neurons of the teacher, its largest; a split keeps the width it comes from.
     half: bool = False
     per_channel: bool = False
@@ -141,6 +155,7 @@ STEP_RANGES = (
 MODEL_RANGES = (
     ("layers", 0, 1000), ("width", 1, 4095), ("heads", 1, 1024), ("head_width", 1, 4095), ("feed_forward", 1, 1 << 16),
     ("residual_fraction", 0, 15), ("patch", 0, 1024), ("stride", 0, 1024), ("tokens", 0, 4096), ("table_bits", 1, 8),
+    ("class_tokens", 0, 16), ("epsilon", 0.0, 1.0),
 )  # fmt: skip
 
 
@@ -226,6 +241,8 @@ def _check_step(step, before, name):
     if step.activation_bits != FULL and not 1 <= step.activation_bits <= 8:
         bits = step.activation_bits
         raise ValueError(f"activation_bits of {name} must be in 1..8, or {FULL} for full precision, not {bits}")
+    if step.activation is not None and step.activation_bits != FULL:
+        raise ValueError(f"{name} has an activation, but on bits it is always the ReLU; leave activation out")
     if step.batch % step.accumulate:
         raise ValueError(f"accumulate of {name} must divide its batch of {step.batch}, not be {step.accumulate}")
     if step.weights is Weights.SPLIT and before[-1].weights not in (Weights.TERNARY, Weights.SPLIT):

@@ -50,7 +50,7 @@ def load_model(path):
         for name, step in (("teacher", recipe.steps[0]), ("model", recipe.steps[-1])):
             config = build(EncoderConfig, described[name], "the encoder")
             formats = precision(step.activation_bits, step.scheme, recipe.model.table_bits)
-            models[name] = Encoder(config, formats).eval()
+            models[name] = Encoder(config, formats, structure=recipe.model.structure(step)).eval()
             models[name].load_state_dict(content["states"][name])
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).split("\n")[0]

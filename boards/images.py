@@ -60,10 +60,3 @@ def _picture(path, shape):
     if grey.size != (shape[1], shape[0]):
         grey = grey.resize((shape[1], shape[0]), Image.Resampling.BILINEAR)
     return np.asarray(grey)[None]
-
-
-def to_patches(images, patch):
-    """``(images, height, width)`` to ``(images, patches, patch * patch)`` int64, patches and pixels row by row."""
-    count, height, width = images.shape
-    cut = images.reshape(count, height // patch, patch, width // patch, patch).swapaxes(2, 3)
-    return cut.reshape(count, -1, patch * patch).astype(np.int64)

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from boards.accelerator import Accelerator
-from boards.images import read_images, to_patches
+from boards.images import read_images
 from boards.wordpiece import WordPiece
 from golden import bundle as bundle_file
 from golden.model import Head, Input
+from golden.patches import to_patches
 from hw.config import preset
 from program.compiler import compile_encoder
 from program.errors import UsageError
@@ -57,7 +58,8 @@ def prepare(bundle, items):
         found = read_images(path, rules["image"])
         names += [path] if len(found) == 1 else [f"{path}[{index}]" for index in range(len(found))]
         images.append(found)
-    inputs = to_patches(np.concatenate(images), rules["patch"])
+    cuts = rules["patch"], rules.get("stride", 0), rules.get("class_tokens", 0)
+    inputs = to_patches(np.concatenate(images), *cuts).astype(np.int64)
     return names, inputs, np.full(len(inputs), config.tokens)
 
 

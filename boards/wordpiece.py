@@ -53,8 +53,9 @@ class WordPiece:
                 (self._before if inside else self._after).extend(ids)
 
     def encode(self, text, tokens):
-        """Ids, padded with 0 to (tokens,) int64, and their number; what does not fit is cut off."""
-        ids = [*self._before, *(i for word in self._words(text) for i in self._pieces(word)), *self._after][:tokens]
+        """Ids, padded with 0 to (tokens,) int64, and their number; what does not fit is cut off before closing tokens."""
+        ids = [*self._before, *(i for word in self._words(text) for i in self._pieces(word))]
+        ids = [*ids[: max(0, tokens - len(self._after))], *self._after][:tokens]
         padded = np.zeros(tokens, np.int64)
         padded[: len(ids)] = ids
         return padded, len(ids)

@@ -13,6 +13,9 @@ from golden.model import Input, describe
 from hw.config import PRESETS, preset
 from program.errors import BuildError, UsageError
 from program.program import CompileError
+from train.errors import TrainError
+from train.model_options import add_model_commands
+from train.options import add_commands
 
 ROOT = Path(__file__).resolve().parent.parent
 MAPPINGS = ("plain", "ultrascale")
@@ -24,7 +27,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (UsageError, BundleError, CompileError, BuildError, BoardError) as error:
+    except (UsageError, BundleError, CompileError, BuildError, BoardError, TrainError) as error:
         print(f"bittern: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:  # a run says where it was
@@ -88,6 +91,9 @@ def _parser():
     zcu102.add_argument("--output", type=Path, default=Path("build/zcu102"), help="folder (default: build/zcu102)")
     zcu102.add_argument("--clock", type=float, default=150.0, help="MHz asked of the clock generator (default: 150)")
     zcu102.set_defaults(run=_zcu102)
+
+    add_commands(commands)
+    add_model_commands(commands)
 
     info = commands.add_parser("info", help="say what is in a bundle")
     info.add_argument("bundle", type=Path)

@@ -1,136 +1,42 @@
-"""BMT, the binarized transformer: a PyTorch encoder whose evaluation mirrors the integer pipeline.
+"""BMT, the binarized transformer: a PyTorch encoder that trains in real numbers and evaluates as the hardware does."""
 
-In evaluation every number that the hardware rounds (residual, normalised value, scores, logits) is rounded to the
-same grid, so that float and integer model differ by the rounding of constants only. Training leaves these grids
-out: they are far finer than the codes.
-"""
-
-import math
-from dataclasses import dataclass
+import itertools
 
 import torch
 from torch import nn
 
-from golden import layernorm, residual
-from golden.codes import Kind
-from golden.model import EncoderConfig, Format, Head, Input
-from golden.softmax import SCORE_FRACTION
+from golden.model import EncoderConfig, Input
+from train.attention import Attention
+from train.export import export_encoder
+from train.feed_forward import FeedForward
+from train.head import PoolerLayer, pool
+from train.integer import IntegerEncoder
 from train.linear import QuantizedLinear, QuantizedTable
-from train.quantizers import Quantizer, grid
-
-EPSILON = 1e-5
-NORMAL_BITS = 18
-SCORE_BITS = 16
-PATCH = Format(Kind.UNSIGNED, 8)
-
-
-@dataclass(frozen=True)
-class Precision:
-    """Formats of a model's tensors. ``ends``: patch projection, pooled codes and classifier."""
-
-    weight: Format
-    codes: Format
-    attention: Format
-    probability: Format
-    hidden: Format
-    ends: Format
-
-
-def precision(activation_bits):
-    """Binary weights with activations of 1..8 bits, or None (full precision) for 32."""
-    if activation_bits == 32:
-        return None
-    binary = Format(Kind.BIPOLAR, 1)
-    signed = binary if activation_bits == 1 else Format(Kind.SIGNED, activation_bits)
-    unsigned = Format(Kind.UNSIGNED, activation_bits)
-    return Precision(binary, signed, signed, unsigned, unsigned, Format(Kind.SIGNED, 8))
-
-
-class Norm(nn.Module):
-    """Residual sum and LayerNorm: the new stream, and the quantized input of what follows."""
-
-    def __init__(self, config, code_format):
-        super().__init__()
-        self.fraction = config.residual_fraction
-        # In units of the integer reference, where it is added to width^2 * variance.
-        self.epsilon = max(1, round(EPSILON * config.width**2 * 4**self.fraction))
-        self.scale = nn.Parameter(torch.ones(config.width))
-        self.offset = nn.Parameter(torch.zeros(config.width))
-        self.quantizer = Quantizer(code_format, config.width)
-
-    def forward(self, stream, update):
-        exact = not self.training and self.quantizer.format is not None
-        total = stream + update
-        if exact:
-            total = grid(total, self.fraction, residual.BITS)
-        epsilon = self.epsilon / (total.shape[-1] ** 2 * 4**self.fraction)
-        normal = nn.functional.layer_norm(total, total.shape[-1:], eps=epsilon)
-        if exact:
-            normal = grid(normal, layernorm.NORMAL_FRACTION, NORMAL_BITS)
-        total = normal * self.scale + self.offset
-        codes = self.quantizer(total)
-        return grid(total, self.fraction, residual.BITS) if exact else total, codes
-
-
-class Attention(nn.Module):
-    def __init__(self, config, formats):
-        super().__init__()
-        self.heads, self.head_width = config.heads, config.head_width
-        inner = config.heads * config.head_width
-        weight = formats and formats.weight
-        self.query = QuantizedLinear(config.width, inner, weight)
-        self.key = QuantizedLinear(config.width, inner, weight)
-        self.value = QuantizedLinear(config.width, inner, weight)
-        self.output = QuantizedLinear(inner, config.width, weight)
-        code = formats and formats.attention
-        self.query_quantizer, self.key_quantizer, self.value_quantizer = (Quantizer(code) for _ in range(3))
-        self.probability_quantizer = Quantizer(formats and formats.probability)
-        self.context_quantizer = Quantizer(code, inner)
-
-    def forward(self, x, mask):
-        """``x`` (batch, tokens, width), ``mask`` (batch, tokens) bool or None: the update of the stream."""
-        query = self._split(self.query_quantizer(self.query(x)))
-        key = self._split(self.key_quantizer(self.key(x)))
-        value = self._split(self.value_quantizer(self.value(x)))
-        scores = (query @ key.transpose(-1, -2)).float() * (math.log2(math.e) / math.sqrt(self.head_width))
-        if not self.training and self.query_quantizer.format is not None:
-            scores = grid(scores, SCORE_FRACTION, SCORE_BITS)
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
-        probability = self.probability_quantizer(torch.softmax(scores * math.log(2), -1))
-        context = (probability @ value).float().transpose(1, 2).flatten(2)
-        return self.output(self.context_quantizer(context))
-
-    def _split(self, x):
-        return x.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2)
-
-
-class FeedForward(nn.Module):
-    def __init__(self, config, formats):
-        super().__init__()
-        weight = formats and formats.weight
-        self.up = QuantizedLinear(config.width, config.feed_forward, weight)
-        self.down = QuantizedLinear(config.feed_forward, config.width, weight)
-        self.hidden_quantizer = Quantizer(formats and formats.hidden)
-
-    def forward(self, x):
-        hidden = self.up(x)
-        # Unsigned codes clip below at 0: that is the ReLU, and full precision needs it written out.
-        hidden = hidden.relu() if self.hidden_quantizer.format is None else self.hidden_quantizer(hidden)
-        return self.down(hidden)
+from train.norm import Norm
+from train.precision import Precision
+from train.quantizers import Quantizer
+from train.structure import PATCH, Structure
 
 
 class Layer(nn.Module):
-    def __init__(self, config, formats, output):
+    """Attention and feed-forward block, each with its norm. ``output`` is the format of the codes it ends with."""
+
+    def __init__(self, config, structure, formats, output, dropout):
         super().__init__()
         self.attention = Attention(config, formats)
-        self.attention_norm = Norm(config, formats and formats.codes)
-        self.feed_forward = FeedForward(config, formats)
-        self.feed_forward_norm = Norm(config, output)
+        self.attention_norm = Norm(config, structure, formats and formats.codes)
+        self.feed_forward = FeedForward(config, structure, formats)
+        self.feed_forward_norm = Norm(config, structure, output)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, stream, x, mask):
+        """Stream and input of the block, both (batch, tokens, width): those of the next layer."""
+        stream, x = self.attention_norm(stream, self.dropout(self.attention(x, mask)))
+        return self.feed_forward_norm(stream, self.dropout(self.feed_forward(x)))
 
 
 class Encoder(nn.Module):
-    """Post-LN encoder with a mean or CLS head.
+    """Encoder with post-LN or pre-LN, softmax or thresholds, and a mean, CLS or per-token head.
 
     Parameters
     ----------
@@ -138,65 +44,97 @@ class Encoder(nn.Module):
         ``layers`` may be 0: embedding and head alone, the control.
     formats : Precision or None
         None for full precision.
+    dropout : float
+        On the embedding and on each update of the stream.
+    structure : Structure
+
+    In training, and wherever gradients are wanted, a quantized model computes with real numbers, only its quantizers
+    round (`real`). In evaluation without gradients it computes what the hardware does, integer for integer (`integer`).
     """
 
-    def __init__(self, config: EncoderConfig, formats: Precision | None, dropout=0.0):
+    def __init__(self, config: EncoderConfig, formats: Precision | None, dropout=0.0, structure: Structure | None = None):
         super().__init__()
         self.config, self.formats = config, formats
-        # Only while training, on the embedding and on each update of the stream.
+        self.structure = structure = structure or Structure()
         self.dropout = nn.Dropout(dropout)
-        tokens = config.input is Input.TOKENS
-        weight, ends = formats and formats.weight, formats and formats.ends
-        if tokens:
-            self.embedding = QuantizedTable(config.input_size, config.width, weight)
+        ends = formats and formats.ends
+        if config.input is Input.TOKENS:
+            self.embedding = QuantizedTable(config.input_size, config.width, formats and formats.table)
         else:
             self.embedding = QuantizedLinear(config.input_size, config.width, ends)
         self.position = nn.Parameter(0.1 * torch.randn(config.tokens, config.width))
         code = formats and formats.codes
-        self.embedding_norm = Norm(config, code if config.layers else ends)
+        self.embedding_norm = Norm(config, structure, code if config.layers else ends)
+        outputs = [code] * (config.layers - 1) + [ends]
         self.layers = nn.ModuleList(
-            Layer(config, formats, ends if index == config.layers - 1 else code) for index in range(config.layers)
+            Layer(config, structure, formats, outputs[index], dropout) for index in range(config.layers)
         )
         self.pooled_quantizer = Quantizer(ends)
+        self.pooler = PoolerLayer(config.width, structure.pooler, ends) if structure.pooler else None
         self.classifier = QuantizedLinear(config.width, config.classes, ends)
+        self._made: tuple | None = None
 
     def forward(self, inputs, lengths):
         """Logits and the streams after the embedding and after each layer.
 
         Parameters
         ----------
-        inputs : int64 tensor, (batch, tokens) ids or (batch, tokens, input_size) patch codes
+        inputs : integer tensor, (batch, tokens) ids or (batch, tokens, input_size) patch codes
             Tokens may be cut to the longest of the batch.
         lengths : int64 tensor, (batch,)
 
         Returns
         -------
-        logits : (batch, classes);  streams : list of (batch, tokens, width);  mask : (batch, tokens) bool or None
+        logits : (batch, classes), or (batch, tokens, classes) for a head per token
+        streams : list of (batch, tokens, width)
+        mask : (batch, tokens) bool, or None for patches
         """
-        patches = self.config.input is Input.PATCHES
-        update = self.dropout(self.embedding(inputs / PATCH.range[1] if patches else inputs))
-        tokens = inputs.shape[1]
-        mask = None if patches else torch.arange(tokens) < lengths[:, None]
-        stream, x = self.embedding_norm(
-            self._to_residual(self.position[:tokens]), self._to_residual(update)
-        )
+        if self.training or self.formats is None or torch.is_grad_enabled():
+            return self.real(inputs, lengths)
+        return self.integer(inputs, lengths)
+
+    def real(self, inputs, lengths):
+        """`forward` in real numbers."""
+        mask = self.mask(inputs, lengths)
+        stream, x = self.embed(inputs)
         streams = [stream]
         for layer in self.layers:
-            update = self.dropout(layer.attention(x, mask))
-            stream, x = layer.attention_norm(stream, self._to_residual(update))
-            update = self.dropout(layer.feed_forward(x))
-            stream, x = layer.feed_forward_norm(stream, self._to_residual(update))
+            stream, x = layer(stream, x, mask)
             streams.append(stream)
-        logits = self.classifier(self._pool(x, lengths, mask))
-        return self._to_residual(logits), streams, mask
+        return self.classify(x, lengths, mask), streams, mask
 
-    def _pool(self, x, lengths, mask):
-        if self.config.head is Head.CLS:
-            return x[:, 0]
-        total = x.sum(1) if mask is None else (x * mask[..., None]).sum(1)
-        return self.pooled_quantizer(total / lengths[:, None])
+    def integer(self, inputs, lengths):
+        """`forward` as the hardware computes it, in units of the real numbers that the integers stand for.
 
-    def _to_residual(self, x):
-        if self.training or self.formats is None:
-            return x
-        return grid(x, self.config.residual_fraction, residual.BITS)
+        Raises ExportError for a model whose constants do not fit the hardware.
+        """
+        trace = self.as_integers()(inputs, lengths)
+        names = ["embedding", *(f"layer{index}.feed_forward" for index in range(self.config.layers))]
+        unit = 2.0**-self.config.residual_fraction
+        streams = [(trace[f"{name}.residual"] * unit).float() for name in names]
+        return (trace["logits"] * unit).float(), streams, self.mask(inputs, lengths)
+
+    def as_integers(self):
+        """The `train.integer.IntegerEncoder` of the weights as they are; kept until one of them changes in place."""
+        tensors = list(itertools.chain(self.parameters(), self.buffers()))
+        key = tensors[0].device, tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+        if self._made is None or self._made[0] != key:
+            self._made = key, IntegerEncoder(export_encoder(self), key[0])
+        return self._made[1]
+
+    def mask(self, inputs, lengths):
+        """Which tokens are no padding, (batch, tokens) bool; None for patches, all of which count."""
+        if self.config.input is Input.PATCHES:
+            return None
+        return torch.arange(inputs.shape[1], device=lengths.device) < lengths[:, None]
+
+    def embed(self, inputs):
+        """Stream and codes after the embedding, both (batch, tokens, width)."""
+        patches = self.config.input is Input.PATCHES
+        update = self.dropout(self.embedding(inputs / PATCH.range[1] if patches else inputs))
+        return self.embedding_norm(self.position[: inputs.shape[1]], update)
+
+    def classify(self, x, lengths, mask):
+        """Logits of the codes (batch, tokens, width) that the last layer ends with."""
+        x = pool(x, lengths, mask, self.config.head, self.pooled_quantizer)
+        return self.classifier(x if self.pooler is None else self.pooler(x))

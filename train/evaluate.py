@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from golden.encoder import encode
-from train.loop import predict
+from train.predict import predict
 
 
 def predict_integer(encoder, split, processes):

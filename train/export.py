@@ -1,150 +1,131 @@
 """Export: a trained BMT to the integer encoder, every real scale folded into rescale constants."""
 
-import math
+from contextlib import contextmanager
 
 import numpy as np
 
-from golden import residual
+from golden import model
 from golden.check import check_encoder
-from golden.codes import Kind
-from golden.layernorm import NORMAL_FRACTION, quantize_affine
-from golden.model import (
-    AttentionBlock,
-    Constants,
-    Embedding,
-    Encoder,
-    FeedForward,
-    Head,
-    Input,
-    Layer,
-    Linear,
-    Norm,
-    Pooling,
-)
-from golden.rescale import quantize_constants
-from golden.softmax import SCORE_FRACTION, quantize_step
-from train.bmt import PATCH
-from train.linear import quantize_weight
-
-#: The farthest threshold of a normalised value: an offset of 16 bits, 16 standard deviations.
-FIRST_MAX = (1 << 15) - 2
+from golden.model import AttentionBlock, Head, Input, Pooling
+from golden.softmax import quantize_step
+from train import constants
+from train.constants import real
+from train.errors import ExportError
+from train.structure import PATCH, NormKind
 
 
-def export_encoder(model):
-    """``golden.model.Encoder`` that computes what ``model`` (a train.bmt.Encoder with formats) evaluates to."""
-    config = model.config
-    x_step = model.embedding_norm.quantizer.step
+@contextmanager
+def _naming(name):
+    """Says which part of the model it is that does not fit."""
+    try:
+        yield
+    except ExportError:
+        raise
+    except ValueError as error:
+        raise ExportError(f"{name} cannot be exported: {error}") from None
+
+
+def export_encoder(encoder):
+    """``golden.model.Encoder`` that computes what ``encoder``, a train.bmt.Encoder with formats, evaluates to.
+
+    Raises ExportError, naming the part, for full precision or for constants that do not fit the hardware's.
+    """
+    if encoder.formats is None:
+        raise ExportError("a model in full precision has no codes; train it on bits (activation_bits 1..8) to export it")
+    config = encoder.config
+    step = encoder.embedding_norm.quantizer.step
+    with _naming("embedding"):
+        embedding = _embedding(encoder)
     layers = []
-    for layer in model.layers:
-        attention = _attention(layer, x_step, config)
-        block = layer.feed_forward
-        hidden = block.hidden_quantizer
-        up = _linear(block.up, layer.attention_norm.quantizer.step, config, hidden)
-        down = _linear(block.down, hidden.step, config)
-        norm = layer.feed_forward_norm
-        layers.append(Layer(attention, FeedForward(up, down, _norm(norm, config))))
-        x_step = norm.quantizer.step
-    pooling = None
+    for index, layer in enumerate(encoder.layers):
+        attention = _attention(layer, step, config, f"layer{index}.attention")
+        feed_forward = _feed_forward(layer, config, f"layer{index}.feed_forward")
+        layers.append(model.Layer(attention, feed_forward))
+        step = layer.feed_forward_norm.quantizer.step
+    pooling = pooler = None
     if config.head is Head.MEAN:
-        quantizer = model.pooled_quantizer
-        scale = x_step / quantizer.step / np.maximum(np.arange(config.tokens + 1), 1)
-        pooling = Pooling(Constants(*quantize_constants(scale, 0.0)), quantizer.format)
-        x_step = quantizer.step
-    classifier = _linear(model.classifier, x_step, config)
-    encoder = Encoder(config, _embedding(model, config), tuple(layers), pooling, None, classifier)
-    check_encoder(encoder)
-    return encoder
+        quantizer = encoder.pooled_quantizer
+        with _naming("pooling"):
+            pooling = Pooling(constants.to_mean(step / quantizer.step, config.tokens), quantizer.format)
+        step = quantizer.step
+    if encoder.pooler is not None:
+        pooler = _linear("pooler", encoder.pooler.linear, step, config, encoder.pooler.quantizer)
+        step = encoder.pooler.quantizer.step
+    classifier = _linear("classifier", encoder.classifier, step, config)
+    exported = model.Encoder(config, embedding, tuple(layers), pooling, pooler, classifier)
+    with _naming("the model"):
+        check_encoder(exported)
+    return exported
 
 
-def _real(tensor):
-    return tensor.detach().double().numpy()
+def _linear(name, layer, step, config, quantizer=None):
+    """A linear layer on codes of ``step``, to codes or (without quantizer) to residual units."""
+    with _naming(name):
+        operand = layer.operand()
+        scale, offset = operand.scale * step, real(layer.bias)
+        if quantizer is None:
+            made = constants.to_residual(scale, offset, config.residual_fraction)
+        else:
+            made = constants.to_codes(scale, offset, quantizer)
+        return model.Linear(operand.codes, operand.format, made, quantizer and quantizer.format)
 
 
-def _unit(config):
-    return 2.0**config.residual_fraction
-
-
-def to_codes(scale, offset, quantizer):
-    """Constants for ``codes(quantizer(t * scale + offset))``; scale > 0 is one number, offset (channels,)."""
-    if quantizer.bias is not None:
-        offset = offset + _real(quantizer.bias)
-    if quantizer.format.kind is Kind.BIPOLAR:
-        # Only the sign counts and t is an integer: 1 from the first integer on that gives no negative number.
-        return Constants(*quantize_constants(np.ones_like(offset), 1 - np.ceil(-offset / scale)))
-    return Constants(*quantize_constants(np.full_like(offset, scale / quantizer.step), offset / quantizer.step))
-
-
-def _linear(layer, x_step, config, quantizer=None):
-    """A linear layer on codes of step ``x_step``, to codes or (without quantizer) to residual units."""
-    codes, weight_scale = quantize_weight(layer.weight.detach(), layer.format)
-    scale, offset = float(weight_scale) * x_step, _real(layer.bias)
-    if quantizer is None:
-        unit = _unit(config)
-        constants = Constants(*quantize_constants(np.full_like(offset, scale * unit), offset * unit))
-    else:
-        constants = to_codes(scale, offset, quantizer)
-    return Linear(_weight_codes(codes, layer.format), layer.format, constants, quantizer and quantizer.format)
-
-
-def _weight_codes(codes, weight_format):
-    codes = codes.numpy().astype(np.int64)
-    return (codes > 0).astype(np.int64) if weight_format.kind is Kind.BIPOLAR else codes
-
-
-def _embedding(model, config):
-    layer, unit = model.embedding, _unit(config)
+def _embedding(encoder):
+    layer, config = encoder.embedding, encoder.config
     if config.input is Input.TOKENS:
-        codes, scale = quantize_weight(layer.weight.detach(), layer.format, axis=0)
-        constants = Constants(*quantize_constants(_real(scale) * unit, _real(layer.bias) * unit))
-        projection = Linear(_weight_codes(codes, layer.format), layer.format, constants, None)
-        input_format = layer.format
+        operand = layer.operand()
+        made = constants.to_residual(operand.scale, real(layer.bias), config.residual_fraction)
+        projection, input_format = model.Linear(operand.codes, operand.format, made, None), operand.format
     else:
-        projection = _linear(layer, 1 / PATCH.range[1], config)
-        input_format = PATCH
-    position = np.clip(np.floor(_real(model.position) * unit + 0.5), residual.LOW, residual.HIGH).astype(np.int64)
-    return Embedding(projection, input_format, position, _norm(model.embedding_norm, config))
+        projection, input_format = _linear("embedding", layer, 1 / PATCH.range[1], config), PATCH
+    position = constants.position_to_residual(real(encoder.position), config.residual_fraction)
+    return model.Embedding(projection, input_format, position, _norm(encoder.embedding_norm, config))
 
 
 def _norm(norm, config):
-    scale, offset, unit = _real(norm.scale), _real(norm.offset), _unit(config)
-    to_residual = Constants(*quantize_affine(scale * unit, offset * unit))
-    quantizer = norm.quantizer
-    shifted = offset + _real(quantizer.bias)
-    if quantizer.format.kind is Kind.BIPOLAR:
-        to_codes = norm_thresholds(scale, shifted)
-    else:
-        to_codes = Constants(*quantize_affine(scale / quantizer.step, shifted / quantizer.step))
-    return Norm(False, norm.epsilon, to_residual, to_codes, quantizer.format)
-
-
-def norm_thresholds(scale, offset):
-    """Constants of a 1-bit code: 1 where ``normal * scale + offset >= 0``, exactly for every integer ``normal``."""
-    rising = scale >= 0
-    slope = np.where(scale == 0, 1e-30, np.abs(scale))
-    # The first normal that gives a 1 (its negative where the scale falls), in units of 2^-11.
-    first = np.clip(np.ceil(-offset / slope * (1 << NORMAL_FRACTION)), -FIRST_MAX, FIRST_MAX).astype(np.int64)
-    # normal and offset both count 2^11; the rounding half at the next higher shift makes a 1 of a sum of 1.
-    return Constants(np.where(rising, 1, -1) << NORMAL_FRACTION, 1 - first, NORMAL_FRACTION + 1)
-
-
-def _attention(layer, x_step, config):
-    block = layer.attention
-    query, key, value = block.query_quantizer, block.key_quantizer, block.value_quantizer
-    probability, context = block.probability_quantizer, block.context_quantizer
-    exponent = math.log2(math.e) / math.sqrt(config.head_width) * (1 << SCORE_FRACTION)
-    score = np.full(config.heads, query.step * key.step * exponent)
-    step, step_shift = quantize_step(probability.step)
-    inner = config.heads * config.head_width
-    return AttentionBlock(
-        query=_linear(block.query, x_step, config, query),
-        key=_linear(block.key, x_step, config, key),
-        value=_linear(block.value, x_step, config, value),
-        score=Constants(*quantize_constants(score, np.zeros_like(score))),
-        step=step,
-        step_shift=step_shift,
-        probability=probability.format,
-        context=to_codes(probability.step * value.step, np.zeros(inner), context),
-        context_format=context.format,
-        output=_linear(block.output, context.step, config),
-        norm=_norm(layer.attention_norm, config),
+    scale, offset, fraction = real(norm.scale), real(norm.offset), config.residual_fraction
+    return model.Norm(
+        rms=norm.kind is NormKind.RMS,
+        epsilon=constants.integer_epsilon(norm.epsilon, config.width, fraction),
+        residual=None if norm.keeps_sum else constants.norm_to_residual(scale, offset, fraction),
+        codes=constants.norm_to_codes(scale, offset, norm.quantizer),
+        output=norm.quantizer.format,
     )
+
+
+def _attention(layer, step, config, name):
+    block = layer.attention
+    query, key, value, context = (
+        getattr(block, f"{part}_quantizer") for part in ("query", "key", "value", "context")
+    )
+    with _naming(name):
+        products = query.step * key.step
+        if hasattr(block, "threshold"):
+            unit = products / np.sqrt(config.head_width)
+            score = constants.reaches(np.ceil(real(block.threshold.level) / unit))
+            probability_scale = np.repeat(real(block.threshold.positive_scale()), config.head_width)
+            softmax_step, softmax_shift, probability = 0, 0, block.threshold.format
+        else:
+            score = constants.to_scores(products, config.heads, config.head_width)
+            probability_scale = np.full(config.heads * config.head_width, block.probability_quantizer.step)
+            softmax_step, softmax_shift = quantize_step(block.probability_quantizer.step)
+            probability = block.probability_quantizer.format
+        mixed = constants.to_codes(probability_scale * value.step, np.zeros(len(probability_scale)), context)
+        norm = _norm(layer.attention_norm, config)
+    return AttentionBlock(
+        query=_linear(f"{name}.query", block.query, step, config, query),
+        key=_linear(f"{name}.key", block.key, step, config, key),
+        value=_linear(f"{name}.value", block.value, step, config, value),
+        score=score, step=softmax_step, step_shift=softmax_shift, probability=probability,
+        context=mixed, context_format=context.format,
+        output=_linear(f"{name}.output", block.output, context.step, config),
+        norm=norm,
+    )  # fmt: skip
+
+
+def _feed_forward(layer, config, name):
+    block = layer.feed_forward
+    up = _linear(f"{name}.up", block.up, layer.attention_norm.quantizer.step, config, block.hidden_quantizer)
+    down = _linear(f"{name}.down", block.down, block.hidden_quantizer.step, config)
+    with _naming(name):
+        return model.FeedForward(up, down, _norm(layer.feed_forward_norm, config))

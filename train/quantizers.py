@@ -53,7 +53,7 @@ class _Sign(torch.autograd.Function):
 def sign(x):
     """1 where ``x >= 0``, else -1."""
     # Adding 0 makes a positive zero of a negative one; torch.where is ten times slower.
-    return torch.copysign(torch.ones(()), x + 0.0)
+    return torch.copysign(x.new_ones(()), x + 0.0)
 
 
 def pass_inside(gradient, x, low, high):
@@ -74,12 +74,20 @@ class Quantizer(nn.Module):
         None leaves the values as they are (full precision), and there is no bias.
     channels : int
         Size of the learned bias that is added before quantization; 0 for none.
+
+    Members
+    -------
+    shards : int
+        Of how many such inputs a batch consists whose gradients are averaged: processes times accumulated batches.
     """
 
     def __init__(self, code_format, channels=0):
         super().__init__()
         self.format = code_format
+        self.shards = 1
         self.bias = nn.Parameter(torch.zeros(channels)) if channels and code_format else None
+        #: What `calibrated` says, without asking the device for it.
+        self._ready = False
         if code_format:
             self.alpha = nn.Parameter(torch.ones(()))
             self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
@@ -99,12 +107,18 @@ class Quantizer(nn.Module):
             x = x + self.bias
         low, high = self.format.range
         largest = 1 if self.format.kind is Kind.BIPOLAR else max(high, 1)
-        if not self.calibrated:
-            self._calibrate(x, largest)
-        alpha_gradient = 1 / math.sqrt(x.numel() * largest)
+        if not self._ready:
+            if not self.calibrated:
+                self._calibrate(x, largest)
+            self._ready = True
+        alpha_gradient = 1 / math.sqrt(x.numel() * self.shards * largest)
         if self.format.kind is Kind.BIPOLAR:
             return _Sign.apply(x, self._positive_alpha(), alpha_gradient)
         return _Elastic.apply(x, self._positive_alpha(), low, high, alpha_gradient)
+
+    def _load_from_state_dict(self, *arguments):
+        super()._load_from_state_dict(*arguments)
+        self._ready = False
 
     @torch.no_grad()
     def _calibrate(self, x, largest):

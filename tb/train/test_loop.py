@@ -1,143 +1,207 @@
-"""Training: it learns, goes on where it stopped, and says what is wrong with recipes and data."""
+"""Training: it learns, and goes on where it stopped to the very bit."""
 
+import csv
 import dataclasses
-import io
-import subprocess
-import sys
-from pathlib import Path
+import math
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-from rich.console import Console  # noqa: E402
+from tb.train.toys import RECIPE, STEPS, run, same, toy_dataset, toy_texts, with_last  # noqa: E402
+from train import checkpoint  # noqa: E402
+from train.errors import CheckpointError, Diverged  # noqa: E402
+from train.loop import control, new_model  # noqa: E402
+from train.predict import accuracy  # noqa: E402
+from train.recipe import Mixed, Model, Step, Weights  # noqa: E402
+from train.stage import Stage  # noqa: E402
 
-from train.__main__ import main  # noqa: E402
-from train.data import Dataset, Split, to_patches, tokenize, train_tokenizer  # noqa: E402
-from train.loop import predict, shift_and_flip, train  # noqa: E402
-from train.recipe import Model, Recipe, RecipeError, Step, Task, read_recipe  # noqa: E402
-
-RECIPES = Path(__file__).parents[2] / "train" / "recipes"
-STEPS = (Step(32, 3, 32, 3e-3), Step(1, 2, 32, 3e-3, hidden_weight=0.1))
-RECIPE = Recipe("toy", Task.FASHION_MNIST, 1, Model(1, 32, 2, 16, 32), STEPS)
-
-
-def toy_dataset():
-    """Which pixel of every patch is bright."""
-    rng = np.random.default_rng(0)
-
-    def split(count):
-        labels = rng.integers(0, 4, count)
-        inputs = rng.integers(0, 120, (count, 4, 9))
-        inputs[np.arange(count), :, labels] += 100
-        return Split(inputs, np.full(count, 4), labels)
-
-    return Dataset(split(480), split(100), split(200), ("0", "1", "2", "3"), {})
+SPLIT = (
+    STEPS[0],
+    Step(4, 1, 32, 3e-3, weights=Weights.TERNARY, half=True, weighted=True, per_channel=True),
+    Step(1, 2, 32, 3e-3, weights=Weights.SPLIT, weighted=True, per_channel=True, trained_scale=True),
+)
 
 
-def run(folder, recipe=RECIPE):
-    return train(recipe, toy_dataset(), folder, Console(file=io.StringIO()))
+def interrupt(monkeypatch, steps):
+    """Make training stop, as by control-C, after so many optimiser steps."""
+    update, calls = Stage._update, []
+
+    def stop(self, *arguments):
+        calls.append(1)
+        if len(calls) > steps:
+            raise KeyboardInterrupt
+        return update(self, *arguments)
+
+    monkeypatch.setattr(Stage, "_update", stop)
 
 
 def test_every_step_learns(tmp_path):
     dataset = toy_dataset()
     for model in run(tmp_path):
-        assert np.mean(predict(model, dataset.test) == dataset.test.labels) > 0.9
+        assert accuracy(model, dataset.test) > 0.9
 
 
-def test_a_run_goes_on_with_its_last_epoch_and_ends_the_same(tmp_path, monkeypatch):
-    whole = run(tmp_path / "whole")[-1].state_dict()
+def test_texts_learn_and_the_padding_does_not_matter(tmp_path):
+    dataset = toy_texts()
+    recipe = dataclasses.replace(RECIPE, model=Model(1, 32, 2, 16, 32, vocabulary=20), steps=(Step(32, 12, 32, 5e-3),))
+    model = run(tmp_path, recipe, dataset)[-1]
+    assert accuracy(model, dataset.test) > 0.9
+    inputs, lengths = torch.from_numpy(dataset.test.inputs), torch.from_numpy(dataset.test.lengths)
+    changed = torch.where(torch.arange(8) < lengths[:, None], inputs, 9)
+    assert torch.allclose(model(inputs, lengths)[0], model(changed, lengths)[0], atol=1e-5)
 
-    calls = []
 
-    def stop(*arguments):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return predict(*arguments)
+VARIANTS: dict[str, dict] = {
+    "plain": {},
+    "averaged": {"average": 0.9},
+    "dropped out": {"dropout": 0.2},
+    "accumulated": {"accumulate": 2},
+    "attentive": {"attention_weight": 0.5, "temperature": 2.0},
+    "patient": {"patience": 1, "epochs": 4},
+}
 
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("mixed", [Mixed.NONE, Mixed.FLOAT16])
+def test_an_interrupted_run_ends_with_the_same_bits_as_one_that_was_not(tmp_path, monkeypatch, variant, mixed):
+    recipe = with_last(**VARIANTS[variant])
+    recipe = dataclasses.replace(recipe, augment=True, mixed=mixed)
+    dataset = toy_dataset(192)
+    whole = run(tmp_path / "whole", recipe, dataset)[-1]
+    for steps in (5, 10, 4):  # into the first stage; past its end; in the middle of an epoch of the second
+        with monkeypatch.context() as patched:
+            interrupt(patched, steps)
+            with pytest.raises(KeyboardInterrupt, match="of step"):
+                run(tmp_path / "parts", recipe, dataset)
+    assert same(whole, run(tmp_path / "parts", recipe, dataset)[-1])
+
+
+def test_a_split_model_goes_on_to_the_same_bits(tmp_path, monkeypatch):
+    recipe = dataclasses.replace(RECIPE, steps=SPLIT)
+    dataset = toy_dataset(192)
+    whole = run(tmp_path / "whole", recipe, dataset)[-1]
+    for steps in (20, 4):
+        with monkeypatch.context() as patched:
+            interrupt(patched, steps)
+            with pytest.raises(KeyboardInterrupt):
+                run(tmp_path / "parts", recipe, dataset)
+    assert same(whole, run(tmp_path / "parts", recipe, dataset)[-1])
+
+
+def test_an_interruption_loses_at_most_one_interval(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("train.loop.predict", stop)
+        interrupt(patched, 11)
+        with pytest.raises(KeyboardInterrupt, match=r"at step 11 of 45 .*that of step 8"):
+            run(tmp_path)
+    updates = []
+    original = Stage._update
+
+    def counted(self, *arguments):
+        updates.append(1)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Stage, "_update", counted)
+    run(tmp_path, dataclasses.replace(RECIPE, steps=STEPS[:1]))
+    assert len(updates) == 45 - 8
+
+
+def test_the_log_of_an_interrupted_run_has_each_step_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("train.report.EVERY", 1)
+    with monkeypatch.context() as patched:
+        interrupt(patched, 11)
         with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / "parts")
-    resumed = run(tmp_path / "parts")[-1].state_dict()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+            run(tmp_path)
+    run(tmp_path)
+    with (tmp_path / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for stage, steps in (("full", 45), ("a1", 30)):
+        mine = [int(row["step"]) for row in rows if stage in row["stage"] and not row["validation_accuracy"]]
+        assert mine == list(range(1, steps + 1))
+    assert all(math.isfinite(float(row["loss"])) for row in rows)
 
 
 def test_recipes_with_a_common_beginning_share_it(tmp_path):
     run(tmp_path)
-    before = sorted(path.name for path in tmp_path.iterdir())
+    before = sorted(path.name for path in tmp_path.glob("*.pt"))
     run(tmp_path, dataclasses.replace(RECIPE, name="other", steps=STEPS[:1]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    assert sorted(path.name for path in tmp_path.glob("*.pt")) == before
+    run(tmp_path, dataclasses.replace(RECIPE, seed=2, steps=STEPS[:1]))
+    assert len(list(tmp_path.glob("*.pt"))) == len(before) + 1
 
 
-def test_shifting_and_flipping_keeps_the_pixels():
-    image = np.zeros((1, 28, 28), np.uint8)
-    image[0, 10:12, 10:13] = [[1, 2, 3], [4, 5, 6]]
-    patches = torch.from_numpy(to_patches(image, 7))
-    rng = np.random.default_rng(0)
-    for _ in range(10):
-        assert sorted(shift_and_flip(patches, rng).ravel().tolist())[-6:] == [1, 2, 3, 4, 5, 6]
+def test_accumulated_batches_train_as_one(tmp_path):
+    dataset = toy_dataset(192)
+    one = run(tmp_path / "one", dataset=dataset)[-1]
+    two = run(tmp_path / "two", with_last(accumulate=2), dataset)[-1]
+    assert not same(one, two)
+    for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=2e-4), name
 
 
-def test_patches_go_row_by_row():
-    images = np.arange(16).reshape(1, 4, 4)
-    assert to_patches(images, 2).tolist() == [[[0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]]]
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):
+    from train import stage
+
+    original, calls = stage.loss_of, []
+
+    def spoilt(*arguments):
+        calls.append(1)
+        return original(*arguments) * (math.nan if len(calls) == 7 else 1.0)
+
+    monkeypatch.setattr(stage, "loss_of", spoilt)
+    with pytest.raises(Diverged, match=r"nan at step 7 .* of step 4; lower learning_rate"):
+        run(tmp_path)
+    (kept,) = tmp_path.glob("*.pt")
+    saved = checkpoint.load(kept, "stage")
+    assert saved["done"] == 4
+    assert all(value.isfinite().all() for value in saved["model"].values() if value.is_floating_point())
 
 
-def test_texts_become_padded_ids_with_lengths():
-    tokenizer = train_tokenizer(["good film", "bad film"] * 10, 40)
-    inputs, lengths = tokenize(tokenizer, ["Good film", "film film film film"], 4)
-    assert inputs.shape == (2, 4)
-    assert lengths.tolist() == [3, 4]
-    assert inputs[0, 3] == 0
-    assert tokenizer.decode(inputs[0, :3].tolist()) == "good film"
+def test_early_stopping_ends_a_stage_that_validates_no_better(tmp_path, monkeypatch):
+    found = iter([0.5, 0.6, 0.6, 0.4, 0.9])
+    monkeypatch.setattr("train.stage.accuracy", lambda *_: next(found))
+    recipe = dataclasses.replace(RECIPE, steps=(Step(32, 5, 96, 3e-3, patience=2),))
+    run(tmp_path, recipe)
+    assert next(found) == 0.9
+    (path,) = tmp_path.glob("*.pt")
+    assert checkpoint.load(path, "stage")["best"] == 0.6
 
 
-def test_the_same_texts_give_the_same_vocabulary_in_every_process():
-    program = (
-        "from train.data import train_tokenizer\n"
-        "words = [f'{a}{b}{c}' for a in 'abcdef' for b in 'ghijk' for c in 'lmnop']\n"
-        "print(sorted(train_tokenizer(words, 120).get_vocab().items()))"
-    )
-    runs = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(3)}
-    assert len(runs) == 1
+def test_the_test_split_is_never_looked_at(tmp_path):
+    dataset = toy_dataset(96)
+    run(tmp_path, dataset=dataclasses.replace(dataset, test=None))
 
 
-@pytest.mark.parametrize("name", ["fashion-mnist-w1a1", "fashion-mnist-w1a4", "sst2-w1a1"])
-def test_the_recipes_of_the_project_are_valid(name):
-    assert read_recipe(RECIPES / f"{name}.toml").name == name
+def test_the_control_has_no_layers(tmp_path):
+    assert len(control(RECIPE, toy_dataset(96), tmp_path).layers) == 0
 
 
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("task = ", "invalid"),
-        ("task = 'chess'\nseed = 1\nsteps = []\n[model]\n", "lacks 'layers'"),
-        ("task = 'sst2'\nseed = 1\nsteps = []\ncolour = 3\n[model]\n", "'colour'"),
-        ("task = 'sst2'\nseed = 1\nsteps = []\nmodel = {layers=1,width=1,heads=1,head_width=1,feed_forward=1}", "teacher"),
-    ],
-)
-def test_a_recipe_that_cannot_run_is_refused_in_one_sentence(tmp_path, text, word):
-    path = tmp_path / "a.toml"
-    path.write_text(text)
-    with pytest.raises(RecipeError, match=word) as caught:
-        read_recipe(path)
-    assert str(path) in str(caught.value)
+@pytest.mark.parametrize("damage", [lambda content: content[:1000], lambda content: b"x"])
+def test_a_damaged_checkpoint_is_named_and_left_alone(tmp_path, damage):
+    recipe = dataclasses.replace(RECIPE, steps=(Step(32, 1, 96, 3e-3),))
+    run(tmp_path, recipe, toy_dataset(96))
+    (path,) = tmp_path.glob("*.pt")
+    content = damage(path.read_bytes())
+    path.write_bytes(content)
+    with pytest.raises(CheckpointError, match=f"{path.name} is damaged"):
+        run(tmp_path, recipe, toy_dataset(96))
+    assert path.read_bytes() == content
 
 
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["none.toml"], "there is no recipe at none.toml"),
-        ([str(RECIPES / "sst2-w1a1.toml")], "BITTERN_SST2"),
-        ([str(RECIPES / "fashion-mnist-w1a1.toml"), "--data", "nowhere"], "dataset-fashion-mnist"),
-    ],
-)
-def test_what_a_user_gets_wrong_is_one_sentence_and_status_2(arguments, word, capsys, monkeypatch):
-    monkeypatch.delenv("BITTERN_SST2", raising=False)
-    assert main(arguments) == 2
-    printed = capsys.readouterr()
-    assert word in printed.err
-    assert printed.err.count("\n") == 1
+def test_a_half_width_stage_keeps_the_largest_heads_and_neurons(tmp_path):
+    recipe = dataclasses.replace(RECIPE, steps=SPLIT)
+    dataset = toy_dataset()
+    models = run(tmp_path, recipe, dataset)
+    assert [model.config.heads for model in models] == [2, 1, 1]
+    assert [model.config.feed_forward for model in models] == [32, 16, 16]
+    assert accuracy(models[-1], dataset.test) > 0.5
+
+
+def test_a_seed_gives_the_same_start_and_another_one_another():
+    dataset = toy_dataset(96)
+    first, again = (new_model(RECIPE, dataset, 0) for _ in range(2))
+    other = new_model(dataclasses.replace(RECIPE, seed=2), dataset, 0)
+    assert same(first, again)
+    assert not same(first, other)
+    assert not np.array_equal(first.position.detach(), other.position.detach())

@@ -8,8 +8,10 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from golden.codes import Kind  # noqa: E402
 from golden.model import Format  # noqa: E402
-from train.linear import QuantizedLinear, quantize_weight  # noqa: E402
+from train.linear import QuantizedLinear  # noqa: E402
+from train.precision import WeightScheme  # noqa: E402
 from train.quantizers import Quantizer, grid  # noqa: E402
+from train.weights import binary  # noqa: E402
 
 FORMATS = [
     Format(Kind.BIPOLAR, 1), Format(Kind.UNSIGNED, 1), Format(Kind.UNSIGNED, 4), Format(Kind.SIGNED, 2),
@@ -69,13 +71,13 @@ def test_full_precision_passes_through():
 
 def test_binary_weights_are_the_mean_magnitude_with_the_sign_about_the_mean():
     weight = torch.tensor([[0.5, 0.05], [0.25, -0.4]])
-    codes, scale = quantize_weight(weight, Format(Kind.BIPOLAR, 1))
-    assert codes.tolist() == [[1, -1], [1, -1]]
+    values, scale = binary(weight)
+    assert values.tolist() == [[1, -1], [1, -1]]
     assert math.isclose(scale, 0.3, rel_tol=1e-6)
 
 
 def test_the_gradient_of_a_binary_weight_passes_straight_to_the_real_one():
-    layer = QuantizedLinear(3, 2, Format(Kind.BIPOLAR, 1))
+    layer = QuantizedLinear(3, 2, WeightScheme())
     layer.weight.data.fill_(0.5)
     layer.weight.data[0, 0] = 1.5
     x = torch.tensor([[1.0, 2.0, 3.0]])

@@ -1,0 +1,123 @@
+"""docs/accuracy.md from the results of the grid: means, deviations and differences; what was not run is said so."""
+
+import statistics
+from pathlib import Path
+
+from train.grid import PLANS, QUICK, Method
+
+NOT_RUN = "not run"
+NAMES = {Method.DIRECT: "direct", Method.TWS: "TWS", Method.WTWS: "WTWS"}
+TITLES = {
+    "fashion-mnist": "Fashion-MNIST",
+    "sst2": "SST-2",
+    "cola": "CoLA (Matthews' correlation x 100)",
+    "digits": "Digits",
+}
+HEAD = """# Accuracy
+
+{origin} Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation
+split. Numbers are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference
+model, which the RTL equals bit for bit; *agreement* the lowest share over seeds of samples that it and the trained model
+label alike. *Kept* is (accuracy - control) / (teacher - control), of the means. The *control* has the same embedding and
+head and no layers, and is the best by validation of {tries} settings of learning rate and weight decay. All students of a
+task train the same number of epochs: *direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the
+first half and split in the second ([what that is](weight-splitting.md)). Students have weights of 8 bits in patch
+projection and classifier, and of one or (split, at half the width) two bits in the layers.
+"""
+
+
+def write_page(cells, result_of, quick, path):
+    """Write the page, whole or not at all.
+
+    Parameters
+    ----------
+    cells : list of train.grid.Cell
+        All of the grid.
+    result_of : function
+        Of a cell: its result as `train.cell.run_cell` gives it, or None.
+    """
+    plans = QUICK if quick else PLANS
+    origin = "Written by `bittern reproduce --quick`: a check that all of it works, no benchmark." if quick else (
+        "Written by `bittern reproduce`."
+    )  # fmt: skip
+    from train.grid import CONTROL_DECAYS, CONTROL_RATES
+
+    parts = [HEAD.format(origin=origin, tries=len(CONTROL_RATES) * len(CONTROL_DECAYS))]
+    for task in dict.fromkeys(cell.task for cell in cells):
+        mine = [cell for cell in cells if cell.task == task]
+        parts.append(_section(task, plans[task], mine, {cell: result_of(cell) for cell in mine}))
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("\n".join(parts))
+    partial.replace(path)
+
+
+def _section(task, plan, cells, results):
+    model = plan.model
+    lines = [
+        f"## {TITLES[task]}", "",
+        f"{model.layers} layers, d {model.width}, {model.heads} heads of {model.head_width}, f {model.feed_forward}; "
+        f"teacher and control {plan.teacher.epochs} epochs, students {plan.student.epochs}.", "",
+    ]  # fmt: skip
+    whole = {method: _values(cells, results, "float", method=method) for method in (Method.TEACHER, Method.CONTROL)}
+    lines += [f"* full precision: {_spread(whole[Method.TEACHER])}", f"* control: {_spread(whole[Method.CONTROL])}", ""]
+    lines += ["| | distilled | trained model | integer | loss to teacher | kept | agreement |", "|---" * 7 + "|"]
+    for bits in sorted({cell.bits for cell in cells if cell.method in NAMES}, reverse=True):
+        for method, name in NAMES.items():
+            for distilled in (True, False):
+                chosen = {"method": method, "bits": bits, "distilled": distilled}
+                row = [_values(cells, results, key, **chosen) for key in ("float", "integer", "agreement")]
+                lines.append(f"| W1A{bits} {name} | {'yes' if distilled else 'no'} | {_row(row, whole)} |")
+    return "\n".join([*lines, "", *_verdicts(cells, results), ""])
+
+
+def _values(cells, results, key, **chosen):
+    """One number for each seed that was run."""
+    found = [cell for cell in cells if all(getattr(cell, name) == value for name, value in chosen.items())]
+    return [results[cell]["measured"][key] for cell in found if results[cell] is not None]
+
+
+def _row(row, whole):
+    trained, integer, agreement = row
+    if not integer:
+        return " | ".join([NOT_RUN] * 5)
+    mean, teacher, control = (statistics.mean(values) if values else None for values in (integer, *whole.values()))
+    loss = kept = NOT_RUN
+    if teacher is not None:
+        loss = f"{teacher - mean:.2f}"
+        if control is not None:
+            kept = f"{100 * (mean - control) / (teacher - control):.0f} %" if teacher > control else "control is no worse"
+    return f"{_spread(trained)} | {_spread(integer)} | {loss} | {kept} | {min(agreement):.2f} %"
+
+
+def _spread(values):
+    if not values:
+        return NOT_RUN
+    deviation = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
+
+
+def _verdicts(cells, results):
+    """One sentence for each comparison with direct binarization at the fewest bits and at all others."""
+    lines = []
+    for bits in sorted({cell.bits for cell in cells if cell.method in NAMES}):
+        for distilled in (True, False):
+            for method in (Method.TWS, Method.WTWS):
+                mine, direct = (
+                    _values(cells, results, "integer", method=m, bits=bits, distilled=distilled)
+                    for m in (method, Method.DIRECT)
+                )
+                how = "with distillation" if distilled else "from labels alone"
+                lines.append(f"* W1A{bits} {how}: {NAMES[method]} against direct: {verdict(mine, direct)}")
+    return lines
+
+
+def verdict(mine, other):
+    """What a comparison of results over seeds says, in words; helps means by more than the larger deviation."""
+    if len(mine) < 2 or len(other) < 2:
+        return f"{NOT_RUN} on enough seeds."
+    gain = statistics.mean(mine) - statistics.mean(other)
+    deviation = max(statistics.stdev(mine), statistics.stdev(other))
+    word = "helps" if gain > deviation else "hurts" if -gain > deviation else "makes no difference beyond the deviation"
+    return f"{gain:+.2f} points, deviation {deviation:.2f}: {word}."

@@ -1,0 +1,146 @@
+"""The grid behind docs/accuracy.md: which models are trained, each as a recipe, at equal budgets."""
+
+import dataclasses
+from dataclasses import dataclass
+from enum import StrEnum
+
+from train.errors import TrainError
+from train.precision import FULL, Weights
+from train.recipe import Model, Recipe, Schedule, Step, Task
+
+
+class Method(StrEnum):
+    TEACHER = "teacher"
+    #: The teacher without its layers.
+    CONTROL = "control"
+    #: Binary from the teacher's weights on.
+    DIRECT = "direct"
+    #: Half the width and ternary for half of the epochs, then split.
+    TWS = "tws"
+    #: The same, weighted, with trained scales.
+    WTWS = "wtws"
+
+
+BITS = (8, 4, 2, 1)
+SEEDS = (1, 2, 3)
+#: Learning rates and weight decays that the control is tuned over; the best validation counts.
+CONTROL_RATES, CONTROL_DECAYS = (5e-4, 2e-3, 8e-3), (0.0, 0.05)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: ``bits`` of the activations, ``distilled`` or from labels alone."""
+
+    task: str
+    method: Method
+    bits: int
+    distilled: bool
+    seed: int
+
+    @property
+    def name(self):
+        parts = [self.task, self.method]
+        if self.method not in (Method.TEACHER, Method.CONTROL):
+            parts += [f"w1a{self.bits}", "distilled" if self.distilled else "labels"]
+        return "-".join([*parts, f"seed{self.seed}"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the cells of a task share: the teacher's step, and ``student``, whose epochs are every student's budget."""
+
+    model: Model
+    teacher: Step
+    student: Step
+    augment: bool = False
+
+    def recipe(self, task, cell):
+        """The recipe of a cell: all but the control's, which has several."""
+        start = Recipe(cell.name, Task(task), cell.seed, self.model, (self.teacher,), augment=self.augment)
+        if cell.method is Method.TEACHER:
+            return start
+        step = dataclasses.replace(self.student, activation_bits=cell.bits)
+        if not cell.distilled:
+            step = dataclasses.replace(step, label_weight=1.0, hidden_weight=0.0, attention_weight=0.0)
+        if cell.method is Method.DIRECT:
+            return dataclasses.replace(start, steps=(self.teacher, step))
+        weighted = cell.method is Method.WTWS
+        first = step.epochs // 2
+        ternary = dataclasses.replace(step, epochs=first, weights=Weights.TERNARY, half=True, weighted=weighted)
+        split = dataclasses.replace(
+            step, epochs=step.epochs - first, weights=Weights.SPLIT, weighted=weighted, trained_scale=weighted
+        )
+        return dataclasses.replace(start, steps=(self.teacher, ternary, split))
+
+    def controls(self, task, cell):
+        """Recipes of the control: the tries of its tuning, each with the teacher's epochs."""
+        start = Recipe(cell.name, Task(task), cell.seed, dataclasses.replace(self.model, layers=0), (), augment=self.augment)
+        for rate in CONTROL_RATES:
+            for decay in CONTROL_DECAYS:
+                step = dataclasses.replace(self.teacher, learning_rate=rate, weight_decay=decay)
+                yield dataclasses.replace(start, steps=(step,))
+
+
+def _full(**settings):
+    return Step(activation_bits=FULL, label_weight=1.0, **settings)
+
+
+PLANS = {
+    "fashion-mnist": Plan(
+        Model(3, 128, 4, 32, 256, patch=10, stride=6),
+        _full(epochs=30, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
+        Step(1, 30, 128, 1.5e-3, per_channel=True, hidden_weight=0.5, label_weight=0.2, schedule=Schedule.COSINE),
+        augment=True,
+    ),
+    "sst2": Plan(
+        Model(2, 128, 2, 64, 256, vocabulary=8000, tokens=48),
+        _full(epochs=3, batch=128, learning_rate=7e-4, dropout=0.25, weight_decay=0.05),
+        Step(1, 4, 128, 1e-3, per_channel=True, hidden_weight=0.5),
+    ),
+    "cola": Plan(
+        Model(2, 128, 2, 64, 256, vocabulary=4000, tokens=32),
+        _full(epochs=8, batch=64, learning_rate=7e-4, dropout=0.25, weight_decay=0.05),
+        Step(1, 8, 64, 1e-3, per_channel=True, hidden_weight=0.5),
+    ),
+}
+QUICK = {
+    "digits": Plan(
+        Model(2, 32, 2, 16, 64, patch=4, stride=2),
+        _full(epochs=8, batch=48, learning_rate=4e-3, weight_decay=0.01),
+        Step(1, 4, 48, 4e-3, per_channel=True, hidden_weight=0.2),
+    ),
+}
+QUICK_BITS, QUICK_SEEDS = (4, 1), (1, 2)
+
+
+def cells(quick, tasks=None, bits=None, methods=None, seeds=None):
+    """The cells of the grid, or of a part: list of Cell. Teachers and controls come whatever ``bits`` and ``methods`` are.
+
+    Raises TrainError for a value that the grid has not.
+    """
+    plans = QUICK if quick else PLANS
+    chosen = {
+        "task": _choose("task", tasks, list(plans)),
+        "bits": _choose("bits", bits, QUICK_BITS if quick else BITS),
+        "method": _choose("method", methods, (Method.DIRECT, Method.TWS, Method.WTWS)),
+        "seed": _choose("seed", seeds, QUICK_SEEDS if quick else SEEDS),
+    }
+    result = []
+    for task in chosen["task"]:
+        for seed in chosen["seed"]:
+            result += [Cell(task, method, FULL, False, seed) for method in (Method.TEACHER, Method.CONTROL)]
+            result += [
+                Cell(task, method, width, distilled, seed)
+                for width in chosen["bits"]
+                for method in chosen["method"]
+                for distilled in (True, False)
+            ]
+    return result
+
+
+def _choose(name, wanted, known):
+    by_text = {str(value): value for value in known}
+    for value in wanted or ():
+        if value not in by_text:
+            raise TrainError(f"--{name} must be one of {', '.join(by_text)}, not {value!r}")
+    return [by_text[value] for value in wanted] if wanted else list(known)

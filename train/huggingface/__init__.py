@@ -1,0 +1,1 @@
+"""Import of checkpoints in Hugging Face layout: files, name tables of the families, conversion."""

@@ -1,0 +1,62 @@
+"""Folders that `bittern import` writes and recipes start from: weights, and a description in JSON."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from golden.model import EncoderConfig
+from train.bmt import Encoder
+from train.errors import CheckpointError
+from train.recipe import build
+from train.start import DESCRIPTION, WEIGHTS, read_imported
+from train.structure import Structure
+
+FORMAT = "bittern-import-1"
+
+
+def write_imported(imported, checkpoint, folder, task=None):
+    """Write an `Imported` to a new folder, whole or not at all. Raises CheckpointError if there is something already."""
+    folder = Path(folder)
+    if folder.exists():
+        raise CheckpointError(f"{folder} is there already and is not overwritten; delete it, or choose another with -o")
+    encoder = imported.encoder
+    shape = {"patch": imported.patch, "stride": imported.patch, "class_tokens": imported.class_tokens}
+    description = {
+        "format": FORMAT,
+        "family": imported.family,
+        "task": task,
+        "config": dataclasses.asdict(encoder.config) | dataclasses.asdict(encoder.structure) | shape,
+        "labels": imported.labels,
+        "image": imported.image,
+        "source": {"sha256": checkpoint.hashes},
+        "notes": imported.notes,
+        "tokenizer": checkpoint.tokenizer,
+    }
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    state = {name: value.contiguous() for name, value in encoder.state_dict().items()}
+    save_file(state, partial / WEIGHTS, {"format": "pt"})
+    (partial / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+    os.replace(partial, folder)
+
+
+def load_imported(folder):
+    """The encoder of such a folder, in full precision and evaluation mode, and its description. Raises CheckpointError."""
+    description, weights = read_imported(folder)
+    try:
+        config = description["config"]
+        parts = {
+            kind: build(kind, {field.name: config[field.name] for field in dataclasses.fields(kind)}, "the description")
+            for kind in (EncoderConfig, Structure)
+        }
+        encoder = Encoder(parts[EncoderConfig], None, structure=parts[Structure])
+        encoder.load_state_dict(weights)
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"imported checkpoint {folder} does not hold what it should ({reason}); import it again") from None
+    return encoder.eval(), description

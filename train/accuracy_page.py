@@ -7,16 +7,22 @@ from train.grid import PLANS, QUICK, Method
 
 NOT_RUN = "not run"
 NAMES = {Method.DIRECT: "direct", Method.TWS: "TWS", Method.WTWS: "WTWS"}
-TITLES = {"fashion-mnist": "Fashion-MNIST", "sst2": "SST-2", "cola": "CoLA (Matthews' correlation x 100)", "digits": "Digits"}
+TITLES = {
+    "fashion-mnist": "Fashion-MNIST",
+    "sst2": "SST-2",
+    "cola": "CoLA (Matthews' correlation x 100)",
+    "digits": "Digits",
+}
 HEAD = """# Accuracy
 
-{origin} Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation split.
-Numbers are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference model, which the
-RTL equals bit for bit; *agreement* the lowest share over seeds of samples that it and the trained model label alike. *Kept* is
-(accuracy - control) / (teacher - control), of the means. The *control* has the same embedding and head and no layers,
-tuned over {tries} settings of learning rate and weight decay. All students of a task train the same number of epochs: *direct* is
-binary in all of them; *TWS* and *WTWS* are ternary at half width in the first half and split in the second
-([what that is](weight-splitting.md)). Teacher and students have weights of 8 bits in patch projection and classifier.
+{origin} Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation
+split. Numbers are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference
+model, which the RTL equals bit for bit; *agreement* the lowest share over seeds of samples that it and the trained model
+label alike. *Kept* is (accuracy - control) / (teacher - control), of the means. The *control* has the same embedding and
+head and no layers, and is the best by validation of {tries} settings of learning rate and weight decay. All students of a
+task train the same number of epochs: *direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the
+first half and split in the second ([what that is](weight-splitting.md)). Students have weights of 8 bits in patch
+projection and classifier, and of one or (split, at half the width) two bits in the layers.
 """
 
 
@@ -51,12 +57,12 @@ def _section(task, plan, cells, results):
     model = plan.model
     lines = [
         f"## {TITLES[task]}", "",
-        f"{model.layers} layers, d {model.width}, {model.heads} heads of {model.head_width}, f {model.feed_forward}; teacher and "
-        f"control {plan.teacher.epochs} epochs, students {plan.student.epochs}.", "",
+        f"{model.layers} layers, d {model.width}, {model.heads} heads of {model.head_width}, f {model.feed_forward}; "
+        f"teacher and control {plan.teacher.epochs} epochs, students {plan.student.epochs}.", "",
     ]  # fmt: skip
     whole = {method: _values(cells, results, "float", method=method) for method in (Method.TEACHER, Method.CONTROL)}
     lines += [f"* full precision: {_spread(whole[Method.TEACHER])}", f"* control: {_spread(whole[Method.CONTROL])}", ""]
-    lines += ["| | distilled | trained model | integer | loss to teacher | kept | agreement |", "|---|---|---|---|---|---|---|"]
+    lines += ["| | distilled | trained model | integer | loss to teacher | kept | agreement |", "|---" * 7 + "|"]
     for bits in sorted({cell.bits for cell in cells if cell.method in NAMES}, reverse=True):
         for method, name in NAMES.items():
             for distilled in (True, False):

@@ -69,9 +69,10 @@ def run_cell(cell, quick, folder, data):
             "integer": score(cell.task, integer, test.labels), "agreement": 100 * float((fake == integer).mean()),
             "saturated": saturated, "weight_bits": _weight_bits(encoder),
         }  # fmt: skip
-    result = {"cell": dataclasses.asdict(cell), "measured": measured, "test_samples": len(test),
-              "epochs": [sum(step.epochs for step in recipe.steps[1:] or recipe.steps) for recipe in recipes],
-              "seconds": round(time.monotonic() - started, 1), "torch": torch.__version__, "threads": torch.get_num_threads()}  # fmt: skip
+    epochs = [sum(step.epochs for step in recipe.steps[1:] or recipe.steps) for recipe in recipes]
+    result = {"cell": dataclasses.asdict(cell), "measured": measured, "test_samples": len(test), "epochs": epochs,
+              "seconds": round(time.monotonic() - started, 1), "torch": torch.__version__,
+              "threads": torch.get_num_threads()}  # fmt: skip
     _write(result, result_path(cell, quick, folder))
     if cell.method is not Method.TEACHER:
         for recipe in recipes:

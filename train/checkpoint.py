@@ -35,7 +35,7 @@ def load(path, kind):
         raise CheckpointError(f"there is no checkpoint at {path}; give the path of one that `bittern train` wrote") from None
     except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, zipfile.BadZipFile, ValueError, KeyError) as error:
         reason = str(error).split("\n")[0][:120]
-        raise CheckpointError(f"checkpoint {path} is damaged ({reason}); delete it, and train again from the one before") from None
+        raise CheckpointError(f"checkpoint {path} is damaged ({reason}); delete it and train again") from None
     if not isinstance(content, dict) or content.get("kind") != kind:
         raise CheckpointError(f"{path} is no {kind} checkpoint of `bittern train`; give another file")
     if content.get("version") != VERSION:

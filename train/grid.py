@@ -106,8 +106,8 @@ PLANS = {
 QUICK = {
     "digits": Plan(
         Model(2, 32, 2, 16, 64, patch=4, stride=2),
-        _full(epochs=12, batch=48, learning_rate=4e-3, weight_decay=0.01),
-        Step(1, 6, 48, 4e-3, per_channel=True, hidden_weight=0.2),
+        _full(epochs=8, batch=48, learning_rate=4e-3, weight_decay=0.01),
+        Step(1, 4, 48, 4e-3, per_channel=True, hidden_weight=0.2),
     ),
 }
 QUICK_BITS, QUICK_SEEDS = (4, 1), (1, 2)

@@ -28,9 +28,7 @@ DIGITS_TRAIN, DIGITS_VALIDATION = 1200, 200
 def fashion_mnist(folder, patch, stride=0, class_tokens=0):
     """Fashion-MNIST; the last 5,000 training images validate."""
     folder = folder or FASHION_FOLDER
-    parts = {
-        name: gzip.decompress(read(folder, name, digest, FASHION_ADVICE)) for name, digest in FASHION_HASHES.items()
-    }
+    parts = {name: gzip.decompress(read(folder, name, digest, FASHION_ADVICE)) for name, digest in FASHION_HASHES.items()}
 
     def split(prefix):
         images = np.frombuffer(parts[f"{prefix}-images-idx3-ubyte.gz"], np.uint8, offset=16).reshape(-1, 28, 28)
@@ -39,9 +37,9 @@ def fashion_mnist(folder, patch, stride=0, class_tokens=0):
 
     train = split("train")
     cut = len(train) - FASHION_VALIDATION
-    parts_of_train = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
+    training, validation = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
     preprocessing = _preprocessing(28, patch, stride, class_tokens)
-    return Dataset(*parts_of_train, split("t10k"), FASHION_LABELS, FASHION_HASHES, preprocessing)
+    return Dataset(training, validation, split("t10k"), FASHION_LABELS, FASHION_HASHES, preprocessing)
 
 
 def digits(patch, stride=0, class_tokens=0):
@@ -52,9 +50,9 @@ def digits(patch, stride=0, class_tokens=0):
     images = (found.images * 15).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(images))
     parts = np.split(order, [DIGITS_TRAIN, DIGITS_TRAIN + DIGITS_VALIDATION])
-    splits = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
+    training, validation, test = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
     hashes = {"sklearn.datasets.load_digits": hashlib.sha256(images.tobytes()).hexdigest()}
-    return Dataset(*splits, tuple("0123456789"), hashes, _preprocessing(8, patch, stride, class_tokens))
+    return Dataset(training, validation, test, tuple("0123456789"), hashes, _preprocessing(8, patch, stride, class_tokens))
 
 
 def _split(images, labels, patch, stride, class_tokens):

@@ -29,7 +29,7 @@ def importance(model, split, seed, device="cpu"):
     linears = {
         name: module
         for name, module in model.named_modules()
-        if name.startswith("layers.") and isinstance(getattr(module, "weight", None), torch.Tensor) and module.weight.ndim == 2
+        if name.startswith("layers.") and isinstance(module, torch.nn.Linear)
     }
     total = {name: torch.zeros_like(linear.weight) for name, linear in linears.items()}
     model.eval()

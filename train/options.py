@@ -25,7 +25,7 @@ def add_train(parser):
     parser.add_argument("--data", help="folder of the data set; for SST-2 and CoLA also BITTERN_SST2, BITTERN_COLA")
     parser.add_argument("--output", help="folder of the run (default: build/train/NAME)")
     parser.add_argument("--bundle", help="bundle to write (default: NAME.bundle in the folder of the run)")
-    parser.add_argument("--work", help="folder of the stages' checkpoints, to share them (default: stages in that of the run)")
+    parser.add_argument("--work", help="folder of the stages' checkpoints, to share them (default: in that of the run)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     parser.add_argument("--threads", type=int, default=0, help="processor cores to use (default: PyTorch's choice)")
     parser.add_argument("--control", action="store_true", help="also train and measure the model without its layers")
@@ -34,6 +34,9 @@ def add_train(parser):
 def add_reproduce(parser):
     parser.add_argument("--quick", action="store_true", help="small digits and few epochs: minutes, to see that it works")
     parser.add_argument("--jobs", type=int, default=1, help="cells to train side by side (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=0, help="cores of a cell (default: all over --jobs; 1 if quick)"
+    )
     for name in ("task", "bits", "method", "seed"):
         parser.add_argument(f"--{name}", action="append", help=f"only cells of this {name}; may be repeated")
     parser.add_argument("--data", help="folder of the GLUE sets: SST-2 and CoLA in it")

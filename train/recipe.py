@@ -228,6 +228,8 @@ def _check(recipe):
     _check_ranges(recipe.model, MODEL_RANGES, "model")
     for index, step in enumerate(recipe.steps):
         _check_ranges(step, STEP_RANGES, f"step {index}")
+        if step.attention_weight and recipe.model.attention is Attention.THRESHOLD:
+            raise ValueError(f"step {index} has an attention_weight, which needs the softmax that the model is without")
         _check_step(step, recipe.steps[:index], f"step {index}")
 
 
@@ -239,15 +241,18 @@ def _check_ranges(part, ranges, name):
 
 def _check_step(step, before, name):
     if step.activation_bits != FULL and not 1 <= step.activation_bits <= 8:
-        raise ValueError(f"activation_bits of {name} must be in 1..8, or {FULL} for full precision, not {step.activation_bits}")
+        bits = step.activation_bits
+        raise ValueError(f"activation_bits of {name} must be in 1..8, or {FULL} for full precision, not {bits}")
     if step.activation is not None and step.activation_bits != FULL:
         raise ValueError(f"{name} has an activation, but on bits it is always the ReLU; leave activation out")
     if step.batch % step.accumulate:
         raise ValueError(f"accumulate of {name} must divide its batch of {step.batch}, not be {step.accumulate}")
     if step.weights is Weights.SPLIT and before[-1].weights not in (Weights.TERNARY, Weights.SPLIT):
         raise ValueError(f"{name} has split weights, so the step before it must have ternary or split ones")
-    if step.half and (step.activation_bits == FULL or before[-1].weights is Weights.SPLIT):
-        raise ValueError(f"{name} cannot have half the width: only a step on bits that comes before a split may")
+    if step.half and (step.activation_bits == FULL or step.weights is Weights.SPLIT):
+        raise ValueError(f"{name} cannot say half: only steps on bits before a split may, which keeps its width")
+    if any(one.half for one in before) and not (step.half or step.weights is Weights.SPLIT):
+        raise ValueError(f"{name} must have half = true or split weights, as it comes after a step of half the width")
     if (step.trained_scale or step.free) and step.weights is not Weights.SPLIT:
         raise ValueError(f"{name} trains scales, which only split weights have; set weights = 'split'")
 

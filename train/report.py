@@ -39,7 +39,7 @@ class Report(Silent):
         self.console, self.path = console, Path(folder) / "log.csv"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.events = _events(Path(folder) / "events")
-        self.progress = None
+        self.progress: Progress | None = None
 
     def begin(self, stage, total, done):
         self.stage, self.started, self.rows = stage, time.monotonic(), []
@@ -60,7 +60,8 @@ class Report(Silent):
             setattr(self, name, value if before is None else SMOOTHING * before + (1 - SMOOTHING) * value)
         self.learning_rate = learning_rate
         note = f"loss {self.loss:.3f}, accuracy {self.accuracy:.1%}{self.validation}"
-        self.progress.update(self.task, completed=step, note=note)
+        if self.progress:
+            self.progress.update(self.task, completed=step, note=note)
         if step % EVERY == 0:
             self._row(step, epoch)
 

@@ -39,7 +39,7 @@ def run(options):
     # Students share their teacher's checkpoint, so teachers come first.
     teachers = [cell for cell in left if cell.method is Method.TEACHER]
     others = [cell for cell in left if cell.method is not Method.TEACHER]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("cells", total=len(left))
         for cell, result in _results([teachers, others], options, folder):
@@ -55,11 +55,13 @@ def run(options):
 def _results(groups, options, folder):
     """Cells and their results as they come, group after group."""
     work = partial(run_cell, quick=options.quick, folder=folder, data=options.data)
+    # The digits are too small to share: threads would wait for each other.
+    threads = options.threads or (1 if options.quick else max(1, (os.cpu_count() or 1) // options.jobs))
     if options.jobs == 1:
+        torch.set_num_threads(threads)
         for cell in (cell for group in groups for cell in group):
             yield cell, work(cell)
         return
-    threads = max(1, (os.cpu_count() or 1) // options.jobs)
     context = multiprocessing.get_context("spawn")
     for group in groups:
         with ProcessPoolExecutor(options.jobs, context, torch.set_num_threads, (threads,)) as pool:

@@ -6,7 +6,7 @@ from train.recipe import Schedule
 
 
 def rate(step, total, schedule, warmup):
-    """Factor of the learning rate at ``step``, 0..total - 1: up along a line for a share ``warmup`` of all, then down to 0."""
+    """Factor of the learning rate at ``step``, 0..total - 1: up along a line in a share ``warmup`` of them, then down."""
     rising = max(1, int(warmup * total))
     if step < rising:
         return (step + 1) / rising

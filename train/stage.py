@@ -200,9 +200,10 @@ class Stage:
             self.model.load_state_dict(saved["weights"] if self.finished else saved["model"])
         except (RuntimeError, KeyError) as error:
             reason = str(error).split("\n")[-1].strip()
-            raise CheckpointError(f"checkpoint {self.path} is of another model ({reason}); delete it to train anew") from None
+            raise CheckpointError(f"{self.path} is of another model ({reason}); delete it to train anew") from None
 
     def _restore(self):
+        assert self.saved is not None
         if self.finished:
             return
         self.optimizer.load_state_dict(self.saved["optimizer"])

@@ -49,7 +49,7 @@ def read_imported(folder):
         description = json.loads((path / DESCRIPTION).read_text())
         weights = load_file(path / WEIGHTS)
     except FileNotFoundError as error:
-        raise CheckpointError(f"there is no {error.filename}; `bittern import` writes what a recipe can start from") from None
+        raise CheckpointError(f"there is no {error.filename}; `bittern import` writes what recipes can start from") from None
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"imported checkpoint {folder} is damaged ({error}); import it again") from None
     return description, weights

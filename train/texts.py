@@ -58,7 +58,8 @@ def load(task, folder, vocabulary, tokens, tokenizer=None):
         return Split(inputs, lengths, np.array(classes, np.int64), texts)
 
     preprocessing = {"tokenizer": json.loads(tokenizer.to_str()), "truncate": tokens}
-    return Dataset(*map(split, parts), labels, hashes, preprocessing)
+    training, validation, test = map(split, parts)
+    return Dataset(training, validation, test, labels, hashes, preprocessing)
 
 
 def _rows(content):

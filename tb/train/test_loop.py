@@ -53,7 +53,7 @@ def test_texts_learn_and_the_padding_does_not_matter(tmp_path):
     assert torch.allclose(model(inputs, lengths)[0], model(changed, lengths)[0], atol=1e-5)
 
 
-VARIANTS = {
+VARIANTS: dict[str, dict] = {
     "plain": {},
     "averaged": {"average": 0.9},
     "dropped out": {"dropout": 0.2},
@@ -97,7 +97,12 @@ def test_an_interruption_loses_at_most_one_interval(tmp_path, monkeypatch):
             run(tmp_path)
     updates = []
     original = Stage._update
-    monkeypatch.setattr(Stage, "_update", lambda self, *a: updates.append(1) or original(self, *a))
+    
+    def counted(self, *arguments):
+        updates.append(1)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Stage, "_update", counted)
     run(tmp_path, dataclasses.replace(RECIPE, steps=STEPS[:1]))
     assert len(updates) == 45 - 8
 
@@ -172,13 +177,13 @@ def test_the_control_has_no_layers(tmp_path):
     assert len(control(RECIPE, toy_dataset(96), tmp_path).layers) == 0
 
 
-@pytest.mark.parametrize("damage", [lambda path: path.write_bytes(path.read_bytes()[:1000]), lambda path: path.write_text("x")])
+@pytest.mark.parametrize("damage", [lambda content: content[:1000], lambda content: b"x"])
 def test_a_damaged_checkpoint_is_named_and_left_alone(tmp_path, damage):
     recipe = dataclasses.replace(RECIPE, steps=(Step(32, 1, 96, 3e-3),))
     run(tmp_path, recipe, toy_dataset(96))
     (path,) = tmp_path.glob("*.pt")
-    damage(path)
-    content = path.read_bytes()
+    content = damage(path.read_bytes())
+    path.write_bytes(content)
     with pytest.raises(CheckpointError, match=f"{path.name} is damaged"):
         run(tmp_path, recipe, toy_dataset(96))
     assert path.read_bytes() == content

@@ -94,7 +94,7 @@ def test_equal_importance_is_plain_ternary_weight_splitting():
 def make(free=False, trained=True, per_channel=True, shape=(4, 6)):
     torch.manual_seed(5)
     scheme = WeightScheme(Weights.SPLIT, per_channel=per_channel, trained_scale=trained, free=free)
-    halves = SplitWeight(*shape, scheme)
+    halves = SplitWeight(shape[0], shape[1], scheme)
     halves.split_from(torch.randn(shape))
     return halves
 
@@ -111,7 +111,7 @@ def test_halves_get_the_gradient_of_their_sum_inside_minus_1_and_1_and_scales_th
 
 
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_gradients_by_scale_and_ratio_are_finite_differences_of_the_value_divided_by_the_root_of_the_shared_weights(per_channel):
+def test_gradients_by_scale_and_ratio_are_finite_differences_over_the_root_of_the_weights_that_share_them(per_channel):
     halves = make(free=True, per_channel=per_channel).double()
     g = torch.randn(4, 6, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
     (halves() * g).sum().backward()

@@ -50,9 +50,11 @@ def digits(patch, stride=0, class_tokens=0):
     images = (found.images * 15).astype(np.uint8)
     order = np.random.default_rng(0).permutation(len(images))
     parts = np.split(order, [DIGITS_TRAIN, DIGITS_TRAIN + DIGITS_VALIDATION])
-    training, validation, test = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
+    splits = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
+    training, validation, test = splits
     hashes = {"sklearn.datasets.load_digits": hashlib.sha256(images.tobytes()).hexdigest()}
-    return Dataset(training, validation, test, tuple("0123456789"), hashes, _preprocessing(8, patch, stride, class_tokens))
+    preprocessing = _preprocessing(8, patch, stride, class_tokens)
+    return Dataset(training, validation, test, tuple("0123456789"), hashes, preprocessing)
 
 
 def _split(images, labels, patch, stride, class_tokens):

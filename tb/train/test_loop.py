@@ -97,7 +97,7 @@ def test_an_interruption_loses_at_most_one_interval(tmp_path, monkeypatch):
             run(tmp_path)
     updates = []
     original = Stage._update
-    
+
     def counted(self, *arguments):
         updates.append(1)
         return original(self, *arguments)

@@ -171,7 +171,7 @@ def drift(model, split, teacher=None, track=lambda starts, count: starts):
         inputs, lengths, _ = tensors(split, np.arange(start, min(start + BATCH, len(split))))
         integers = _Integers(model, inputs, lengths)
         with _Recorder(model) as real:
-            real["logits"], free, mask = model.real(inputs, lengths)
+            real["logits"], _, mask = model.real(inputs, lengths)
         own = _own(model, integers, inputs, lengths, _Recorder(model))
         full = _full(teacher, model, inputs, lengths) if same else {}
         for name in names:

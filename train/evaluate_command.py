@@ -18,8 +18,8 @@ from train.errors import CheckpointError, DataError
 from train.evaluate import percent, predict_integer
 from train.export import export_encoder
 from train.export_command import check_inputs, digest, tokenizer_of
-from train.predict import predict
 from train.precision import FULL
+from train.predict import predict
 from train.recipe import Model, Recipe, Step, Task
 from train.saved import load_model
 
@@ -99,16 +99,16 @@ def find_checkpoint(bundle, path, given):
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         if given:
-            raise CheckpointError(f"there is no checkpoint at {given}; give the best.pt that the bundle was exported from")
+            raise CheckpointError(f"there is no checkpoint at {given}; give the best.pt that the bundle is of")
         return None
     if known.get("sha256") not in (None, digest(found)):
         raise CheckpointError(
-            f"{found} has another sha256 than the checkpoint that {path} was exported from; export it again, or give that one "
-            "with --checkpoint"
+            f"{found} has another sha256 than the checkpoint that {path} was exported from; export it again, or give that "
+            "one with --checkpoint"
         )
     saved = load_model(found)
     if saved.model.formats is None or not same(export_encoder(saved.model), bundle.encoder):
-        raise CheckpointError(f"{found} gives another encoder than {path} holds; export it again, or give another checkpoint")
+        raise CheckpointError(f"{found} gives another encoder than {path} holds; export again, or give another checkpoint")
     return saved
 
 
@@ -127,7 +127,7 @@ def data_of(bundle, folder):
     """The data set of a bundle's task, as its model takes it. Raises DataError."""
     config, rules, task = bundle.encoder.config, bundle.preprocessing, bundle.record.get("task")
     if task not in list(Task):
-        raise DataError(f"the bundle is of task {task!r}, and data are known for {', '.join(Task)} only; export one of these")
+        raise DataError(f"the bundle is of task {task!r}, and data are known for {', '.join(Task)} only; take one of these")
     text = config.input is Input.TOKENS
     model = Model(
         config.layers, config.width, config.heads, config.head_width, config.feed_forward,

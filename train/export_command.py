@@ -63,8 +63,8 @@ def check_inputs(dataset, config):
     expected = (config.tokens,) if dataset.test.inputs.ndim == 2 else (config.tokens, config.input_size)
     if dataset.test.inputs.shape[1:] != expected:
         raise DataError(
-            f"the model takes inputs of shape {expected}, and the data have {dataset.test.inputs.shape[1:]}; give the data it "
-            "was trained on"
+            f"the model takes inputs of shape {expected}, and the data have {dataset.test.inputs.shape[1:]}; give the data "
+            "it was trained on"
         )
 
 

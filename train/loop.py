@@ -109,7 +109,8 @@ def stage_path(recipe, index, folder):
     for key in ("name", "checkpoint_every"):
         del known[key]
     # Nor do keys that came later than the first checkpoints, where they are left out.
-    for part, later in ((known["model"], LATER), *((step, {"activation": None}) for step in known["steps"])):
+    late: list[tuple[dict, dict]] = [(known["model"], LATER), *((step, {"activation": None}) for step in known["steps"])]
+    for part, later in late:
         for key, default in later.items():
             if part[key] == default:
                 del part[key]

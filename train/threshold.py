@@ -49,7 +49,7 @@ class Threshold(nn.Module):
         return self.scale.clamp(min=SMALLEST_SCALE)
 
     def forward(self, scores, mask):
-        """``scores`` (batch, heads, tokens, keys), ``mask`` (batch, keys) bool or None: weights of the shape of the scores."""
+        """``scores`` (batch, heads, tokens, keys), ``mask`` (batch, keys) bool or None: weights, of the scores' shape."""
         reached = _Step.apply(scores - self.level[:, None, None])
         if mask is not None:
             reached = reached * mask[:, None, None, :]

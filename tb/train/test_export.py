@@ -21,7 +21,7 @@ from train.quantizers import Quantizer  # noqa: E402
 from train.structure import NormKind, Pooler  # noqa: E402
 
 TEXT = {"input": Input.TOKENS, "input_size": 40}
-STRUCTURES = {
+STRUCTURES: dict[str, tuple[int, dict]] = {
     "W1A1 of patches": (1, {}),
     "W1A4 of patches": (4, {}),
     "W1A1 of tokens": (1, TEXT),
@@ -75,7 +75,7 @@ def test_float_and_integer_model_agree(structure):
 
 @pytest.mark.parametrize("structure", ["W1A4 of patches", "pre-LN", "tanh pooler on a class token", "RMSNorm"])
 def test_real_numbers_and_integers_are_close(structure):
-    bits, changes = STRUCTURES[structure]
+    _, changes = STRUCTURES[structure]
     model, inputs, lengths = random_model(8, **changes)
     with torch.no_grad():
         real, integer = model.real(inputs, lengths), model.integer(inputs, lengths)

@@ -15,7 +15,7 @@ from train.huggingface.folder import load_imported  # noqa: E402
 from train.loop import train  # noqa: E402
 from train.recipe import read_recipe  # noqa: E402
 from train.start import read_start  # noqa: E402
-from train.structure import Activation, Structure  # noqa: E402
+from train.structure import Activation, Pooler, Structure  # noqa: E402
 
 WIDTH, HIDDEN, LAYERS, PIECES, POSITIONS = 12, 20, 2, 30, 9
 CONFIG = {
@@ -76,7 +76,7 @@ def test_the_folder_holds_shape_classes_hashes_and_tokenizer(source, capsys):
     output = imported(source)
     assert "classes bad, good, unsure" in capsys.readouterr().out
     encoder, description = load_imported(output)
-    assert encoder.structure == Structure(Activation.GELU, epsilon=1e-7, pooler="tanh")
+    assert encoder.structure == Structure(Activation.GELU, epsilon=1e-7, pooler=Pooler.TANH)
     assert (encoder.config.layers, encoder.config.heads, encoder.config.tokens) == (LAYERS, 3, POSITIONS)
     assert description["labels"] == ["bad", "good", "unsure"]
     assert list(description["source"]["sha256"]) == ["model.safetensors"]
@@ -203,9 +203,9 @@ def without(state, name):
     ("change", "word"),
     [
         (lambda s: without(s, "bert.encoder.layer.1.output.dense.weight"), "lacks encoder.layer.1.output.dense.weight"),
-        (lambda s: without(s, "bert.encoder.layer.0.intermediate.dense.bias"), "lacks encoder.layer.0.intermediate.dense.bias"),
-        (lambda s: s | {"bert.encoder.layer.0.adapter.weight": torch.ones(1)}, "bert.encoder.layer.0.adapter.weight is not sup"),
-        (lambda s: s | {"bert.encoder.layer.1.output.dense.weight": torch.ones(12, 3)}, "must have shape (12, 20), not (12, 3)"),
+        (lambda s: without(s, "bert.encoder.layer.0.intermediate.dense.bias"), "lacks encoder.layer.0.intermediate"),
+        (lambda s: s | {"bert.encoder.layer.0.adapter.weight": torch.ones(1)}, "bert.encoder.layer.0.adapter.weight is not"),
+        (lambda s: s | {"bert.encoder.layer.1.output.dense.weight": torch.ones(12, 3)}, "must have shape (12, 20), not"),
     ],
 )  # fmt: skip
 def test_tensors_that_are_missing_unknown_or_of_another_shape_are_named(change, word, source, capsys):

@@ -17,7 +17,7 @@ from train.precision import Weights, WeightScheme  # noqa: E402
 from train.qonnx_export import linear_layers, write_qonnx  # noqa: E402
 from train.structure import Pooler  # noqa: E402
 
-MODELS = {
+MODELS: dict[str, tuple[int, dict]] = {
     "W1A1": (1, {}),
     "W1A4": (4, {"order": Order.PRE}),
     "ternary, A2": (2, {"weight": WeightScheme(Weights.TERNARY, per_channel=True)}),

@@ -127,7 +127,9 @@ def _tokens(shape, family, wishes):
     if family.input is not Input.TOKENS:
         return positions
     if wishes.tokens is not None and not 1 <= wishes.tokens <= positions:
-        raise CheckpointError(f"the checkpoint has {positions} positions, so --tokens must be in 1..{positions}, not {wishes.tokens}")
+        raise CheckpointError(
+            f"the checkpoint has {positions} positions, so --tokens must be in 1..{positions}, not {wishes.tokens}"
+        )
     return min(wishes.tokens or TOKENS, positions)
 
 

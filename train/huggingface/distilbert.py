@@ -18,7 +18,10 @@ DISTILBERT = Family(
         "layers.{}.feed_forward.down": "transformer.layer.{}.ffn.lin2",
         "layers.{}.feed_forward_norm": "transformer.layer.{}.output_layer_norm",
     },
-    keys={"layers": "n_layers", "width": "dim", "heads": "n_heads", "feed_forward": "hidden_dim", "activation": "activation"},
+    keys={
+        "layers": "n_layers", "width": "dim", "heads": "n_heads", "feed_forward": "hidden_dim", "activation": "activation",
+    },
     epsilon=1e-12, positions="embeddings.position_embeddings.weight", pooler="pre_classifier", pooler_of=Pooler.RELU,
-    classifier="classifier", ignored=("vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "embeddings.position_ids"),
+    classifier="classifier",
+    ignored=("vocab_transform.", "vocab_layer_norm.", "vocab_projector.", "embeddings.position_ids"),
 )  # fmt: skip

@@ -58,5 +58,6 @@ def load_imported(folder):
         encoder.load_state_dict(weights)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
-        raise CheckpointError(f"imported checkpoint {folder} does not hold what it should ({reason}); import it again") from None
+        text = f"imported checkpoint {folder} does not hold what it should ({reason}); import it again"
+        raise CheckpointError(text) from None
     return encoder.eval(), description

@@ -56,14 +56,16 @@ def shape_of(tensors, config, heads=None):
         tensors.take(layer["layers.{}.attention.query"].format(0))
     table = tensors.take(layer["embedding"])
     if table.ndim != (2 if family.input is Input.TOKENS else 4):
-        raise CheckpointError(f"{tensors.original(layer['embedding'])} has shape {tuple(table.shape)}; give a whole checkpoint")
-    width, feed_forward = table.shape[0 if table.ndim == 4 else 1], len(tensors.take(layer["layers.{}.feed_forward.up"].format(0)))
+        name = tensors.original(layer["embedding"])
+        raise CheckpointError(f"{name} has shape {tuple(table.shape)}; give a whole checkpoint")
+    width = table.shape[0 if table.ndim == 4 else 1]
+    feed_forward = len(tensors.take(layer["layers.{}.feed_forward.up"].format(0)))
     found = {"layers": layers, "width": width, "feed_forward": feed_forward}
     for key, value in found.items():
         if config.get(family.keys[key], value) != value:
             raise CheckpointError(
-                f"config.json says {family.keys[key]} = {config[family.keys[key]]}, but the tensors have {value}; they are of "
-                "two models"
+                f"config.json says {family.keys[key]} = {config[family.keys[key]]}, but the tensors have {value}; they are "
+                "of two models"
             )
     heads = heads or config.get(family.keys["heads"])
     if heads is None:

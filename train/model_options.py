@@ -5,6 +5,8 @@ from pathlib import Path
 from train.options import require
 
 TORCH = ("torch", "safetensors", "tokenizers")
+DATA = "folder of the data set; for SST-2 and CoLA also BITTERN_SST2, BITTERN_COLA"
+PROCESSES = "processes of the integer model (default: one for each core)"
 
 
 def add_model_commands(commands):
@@ -25,9 +27,46 @@ def add_model_commands(commands):
     importing.add_argument("--sha256", help="first digits of the hash that the file of weights must have")
     importing.set_defaults(run=_import)
 
+    exporting = commands.add_parser("export", help="make a bundle of a trained model")
+    exporting.add_argument("checkpoint", help="best.pt, which `bittern train` writes")
+    exporting.add_argument("-o", "--output", required=True, type=Path, help="bundle to write")
+    exporting.add_argument("--data", help=DATA)
+    exporting.add_argument("--measure", action="store_true", help="measure all forms on the test set, for the record")
+    exporting.add_argument("--processes", type=int, help=PROCESSES)
+    exporting.add_argument("--qonnx", type=Path, help="also write the linear layers as QONNX; needs the extra qonnx")
+    exporting.set_defaults(run=_export)
+
+    evaluating = commands.add_parser("evaluate", help="full precision, fake-quantized and integer accuracy; drift per layer")
+    evaluating.add_argument("bundle", type=Path)
+    evaluating.add_argument("--data", help=DATA)
+    evaluating.add_argument("--checkpoint", type=Path, help="best.pt it was exported from (default: as the bundle says)")
+    evaluating.add_argument("--split", choices=("test", "validation"), default="test")
+    evaluating.add_argument("--samples", type=int, help="only the first so many")
+    evaluating.add_argument("--drift-samples", type=int, default=200, help="samples of the drift report (default: 200)")
+    evaluating.add_argument("--no-drift", action="store_true", help="accuracies only")
+    evaluating.add_argument("--processes", type=int, help=PROCESSES)
+    evaluating.add_argument("-o", "--output", type=Path, help="report to write as JSON")
+    evaluating.set_defaults(run=_evaluate)
+
 
 def _import(options):
     require(TORCH, "importing")
     from train.huggingface.command import run
+
+    return run(options)
+
+
+def _export(options):
+    require(TORCH, "exporting")
+    if options.qonnx:
+        require(("onnx",), "QONNX", "install the extra: pip install -e '.[qonnx]'")
+    from train.export_command import run
+
+    return run(options)
+
+
+def _evaluate(options):
+    require(TORCH, "evaluating")
+    from train.evaluate_command import run
 
     return run(options)

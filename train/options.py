@@ -59,8 +59,9 @@ def run_reproduce(options):
     return run(options)
 
 
-def require(modules, what):
+def require(modules, what, way_out=None):
     """Raise TrainError unless all modules are installed; ``what`` needs them."""
     missing = [name for name in modules if sys.modules.get(name, name) is None or importlib.util.find_spec(name) is None]
     if missing:
-        raise TrainError(f"{what} needs {missing[0]}, which is not installed; run `make train-setup` in {os.getcwd()}")
+        way_out = way_out or f"run `make train-setup` in {os.getcwd()}"
+        raise TrainError(f"{what} needs {missing[0]}, which is not installed; {way_out}")

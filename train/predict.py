@@ -9,14 +9,17 @@ BATCH = 500
 
 
 @torch.no_grad()
-def predict(model, split):
-    """Predicted class of each sample: (samples,) int64. Leaves the model in evaluation mode."""
+def predict(model, split, forward=None):
+    """Predicted class of each sample: (samples,) int64. Leaves the model in evaluation mode.
+
+    ``forward`` takes the place of calling the model, for `Encoder.real`.
+    """
     model.eval()
     device = next(model.parameters()).device
     predictions = []
     for start in range(0, len(split), BATCH):
         inputs, lengths, _ = tensors(split, np.arange(start, min(start + BATCH, len(split))), device)
-        predictions.append(model(inputs, lengths)[0].argmax(-1).cpu().numpy())
+        predictions.append((forward or model)(inputs, lengths)[0].argmax(-1).cpu().numpy())
     return np.concatenate(predictions)
 
 

@@ -228,6 +228,8 @@ def _check(recipe):
     _check_ranges(recipe.model, MODEL_RANGES, "model")
     for index, step in enumerate(recipe.steps):
         _check_ranges(step, STEP_RANGES, f"step {index}")
+        if step.attention_weight and recipe.model.attention is Attention.THRESHOLD:
+            raise ValueError(f"step {index} has an attention_weight, which needs the softmax that the model is without")
         _check_step(step, recipe.steps[:index], f"step {index}")
 
 

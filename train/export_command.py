@@ -1,0 +1,86 @@
+"""`bittern export`: a trained model to a bundle, which golden and the RTL run, and its layers to QONNX."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from rich.console import Console
+
+from golden import bundle
+from train.command import make_bundle
+from train.data import load_data
+from train.errors import DataError, ExportError
+from train.evaluate import measure
+from train.export import export_encoder
+from train.saved import load_model
+
+MEBIBYTE = 1 << 20
+
+
+def run(options):
+    """Returns the exit status."""
+    console = Console(soft_wrap=True, highlight=False)
+    saved = load_model(options.checkpoint)
+    encoder = export_encoder(saved.model)
+    dataset = data_of(saved, options.data)
+    measured = {}
+    if options.measure:
+        measured = measure(saved.teacher, saved.model, encoder, None, dataset.test, options.processes or os.cpu_count())
+    made = make_bundle(saved.recipe, dataset, encoder, measured, f"bittern export {Path(options.checkpoint).name}")
+    output = Path(options.output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    made.record["checkpoint"] = {
+        "path": os.path.relpath(options.checkpoint, output.parent), "sha256": digest(options.checkpoint)
+    }  # fmt: skip
+    bundle.save(made, output)
+    console.print(f"{output}: {output.stat().st_size / MEBIBYTE:.2f} MB, {len(made.samples.labels)} samples")
+    for name, value in measured.items():
+        console.print(f"{name.replace('_', ' '):>28}  {value}")
+    if options.qonnx:
+        from train.qonnx_export import write_qonnx
+
+        nodes = write_qonnx(saved.model, options.qonnx)
+        console.print(f"{options.qonnx}: {nodes} linear layers with their quantizers")
+    return 0
+
+
+def data_of(saved, folder):
+    """The data set that a saved model was trained on. Raises DataError, also if it is another one now."""
+    dataset = load_data(saved.recipe, folder, tokenizer_of(saved.preprocessing))
+    config = saved.model.config
+    if tuple(dataset.labels) != tuple(saved.labels) or len(dataset.labels) != config.classes:
+        raise DataError(
+            f"the data have {len(dataset.labels)} classes, {', '.join(dataset.labels)}, and the model has "
+            f"{config.classes}, {', '.join(saved.labels)}; give the data it was trained on"
+        )
+    check_inputs(dataset, config)
+    return dataset
+
+
+def check_inputs(dataset, config):
+    """Raise DataError unless a model of this structure takes the inputs of the data set."""
+    expected = (config.tokens,) if dataset.test.inputs.ndim == 2 else (config.tokens, config.input_size)
+    if dataset.test.inputs.shape[1:] != expected:
+        raise DataError(
+            f"the model takes inputs of shape {expected}, and the data have {dataset.test.inputs.shape[1:]}; give the data it "
+            "was trained on"
+        )
+
+
+def tokenizer_of(preprocessing):
+    """The tokenizer in a bundle's or a model's preprocessing, None without."""
+    if "tokenizer" not in preprocessing:
+        return None
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(json.dumps(preprocessing["tokenizer"]))
+
+
+def digest(path):
+    """sha256 of a file, hexadecimal. Raises ExportError."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read ({error.strerror})") from None

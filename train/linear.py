@@ -71,6 +71,7 @@ class QuantizedLinear(nn.Linear):
         if isinstance(scheme, WeightScheme) and scheme.method is Weights.REAL:
             scheme = None
         self.scheme = scheme
+        self.weight: nn.Parameter | None
         nn.init.normal_(self.weight, std=inputs**-0.5)
         nn.init.zeros_(self.bias)
         self.halves = None

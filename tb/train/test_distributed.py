@@ -74,7 +74,7 @@ def test_two_processes_have_the_loss_of_one_with_the_same_batches(tmp_path):
 
 
 def test_the_shards_of_a_batch_are_all_of_it():
-    (index, *_) = batches(toy_dataset(100), 32, seed=1, epoch=0)
+    (index, *_) = batches(toy_dataset(100).train, 32, seed=1, epoch=0)
     for count in (1, 2, 3, 5):
         parts = shards(index, count)
         assert np.array_equal(np.concatenate(parts), index)

@@ -1,6 +1,13 @@
 """Tables of `bittern evaluate`."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
+
+CAPTION = (
+    "differs: share of the codes that differ; of streams and logits, root mean square of the difference. own: the same when "
+    "the layer is given the integer model's input. at limit: codes at an end of their range. saturated: elements of the "
+    "stream. from full: distance from full precision, in real numbers."
+)
 
 
 def score_table(scores, title):
@@ -15,17 +22,14 @@ def score_table(scores, title):
 
 def drift_table(rows, samples):
     """A table of a list of `train.drift.Drift`."""
-    title = f"integers against real numbers, over {samples} samples: where codes and streams differ"
-    table = Table("tensor", title=title, title_justify="left")
-    for name in ("differs", "of its own", "at its limit", "saturated", "from full precision"):
+    title = f"integers against real numbers, over {samples} samples"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, caption=CAPTION, caption_justify="left")
+    table.add_column("tensor", no_wrap=True, min_width=max(len(row.name) for row in rows))
+    for name in ("differs", "own", "at limit", "saturated", "from full"):
         table.add_column(name, justify="right")
     for row in rows:
         saturated = "" if row.saturated is None else str(row.saturated)
         table.add_row(row.name, _share(row.differ), _share(row.own), _share(row.limit), saturated, _share(row.from_full))
-    table.caption = (
-        "codes: share that differs; streams and logits: root mean square of the difference. of its own: when the layer is "
-        "given the integer model's input"
-    )
     return table
 
 

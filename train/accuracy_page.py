@@ -17,9 +17,9 @@ HEAD = """# Accuracy
 
 {origin} Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation
 split. Numbers are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference
-model, which the RTL equals bit for bit; *agreement* the lowest share over seeds of samples that it and the trained model
-label alike. *Kept* is (accuracy - control) / (teacher - control), of the means. The *control* has the same embedding and
-head and no layers, and is the best by validation of {tries} settings of learning rate and weight decay. All students of a
+model, which the RTL equals bit for bit; *trained model* computes as in training, with real numbers between its
+quantizers; *agreement* is the lowest share over seeds of samples that both label alike. *Kept* is
+(accuracy - control) / (teacher - control), of the means. The *control* has the same embedding and head and no layers, and is the best by validation of {tries} settings of learning rate and weight decay. All students of a
 task train the same number of epochs: *direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the
 first half and split in the second ([what that is](weight-splitting.md)). Students have weights of 8 bits in patch
 projection and classifier, and of one or (split, at half the width) two bits in the layers.

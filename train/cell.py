@@ -60,13 +60,13 @@ def run_cell(cell, quick, folder, data):
     validation = [accuracy(model, dataset.validation) for model in tries]
     model = tries[int(np.argmax(validation))]
     test = dataset.test
-    fake = predict(model, test)
-    measured = {"validation": 100 * max(validation), "float": score(cell.task, fake, test.labels)}
+    real = predict(model, test, model.real)
+    measured = {"validation": 100 * max(validation), "float": score(cell.task, real, test.labels)}
     if model.formats is not None:
         encoder = export_encoder(model)
         integer, saturated = predict_integer(encoder, test, 1)
         measured |= {
-            "integer": score(cell.task, integer, test.labels), "agreement": 100 * float((fake == integer).mean()),
+            "integer": score(cell.task, integer, test.labels), "agreement": 100 * float((real == integer).mean()),
             "saturated": saturated, "weight_bits": _weight_bits(encoder),
         }  # fmt: skip
     epochs = [sum(step.epochs for step in recipe.steps[1:] or recipe.steps) for recipe in recipes]

@@ -27,10 +27,14 @@ def predict_integer(encoder, split, processes, track=lambda results, count: resu
         Number of saturated residual elements.
     """
     work = zip(split.inputs, split.lengths, strict=True)
-    # The products are small: more BLAS threads than processes only wait for each other.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        results = list(track(pool.imap(partial(_predict_one, encoder), work, chunksize=20), len(split)))
+    one = partial(_predict_one, encoder)
+    if processes == 1:
+        results = list(track(map(one, work), len(split)))
+    else:
+        # The products are small: more BLAS threads than processes only wait for each other.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            results = list(track(pool.imap(one, work, chunksize=20), len(split)))
     classes, saturated = np.array(results, np.int64).T
     return classes, int(saturated.sum())
 

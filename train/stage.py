@@ -9,7 +9,7 @@ import torch
 from train import checkpoint
 from train.batches import augmented, batches, batches_per_epoch, shards, tensors
 from train.distillation import loss_of, run
-from train.errors import CheckpointError, Diverged
+from train.errors import CheckpointError, Diverged, ExportError
 from train.predict import accuracy
 from train.recipe import Mixed
 from train.schedule import rate
@@ -159,7 +159,7 @@ class Stage:
 
     def _validate(self, report, epoch):
         candidate = self.average if self.average is not None else self.model
-        found = accuracy(candidate, self.dataset.validation)
+        found = self._accuracy(candidate)
         self.stale += 1
         if found >= self.best:
             self.stale = 0 if found > self.best else self.stale
@@ -168,6 +168,15 @@ class Stage:
         report.validated(self.done, epoch, found, self.best)
         if self.step.patience and self.stale >= self.step.patience:
             self.finished = True
+
+    def _accuracy(self, candidate):
+        """Of the validation split; 0 while the constants of a young model do not fit the hardware."""
+        try:
+            return accuracy(candidate, self.dataset.validation)
+        except ExportError:
+            if self.done == self.total and self.weights is None:
+                raise
+            return 0.0
 
     @torch.no_grad()
     def _calibrate(self):

@@ -1,0 +1,166 @@
+"""`bittern reproduce`: cells are cached and go on, budgets are equal, and the page holds what was run and nothing else."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from program.cli import main  # noqa: E402
+from train import cell as cells_module  # noqa: E402
+from train.accuracy_page import verdict, write_page  # noqa: E402
+from train.cell import matthews, result_path, run_cell  # noqa: E402
+from train.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
+from train.precision import FULL  # noqa: E402
+from train.stage import Stage  # noqa: E402
+
+
+def grid():
+    return [(cell, plans[cell.task].recipe(cell.task, cell)) for quick, plans in ((True, QUICK), (False, PLANS))
+            for cell in cells(quick) if cell.method is not Method.CONTROL]  # fmt: skip
+
+
+def test_every_student_of_a_task_has_the_same_budget_the_same_teacher_and_the_same_weight_bits():
+    for task in {cell.task for cell, _ in grid()}:
+        mine = [(cell, recipe) for cell, recipe in grid() if cell.task == task and cell.method is not Method.TEACHER]
+        assert len({sum(step.epochs for step in recipe.steps[1:]) for _, recipe in mine}) == 1
+        assert len({(recipe.steps[0], recipe.model) for _, recipe in mine}) == 1
+        assert len({recipe.steps[-1].batch for _, recipe in mine}) == 1
+        for cell, recipe in mine:
+            assert all(step.half for step in recipe.steps[1:-1])
+            assert all(step.activation_bits == cell.bits for step in recipe.steps[1:])
+            assert all(step.distils == cell.distilled for step in recipe.steps[1:])
+
+
+def test_the_grid_has_every_combination_with_at_least_three_seeds():
+    full = cells(False)
+    students = [cell for cell in full if cell.bits != FULL]
+    assert len(students) == len(set(students)) == len(PLANS) * 4 * 3 * 2 * 3
+    assert {cell.seed for cell in students} == {1, 2, 3}
+    assert {(cell.method, cell.distilled) for cell in students} == {
+        (m, d) for m in ("direct", "tws", "wtws") for d in (True, False)
+    }
+
+
+def test_a_part_of_the_grid_still_has_its_teachers_and_controls():
+    part = cells(False, ["sst2"], ["1"], ["wtws"], ["2"])
+    assert [cell.name for cell in part] == [
+        "sst2-teacher-seed2", "sst2-control-seed2", "sst2-wtws-w1a1-distilled-seed2", "sst2-wtws-w1a1-labels-seed2",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--task", "chess"], "--task must be one of fashion-mnist, sst2, cola, not 'chess'"),
+        (["--quick", "--bits", "3"], "--bits must be one of 4, 1, not '3'"),
+        (["--jobs", "0"], "--jobs must be at least 1, not 0"),
+    ],
+)
+def test_what_the_grid_has_not_is_refused(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *arguments]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def result(cell, integer, real=None):
+    measured = {"float": integer if real is None else real, "integer": integer, "agreement": 99.5}
+    return {"cell": cell, "measured": measured, "seconds": 1}
+
+
+def test_the_page_holds_means_deviations_and_what_was_not_run(tmp_path):
+    everything = [cell for cell in cells(False) if cell.task == "fashion-mnist"]
+    known = {}
+    for seed, teacher, control, direct in ((1, 91, 83, 88), (2, 92, 84, 88.5), (3, 93, 85, 89)):
+        known[Cell("fashion-mnist", Method.TEACHER, FULL, False, seed)] = result(None, teacher)
+        known[Cell("fashion-mnist", Method.CONTROL, FULL, False, seed)] = result(None, control)
+        known[Cell("fashion-mnist", Method.DIRECT, 1, True, seed)] = result(None, direct, direct + 0.1)
+        known[Cell("fashion-mnist", Method.WTWS, 1, True, seed)] = result(None, direct + 2)
+    write_page(everything, known.get, False, tmp_path / "a.md")
+    text = (tmp_path / "a.md").read_text()
+    assert "* full precision: 92.00 +- 1.00 (3)" in text
+    assert "* control: 84.00 +- 1.00 (3)" in text
+    assert "| W1A1 direct | yes | 88.60 +- 0.50 (3) | 88.50 +- 0.50 (3) | 3.50 | 56 % | 99.50 % |" in text
+    assert "| W1A1 direct | no | not run | not run | not run | not run | not run |" in text
+    assert "WTWS against direct: +2.00 points, deviation 0.50: helps." in text
+    assert text.count("not run") == 5 * 22 + text.count("not run on enough seeds")
+
+
+def test_a_difference_within_the_deviation_is_called_none():
+    assert verdict([80.0, 82.0], [80.5, 81.0]).endswith("makes no difference beyond the deviation.")
+    assert verdict([70.0, 71.0], [80.0, 81.0]).endswith("hurts.")
+    assert verdict([80.0], [70.0, 71.0]) == "not run on enough seeds."
+
+
+def test_matthews_correlation_is_that_of_the_counts():
+    rng = np.random.default_rng(0)
+    predicted, labels = rng.integers(0, 2, (2, 200))
+    tp, tn = (predicted & labels).sum(), ((1 - predicted) & (1 - labels)).sum()
+    fp, fn = (predicted & (1 - labels)).sum(), ((1 - predicted) & labels).sum()
+    expected = (tp * tn - fp * fn) / np.sqrt(float((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+    assert abs(matthews(predicted, labels) - expected) < 1e-12
+    assert matthews(np.ones(5), [0, 1, 1, 0, 1]) == 0
+
+
+@pytest.fixture
+def one_epoch(monkeypatch):
+    """Plans of the quick grid with as little training as there can be."""
+    import dataclasses
+
+    def short(plan):
+        return dataclasses.replace(plan, teacher=dataclasses.replace(plan.teacher, epochs=1),
+                                   student=dataclasses.replace(plan.student, epochs=2))  # fmt: skip
+
+    monkeypatch.setattr(cells_module, "QUICK", {task: short(plan) for task, plan in QUICK.items()})
+    torch.set_num_threads(1)
+
+
+def test_a_cell_is_trained_once_and_goes_on_where_it_was_interrupted(tmp_path, monkeypatch, one_epoch):
+    cell = Cell("digits", Method.WTWS, 1, True, 1)
+    update, calls = Stage._update, []
+
+    def counted(self, *arguments):
+        calls.append(1)
+        if len(calls) == limit:
+            raise KeyboardInterrupt
+        return update(self, *arguments)
+
+    monkeypatch.setattr(Stage, "_update", counted)
+    limit = 60
+    with pytest.raises(KeyboardInterrupt):
+        run_cell(cell, True, tmp_path, None)
+    assert not result_path(cell, True, tmp_path).exists()
+    limit = 0
+    first = run_cell(cell, True, tmp_path, None)
+    assert len(calls) == 60 + 75 - 50  # three epochs of 25 batches, of which two were done
+    assert run_cell(cell, True, tmp_path, None) == json.loads(result_path(cell, True, tmp_path).read_text()) == first
+    assert len(calls) == 85
+    assert first["epochs"] == [2]
+    assert first["measured"]["weight_bits"] > 0
+    assert len(list((tmp_path / "stages").iterdir())) == 1  # the teacher's, which others share
+
+
+def test_split_students_have_as_many_weight_bits_as_direct_ones(tmp_path, one_epoch):
+    found = {
+        method: run_cell(Cell("digits", method, 4, False, 1), True, tmp_path, None)["measured"]["weight_bits"]
+        for method in (Method.DIRECT, Method.TWS, Method.WTWS)
+    }
+    assert len(set(found.values())) == 1
+
+
+@pytest.mark.slow
+def test_the_quick_grid_runs_to_its_end_and_writes_the_page(tmp_path, capsys):
+    assert main(["reproduce", "--quick", "--output", str(tmp_path / "out")]) == 0
+    text = (tmp_path / "out" / "accuracy.md").read_text()
+    assert "not run" not in text
+    assert len(re.findall(r"^\| W1A", text, re.MULTILINE)) == 12
+    teacher, control = (float(re.search(rf"\* {name}: ([0-9.]+)", text)[1]) for name in ("full precision", "control"))
+    assert teacher > 90 > control
+    agreements = [float(value) for value in re.findall(r"\| ([0-9.]+) % \|$", text, re.MULTILINE)]
+    assert min(agreements) > 97
+    capsys.readouterr()
+    assert main(["reproduce", "--quick", "--output", str(tmp_path / "out"), "--list"]) == 0
+    assert "to do" not in capsys.readouterr().out

@@ -1,0 +1,113 @@
+"""``python -m train.speed``: how much longer a step of a quantized model takes than one of the same in full precision."""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.nn import functional
+
+from golden.model import Attention, EncoderConfig, Head, Input, Order
+from train.bmt import Encoder
+from train.distributed import join
+from train.errors import TrainError
+from train.precision import FULL, Weights, WeightScheme, precision
+
+#: Layers, width, heads, feed-forward size, tokens, batch.
+SHAPES = {
+    "small ViT": (3, 128, 4, 256, 16, 128),
+    "ViT of 36 patches": (4, 192, 4, 384, 36, 64),
+    "MiniLM-L6 at 64 tokens": (6, 384, 12, 1536, 64, 16),
+}
+#: Name, weights and activation bits of what is compared with full precision.
+SCHEMES = (
+    ("W1A8", WeightScheme(), 8),
+    ("W1A4", WeightScheme(), 4),
+    ("W1A1", WeightScheme(), 1),
+    ("W1A1, a scale per channel", WeightScheme(per_channel=True), 1),
+    ("ternary, weighted, A1", WeightScheme(Weights.TERNARY, per_channel=True, weighted=True), 1),
+    ("split, trained scales, A1", WeightScheme(Weights.SPLIT, per_channel=True, trained_scale=True), 1),
+)
+INPUT, CLASSES = 64, 10
+
+
+def step_times(models, inputs, lengths, labels, rounds):
+    """Seconds of a step (forward, backward, optimiser) of each model in each round, the models taking turns."""
+    optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-4) for model in models]
+    times: list[list[float]] = [[] for _ in models]
+    for number in range(rounds + 2):
+        for model, optimizer, mine in zip(models, optimizers, times, strict=True):
+            model.train()
+            start = time.perf_counter()
+            optimizer.zero_grad(set_to_none=True)
+            functional.cross_entropy(model(inputs, lengths)[0], labels).backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            if inputs.is_cuda:
+                torch.cuda.synchronize()
+            if number >= 2:  # the first ones set up
+                mine.append(time.perf_counter() - start)
+    return times
+
+
+def measure(shape, device, rounds):
+    """Median seconds of a step in full precision, and of each scheme the median of its ratio to that in the same round."""
+    layers, width, heads, feed_forward, tokens, batch = shape
+    config = EncoderConfig(
+        layers=layers, width=width, heads=heads, head_width=width // heads, feed_forward=feed_forward, tokens=tokens,
+        classes=CLASSES, input=Input.PATCHES, order=Order.POST, attention=Attention.SOFTMAX, head=Head.MEAN,
+        input_size=INPUT, residual_fraction=10,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    formats = [precision(FULL), *(precision(bits, scheme) for _, scheme, bits in SCHEMES)]
+    models = [Encoder(config, one).to(device) for one in formats]
+    inputs = torch.randint(0, 256, (batch, tokens, INPUT), device=device)
+    lengths = torch.full((batch,), tokens, device=device)
+    labels = torch.randint(0, CLASSES, (batch,), device=device)
+    full, *others = step_times(models, inputs, lengths, labels, rounds)
+    ratios = [statistics.median(a / b for a, b in zip(mine, full, strict=True)) for mine in others]
+    return statistics.median(full), dict(zip((name for name, _, _ in SCHEMES), ratios, strict=True))
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(prog="python -m train.speed", description=__doc__)
+    parser.add_argument("--device", default="auto", help="cpu or cuda (default: a GPU if there is one)")
+    parser.add_argument("--threads", type=int, default=0, help="processor cores to use (default: PyTorch's choice)")
+    parser.add_argument("--rounds", type=int, default=9, help="steps of each model (default: 9)")
+    parser.add_argument("--shape", choices=SHAPES, action="append", help="only this one; may be repeated")
+    parser.add_argument("--output", type=Path, default=Path("build/bench/training.json"), help="JSON to write")
+    options = parser.parse_args(arguments)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    try:
+        device = join(options.device).device
+    except TrainError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    names = options.shape or list(SHAPES)
+    results = {}
+    table = Table(
+        "model", "full precision, ms", *(name for name, _, _ in SCHEMES), title="steps; full precision is 1"
+    )
+    for name in names:
+        seconds, ratios = measure(SHAPES[name], device, options.rounds)
+        results[name] = {"shape": SHAPES[name], "full_precision_seconds": seconds, "ratios": ratios}
+        table.add_row(name, f"{1000 * seconds:.1f}", *(f"{ratio:.2f}" for ratio in ratios.values()))
+    Console(width=160).print(table)
+    machine = {"device": str(device), "processor": platform.processor() or platform.machine(), "torch": torch.__version__,
+               "threads": torch.get_num_threads()}  # fmt: skip
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.write_text(
+        json.dumps({"machine": machine, "rounds": options.rounds, "results": results}, indent=1) + "\n"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -3,7 +3,7 @@
 import statistics
 from pathlib import Path
 
-from train.grid import PLANS, QUICK, Method
+from train.grid import CONTROL_DECAYS, CONTROL_RATES, PLANS, QUICK, Method
 
 NOT_RUN = "not run"
 NAMES = {Method.DIRECT: "direct", Method.TWS: "TWS", Method.WTWS: "WTWS"}
@@ -18,11 +18,12 @@ HEAD = """# Accuracy
 {origin} Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation
 split. Numbers are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference
 model, which the RTL equals bit for bit; *trained model* computes as in training, with real numbers between its
-quantizers; *agreement* is the lowest share over seeds of samples that both label alike. *Kept* is
-(accuracy - control) / (teacher - control), of the means. The *control* has the same embedding and head and no layers, and is the best by validation of {tries} settings of learning rate and weight decay. All students of a
-task train the same number of epochs: *direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the
-first half and split in the second ([what that is](weight-splitting.md)). Students have weights of 8 bits in patch
-projection and classifier, and of one or (split, at half the width) two bits in the layers.
+quantizers; *agreement* is the lowest share over seeds of samples that both label alike. *Kept* is (accuracy - control) /
+(teacher - control), of the means. The *control* has the same embedding and head and no layers, and is the best by
+validation of {tries} settings of learning rate and weight decay. All students of a task train the same number of epochs:
+*direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the first half and split in the second
+([what that is](weight-splitting.md)). Students have weights of 8 bits in patch projection and classifier, and of one or
+(split, at half the width) two bits in the layers.
 """
 
 
@@ -40,8 +41,6 @@ def write_page(cells, result_of, quick, path):
     origin = "Written by `bittern reproduce --quick`: a check that all of it works, no benchmark." if quick else (
         "Written by `bittern reproduce`."
     )  # fmt: skip
-    from train.grid import CONTROL_DECAYS, CONTROL_RATES
-
     parts = [HEAD.format(origin=origin, tries=len(CONTROL_RATES) * len(CONTROL_DECAYS))]
     for task in dict.fromkeys(cell.task for cell in cells):
         mine = [cell for cell in cells if cell.task == task]

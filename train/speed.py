@@ -93,7 +93,7 @@ def main(arguments=None):
     names = options.shape or list(SHAPES)
     results = {}
     table = Table(
-        "model", "full precision, ms", *(name for name, _, _ in SCHEMES), title="a training step, in full precision 1"
+        "model", "full precision, ms", *(name for name, _, _ in SCHEMES), title="steps; full precision is 1"
     )
     for name in names:
         seconds, ratios = measure(SHAPES[name], device, options.rounds)

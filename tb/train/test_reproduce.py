@@ -140,9 +140,7 @@ def test_a_cell_is_trained_once_and_goes_on_where_it_was_interrupted(tmp_path, m
     assert len(calls) == 85
     assert first["epochs"] == [2]
     assert first["measured"]["weight_bits"] > 0
-    assert [path.name for path in (tmp_path / "stages").iterdir()] == ["x"] or len(
-        list((tmp_path / "stages").iterdir())
-    ) == 1
+    assert len(list((tmp_path / "stages").iterdir())) == 1  # the teacher's, which others share
 
 
 def test_split_students_have_as_many_weight_bits_as_direct_ones(tmp_path, one_epoch):

@@ -30,7 +30,7 @@ class Silent:
 
 
 class Report(Silent):
-    """Writes to ``folder``/log.csv and ``folder``/events, and to a console.
+    """Writes to ``folder``/log.csv and, for TensorBoard, to ``folder``/events/STAGE, and to a console.
 
     After `begin` with steps done, rows of this stage beyond them, of a run that was interrupted, are dropped.
     """
@@ -38,12 +38,13 @@ class Report(Silent):
     def __init__(self, folder, console):
         self.console, self.path = console, Path(folder) / "log.csv"
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.events = _events(Path(folder) / "events")
+        self.events = None
         self.progress: Progress | None = None
 
     def begin(self, stage, total, done):
         self.stage, self.started, self.rows = stage, time.monotonic(), []
         self._keep(stage, done)
+        self.events = _events(self.path.parent / "events" / stage, done)
         self.loss = self.accuracy = None
         self.validation = ""
         columns = (
@@ -75,7 +76,8 @@ class Report(Silent):
             self.progress.stop()
             self.progress = None
         if self.events:
-            self.events.flush()
+            self.events.close()
+            self.events = None
 
     def _row(self, step, epoch, validation=None):
         seconds = round(time.monotonic() - self.started, 1)
@@ -88,7 +90,7 @@ class Report(Silent):
             if validation is not None:
                 values = {"validation accuracy": validation}
             for name, value in values.items():
-                self.events.add_scalar(f"{self.stage}/{name}", value, step)
+                self.events.add_scalar(name, value, step)
 
     def _keep(self, stage, done):
         rows = []
@@ -102,9 +104,10 @@ class Report(Silent):
         partial.replace(self.path)
 
 
-def _events(folder):
+def _events(folder, done):
+    """A writer of events; readers are told to drop those beyond the steps done."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(folder))
+    return SummaryWriter(str(folder), purge_step=done + 1 if done else None)

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import math
+import struct
 
 import numpy as np
 import pytest
@@ -120,6 +121,31 @@ def test_the_log_of_an_interrupted_run_has_each_step_once(tmp_path, monkeypatch)
         mine = [int(row["step"]) for row in rows if stage in row["stage"] and not row["validation_accuracy"]]
         assert mine == list(range(1, steps + 1))
     assert all(math.isfinite(float(row["loss"])) for row in rows)
+
+
+def test_tensorboard_gets_what_the_log_has(tmp_path):
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import masked_crc32c
+
+    run(tmp_path, dataclasses.replace(RECIPE, steps=STEPS[:1]))
+    found = {}
+    (path,) = (tmp_path / "events").rglob("events.*")
+    data, at = path.read_bytes(), 0
+    while at < len(data):  # records: length, its check sum, content, its check sum
+        (size,) = struct.unpack_from("<Q", data, at)
+        content = data[at + 12 : at + 12 + size]
+        assert struct.unpack_from("<I", data, at + 12 + size)[0] == masked_crc32c(content)
+        event = Event.FromString(content)
+        found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+        at += 16 + size
+    with (tmp_path / "log.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = {("loss", int(row["step"])): float(row["loss"]) for row in rows if not row["validation_accuracy"]}
+    assert expected
+    for key, value in expected.items():
+        assert math.isclose(found[key], value, rel_tol=1e-4)
+    assert sum(tag == "validation accuracy" for tag, _ in found) == 3
 
 
 def test_recipes_with_a_common_beginning_share_it(tmp_path):

@@ -23,8 +23,9 @@ def score_table(scores, title):
 def drift_table(rows, samples):
     """A table of a list of `train.drift.Drift`."""
     title = f"integers against real numbers, over {samples} samples"
-    left = {"title_justify": "left", "caption_justify": "left"}
-    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, caption=CAPTION, **left)
+    table = Table(
+        title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, caption=CAPTION, caption_justify="left"
+    )
     table.add_column("tensor", no_wrap=True, min_width=max(len(row.name) for row in rows))
     for name in ("differs", "own", "at limit", "saturated", "from full"):
         table.add_column(name, justify="right")

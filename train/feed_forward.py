@@ -1,5 +1,7 @@
 """Feed-forward block: two linear layers with an activation between them."""
 
+from collections.abc import Callable
+
 from functools import partial
 
 from torch import nn
@@ -9,7 +11,7 @@ from train.linear import QuantizedLinear
 from train.quantizers import Quantizer
 from train.structure import Activation
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[Activation, Callable] = {
     Activation.RELU: functional.relu,
     Activation.GELU: functional.gelu,
     Activation.GELU_TANH: partial(functional.gelu, approximate="tanh"),

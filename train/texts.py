@@ -22,7 +22,7 @@ SST2_HASHES = {
 SST2_LABELS = ("negative", "positive")
 COLA_ADVICE = (
     "CoLA is read from a folder named by --data or BITTERN_COLA, with train.tsv (7,250 sentences), val.tsv (1,301) "
-    "and dev.tsv (the 1,042 of the GLUE validation set)"
+    "and dev.tsv (the 1,043 of the GLUE validation set)"
 )
 #: Training, validation, test; the last is the validation set of GLUE, which papers report on.
 COLA_HASHES = {

@@ -153,7 +153,7 @@ def test_files_that_are_missing_or_others_are_named_with_the_way_out(tmp_path):
 
 @pytest.mark.skipif(not GLUE.is_dir(), reason="the GLUE sets are not there")
 @pytest.mark.parametrize(("task", "folder", "sizes"), [
-    (Task.SST2, "SST-2", (60614, 6735, 872)), (Task.COLA, "CoLA", (7250, 1301, 1042)),
+    (Task.SST2, "SST-2", (60614, 6735, 872)), (Task.COLA, "CoLA", (7250, 1301, 1043)),
 ])  # fmt: skip
 def test_glue_sets_have_the_sizes_that_papers_report_on(task, folder, sizes):
     tokenizer = train_tokenizer(["a film", "the sailors"], 100)

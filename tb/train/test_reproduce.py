@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 from program.cli import main  # noqa: E402
 from train import cell as cells_module  # noqa: E402
 from train.accuracy_page import verdict, write_page  # noqa: E402
-from train.cell import matthews, result_path, run_cell  # noqa: E402
+from train.cell import matthews, result_of, result_path, run_cell  # noqa: E402
 from train.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
 from train.precision import FULL  # noqa: E402
 from train.stage import Stage  # noqa: E402
@@ -151,6 +151,17 @@ def test_split_students_have_as_many_weight_bits_as_direct_ones(tmp_path, one_ep
     assert len(set(found.values())) == 1
 
 
+def _lowest_agreements(folder):
+    """Of each row of the page, in its order, over the seeds. How high they are is a result, and no test's business."""
+    found = {}
+    for cell in cells(True):
+        if cell.method not in (Method.TEACHER, Method.CONTROL):
+            value = result_of(cell, True, folder)["measured"]["agreement"]
+            row = (cell.bits, cell.method, cell.distilled)
+            found[row] = min(found.get(row, 100.0), value)
+    return found.values()
+
+
 @pytest.mark.slow
 def test_the_quick_grid_runs_to_its_end_and_writes_the_page(tmp_path, capsys):
     assert main(["reproduce", "--quick", "--output", str(tmp_path / "out")]) == 0
@@ -159,8 +170,8 @@ def test_the_quick_grid_runs_to_its_end_and_writes_the_page(tmp_path, capsys):
     assert len(re.findall(r"^\| W1A", text, re.MULTILINE)) == 12
     teacher, control = (float(re.search(rf"\* {name}: ([0-9.]+)", text)[1]) for name in ("full precision", "control"))
     assert teacher > 90 > control
-    agreements = [float(value) for value in re.findall(r"\| ([0-9.]+) % \|$", text, re.MULTILINE)]
-    assert min(agreements) > 97
+    agreements = re.findall(r"\| ([0-9.]+) % \|$", text, re.MULTILINE)
+    assert agreements == [f"{value:.2f}" for value in _lowest_agreements(tmp_path / "out")]
     capsys.readouterr()
     assert main(["reproduce", "--quick", "--output", str(tmp_path / "out"), "--list"]) == 0
     assert "to do" not in capsys.readouterr().out

@@ -1,7 +1,6 @@
 """Feed-forward block: two linear layers with an activation between them."""
 
 from collections.abc import Callable
-
 from functools import partial
 
 from torch import nn

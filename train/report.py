@@ -86,9 +86,9 @@ class Report(Silent):
         with self.path.open("a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerow(row)
         if self.events:
-            values = {"loss": self.loss, "accuracy": self.accuracy, "learning rate": self.learning_rate}
+            values = {"loss": self.loss, "accuracy": self.accuracy, "learning_rate": self.learning_rate}
             if validation is not None:
-                values = {"validation accuracy": validation}
+                values = {"validation_accuracy": validation}
             for name, value in values.items():
                 self.events.add_scalar(name, value, step)
 

@@ -145,7 +145,7 @@ def test_tensorboard_gets_what_the_log_has(tmp_path):
     assert expected
     for key, value in expected.items():
         assert math.isclose(found[key], value, rel_tol=1e-4)
-    assert sum(tag == "validation accuracy" for tag, _ in found) == 3
+    assert sum(tag == "validation_accuracy" for tag, _ in found) == 3
 
 
 def test_recipes_with_a_common_beginning_share_it(tmp_path):

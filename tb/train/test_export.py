@@ -13,9 +13,10 @@ from golden.model import Attention, Format, Head, Input, Order  # noqa: E402
 from golden.rescale import rescale  # noqa: E402
 from tb.train.encoders import CONFIG, random_model  # noqa: E402
 from train.bmt import Encoder  # noqa: E402
-from train.constants import norm_thresholds, reaches, to_codes  # noqa: E402
+from train.constants import integer_epsilon, norm_thresholds, reaches, to_codes  # noqa: E402
 from train.errors import ExportError  # noqa: E402
 from train.export import export_encoder  # noqa: E402
+from train.integer import _matmul  # noqa: E402
 from train.precision import Weights, WeightScheme  # noqa: E402
 from train.quantizers import Quantizer  # noqa: E402
 from train.structure import NormKind, Pooler  # noqa: E402
@@ -161,3 +162,18 @@ def test_the_sample_of_structures_has_them_all():
                        "pooler": Pooler}.items():  # fmt: skip
         usual = getattr(CONFIG, key, NormKind.LAYER)
         assert {usual, *(part[key] for part in changes if key in part)} >= set(kinds)
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [
+    ((1e-5, 128, 10), 171_799),  # 1e-5 * 16,384 * 1,048,576, rounded
+    ((1e-12, 384, 8), 1), ((1.0, 1024, 10), (1 << 32) - 1),
+])  # fmt: skip
+def test_epsilon_is_in_squared_units_of_the_sum_of_a_row(arguments, expected):
+    assert integer_epsilon(*arguments) == expected
+
+
+def test_products_are_exact_beyond_what_a_float_of_32_bits_holds():
+    wide = Format(Kind.UNSIGNED, 8)
+    a, b = torch.full((1, 1001), 255.0), torch.full((1001, 1), 255.0)
+    a[0, 0] = 254.0
+    assert int(_matmul(a, b, wide, wide)) == 254 * 255 + 1000 * 255 * 255

@@ -13,7 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 from tb.train.toys import RECIPE, STEPS, run, same, toy_dataset, toy_texts, with_last  # noqa: E402
 from train import checkpoint  # noqa: E402
 from train.errors import CheckpointError, Diverged  # noqa: E402
-from train.loop import control, new_model  # noqa: E402
+from train.loop import control, new_model, stage_path  # noqa: E402
 from train.predict import accuracy  # noqa: E402
 from train.recipe import Mixed, Model, Step, Weights  # noqa: E402
 from train.stage import Stage  # noqa: E402
@@ -71,11 +71,14 @@ def test_an_interrupted_run_ends_with_the_same_bits_as_one_that_was_not(tmp_path
     recipe = dataclasses.replace(recipe, augment=True, mixed=mixed)
     dataset = toy_dataset(192)
     whole = run(tmp_path / "whole", recipe, dataset)[-1]
-    for steps in (5, 10, 4):  # into the first stage; past its end; in the middle of an epoch of the second
+    second = stage_path(recipe, 1, tmp_path / "parts")
+    # Into the first stage, of 18 steps; past its end; from the middle of an epoch of the second to that of the next.
+    for steps, kept in ((5, None), (18, 4), (4, 8)):
         with monkeypatch.context() as patched:
             interrupt(patched, steps)
             with pytest.raises(KeyboardInterrupt, match="of step"):
                 run(tmp_path / "parts", recipe, dataset)
+        assert (checkpoint.load(second, "stage")["done"] if second.exists() else None) == kept
     assert same(whole, run(tmp_path / "parts", recipe, dataset)[-1])
 
 
@@ -157,13 +160,23 @@ def test_recipes_with_a_common_beginning_share_it(tmp_path):
     assert len(list(tmp_path.glob("*.pt"))) == len(before) + 1
 
 
-def test_accumulated_batches_train_as_one(tmp_path):
-    dataset = toy_dataset(192)
-    one = run(tmp_path / "one", dataset=dataset)[-1]
-    two = run(tmp_path / "two", with_last(accumulate=2), dataset)[-1]
+# In full precision also where a batch of 31 is cut in 16 and 15: the gradient of a quantizer's step knows how many
+# elements it is of, and parts of two sizes have two.
+@pytest.mark.parametrize(("steps", "samples"), [(STEPS, 192), (STEPS[:1], 191)])
+def test_accumulated_batches_train_as_one(tmp_path, steps, samples):
+    dataset, recipe = toy_dataset(samples), dataclasses.replace(RECIPE, steps=steps)
+    one = run(tmp_path / "one", recipe, dataset)[-1]
+    two = run(tmp_path / "two", with_last(recipe, accumulate=2), dataset)[-1]
     assert not same(one, two)
     for (name, a), b in zip(one.named_parameters(), two.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=2e-4), name
+        # The softmax is blind to what all scores of a row have in common: in full precision the gradient of a key's bias
+        # is rounding alone, and Adam makes whole steps of it.
+        assert name.endswith("key.bias") or torch.allclose(a, b, atol=2e-4), name
+    # Adam hides a factor of the gradient, the log does not.
+    losses = [
+        [float(row["loss"]) for row in csv.DictReader((tmp_path / folder / "log.csv").open())] for folder in ("one", "two")
+    ]
+    assert losses[0] == pytest.approx(losses[1], abs=2e-3)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tmp_path, monkeypatch):

@@ -53,6 +53,16 @@ def test_the_halves_add_up_and_their_signs_are_the_ternary_value(matrix, counts,
     assert torch.allclose(parts.scale * 2, alpha)
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_halves_keep_their_signs_where_small_weights_outweigh_the_large_one(side):
+    """S_J or S_K is larger than S_I, so that a is outside 0 .. 1 and is clipped."""
+    weight = torch.tensor([[8.0] + [side] * 10], dtype=torch.float64)
+    parts = split(weight)
+    assert (sign(parts.first) + sign(parts.second)).tolist() == [[2.0] + [0.0] * 10]
+    assert float(parts.first[0, 0]) == pytest.approx(8 * (MARGIN if side > 0 else 1 - MARGIN))
+    assert torch.allclose(parts.first + parts.second, weight)
+
+
 @given(MATRICES, IMPORTANCES, AXES, st.booleans())
 @settings(deadline=None, max_examples=200)
 def test_each_half_has_half_the_scale_as_its_mean_magnitude(matrix, counts, axis, weighted):

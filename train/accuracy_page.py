@@ -1,8 +1,8 @@
 """docs/accuracy.md from the results of the grid: means, deviations and differences; what was not run is said so."""
 
 import statistics
-from pathlib import Path
 
+from train.files import write_whole
 from train.grid import CONTROL_DECAYS, CONTROL_RATES, PLANS, QUICK, Method
 
 NOT_RUN = "not run"
@@ -45,11 +45,7 @@ def write_page(cells, result_of, quick, path):
     for task in dict.fromkeys(cell.task for cell in cells):
         mine = [cell for cell in cells if cell.task == task]
         parts.append(_section(task, plans[task], mine, {cell: result_of(cell) for cell in mine}))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("\n".join(parts))
-    partial.replace(path)
+    write_whole(path, "\n".join(parts))
 
 
 def _section(task, plan, cells, results):

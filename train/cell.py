@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from train.data import load_data
 from train.evaluate import predict_integer
 from train.export import export_encoder
+from train.files import write_whole
 from train.grid import PLANS, QUICK, Method
 from train.loop import stage_path, train
 from train.predict import accuracy, predict
@@ -73,7 +73,7 @@ def run_cell(cell, quick, folder, data):
     result = {"cell": dataclasses.asdict(cell), "measured": measured, "test_samples": len(test), "epochs": epochs,
               "seconds": round(time.monotonic() - started, 1), "torch": torch.__version__,
               "threads": torch.get_num_threads()}  # fmt: skip
-    _write(result, result_path(cell, quick, folder))
+    write_whole(result_path(cell, quick, folder), json.dumps(result, indent=1) + "\n")
     if cell.method is not Method.TEACHER:
         for recipe in recipes:
             for index in range(1 if len(recipe.steps) > 1 else 0, len(recipe.steps)):
@@ -110,10 +110,3 @@ def _weight_bits(encoder):
                        layer.feed_forward.up, layer.feed_forward.down)
     ]  # fmt: skip
     return sum(linear.weight.size * linear.weight_format.bits for linear in linears)
-
-
-def _write(result, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    partial.replace(path)

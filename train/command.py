@@ -15,6 +15,7 @@ from train.distributed import join, leave
 from train.errors import TrainError
 from train.evaluate import measure
 from train.export import export_encoder
+from train.files import write_whole
 from train.loop import control, stage_path, train
 from train.recipe import read_recipe
 from train.report import Report, Silent
@@ -78,7 +79,7 @@ def _write(recipe, dataset, trained, without, folder, options, console):
     bundle.save(make_bundle(recipe, dataset, encoder, measured, f"bittern train {options.recipe}"), path)
     for name, value in measured.items():
         console.print(f"{name.replace('_', ' '):>28}  {value}")
-    (folder / "measured.json").write_text(json.dumps(measured, indent=2) + "\n")
+    write_whole(folder / "measured.json", json.dumps(measured, indent=2) + "\n")
     console.print(f"{path}: {path.stat().st_size / MEBIBYTE:.2f} MB")
 
 

@@ -88,3 +88,13 @@ def load_data(recipe, folder=None, tokenizer=None):
         case _:
             folder = folder or os.environ.get(f"BITTERN_{recipe.task.name}")
             return texts.load(recipe.task, folder, model.vocabulary, model.tokens, tokenizer)
+
+
+def check_inputs(dataset, config):
+    """Raise DataError unless a model of this structure takes the inputs of the data set."""
+    expected = (config.tokens,) if dataset.test.inputs.ndim == 2 else (config.tokens, config.input_size)
+    if dataset.test.inputs.shape[1:] != expected:
+        raise DataError(
+            f"the model takes inputs of shape {expected}, and the data have {dataset.test.inputs.shape[1:]}; give the data "
+            "it was trained on"
+        )

@@ -11,17 +11,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from golden import bundle as bundle_file
 from golden.model import Input
-from train.data import load_data
+from train.data import check_inputs, load_data
 from train.drift import as_json, drift
 from train.drift_table import drift_table, score_table
 from train.errors import CheckpointError, DataError
 from train.evaluate import percent, predict_integer
 from train.export import export_encoder
-from train.export_command import check_inputs, digest, tokenizer_of
+from train.files import digest, write_whole
 from train.precision import FULL
 from train.predict import predict
 from train.recipe import Model, Recipe, Step, Task
 from train.saved import load_model
+from train.tokenizer import tokenizer_of
 
 
 def run(options):
@@ -53,12 +54,8 @@ def run(options):
         console.print(drift_table(rows, len(part)))
         report |= {"drift_samples": len(part), "drift": as_json(rows)}
     if options.output:
-        path = Path(options.output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text(json.dumps(report, indent=1) + "\n")
-        partial.replace(path)
-        console.print(f"{path}")
+        write_whole(options.output, json.dumps(report, indent=1) + "\n")
+        console.print(f"{options.output}")
     return 0
 
 

@@ -1,7 +1,5 @@
 """`bittern export`: a trained model to a bundle, which golden and the RTL run, and its layers to QONNX."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 
@@ -9,11 +7,13 @@ from rich.console import Console
 
 from golden import bundle
 from train.command import make_bundle
-from train.data import load_data
-from train.errors import DataError, ExportError
+from train.data import check_inputs, load_data
+from train.errors import DataError
 from train.evaluate import measure
 from train.export import export_encoder
+from train.files import digest
 from train.saved import load_model
+from train.tokenizer import tokenizer_of
 
 MEBIBYTE = 1 << 20
 
@@ -56,31 +56,3 @@ def data_of(saved, folder):
         )
     check_inputs(dataset, config)
     return dataset
-
-
-def check_inputs(dataset, config):
-    """Raise DataError unless a model of this structure takes the inputs of the data set."""
-    expected = (config.tokens,) if dataset.test.inputs.ndim == 2 else (config.tokens, config.input_size)
-    if dataset.test.inputs.shape[1:] != expected:
-        raise DataError(
-            f"the model takes inputs of shape {expected}, and the data have {dataset.test.inputs.shape[1:]}; give the data "
-            "it was trained on"
-        )
-
-
-def tokenizer_of(preprocessing):
-    """The tokenizer in a bundle's or a model's preprocessing, None without."""
-    if "tokenizer" not in preprocessing:
-        return None
-    from tokenizers import Tokenizer
-
-    return Tokenizer.from_str(json.dumps(preprocessing["tokenizer"]))
-
-
-def digest(path):
-    """sha256 of a file, hexadecimal. Raises ExportError."""
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ExportError(f"{path} cannot be read ({error.strerror})") from None

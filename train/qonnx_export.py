@@ -11,7 +11,6 @@ A quantizer is an Add, if it has a bias, and a BipolarQuant or a Quant. The hard
 of what is added, and the Quant rounds down. Where no codes are made, at the ends of residual branches, there is none.
 """
 
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -21,6 +20,7 @@ from golden.codes import Kind
 from golden.model import Head, Input
 from train.constants import real
 from train.errors import ExportError
+from train.files import write_whole
 from train.structure import PATCH
 
 DOMAIN = "qonnx.custom_op.general"
@@ -134,9 +134,5 @@ def write_qonnx(model, path):
         ir_version=IR_VERSION, producer_name="bittern",
     )  # fmt: skip
     onnx.checker.check_model(made)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(made.SerializeToString())
-    partial.replace(path)
+    write_whole(path, made.SerializeToString())
     return graph.layers

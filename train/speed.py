@@ -17,6 +17,7 @@ from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.bmt import Encoder
 from train.distributed import join
 from train.errors import TrainError
+from train.files import write_whole
 from train.precision import FULL, Weights, WeightScheme, precision
 
 #: Layers, width, heads, feed-forward size, tokens, batch.
@@ -102,10 +103,8 @@ def main(arguments=None):
     Console(width=160).print(table)
     machine = {"device": str(device), "processor": platform.processor() or platform.machine(), "torch": torch.__version__,
                "threads": torch.get_num_threads()}  # fmt: skip
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(
-        json.dumps({"machine": machine, "rounds": options.rounds, "results": results}, indent=1) + "\n"
-    )
+    found = {"machine": machine, "rounds": options.rounds, "results": results}
+    write_whole(options.output, json.dumps(found, indent=1) + "\n")
     return 0
 
 

@@ -21,6 +21,13 @@ def read_tokenizer(path):
         raise DataError(f"{path} is no tokenizer.json that can be read: {error}") from None
 
 
+def tokenizer_of(preprocessing):
+    """The tokenizer in a bundle's or a model's preprocessing, None without."""
+    if "tokenizer" not in preprocessing:
+        return None
+    return Tokenizer.from_str(json.dumps(preprocessing["tokenizer"]))
+
+
 def train_tokenizer(texts, vocabulary):
     """A lower-case WordPiece tokenizer of at most ``vocabulary`` pieces, the same in every run."""
     tokenizer = _word_pieces(models.WordPiece(unk_token=UNKNOWN))

@@ -18,9 +18,6 @@ from train.recipe import encoder_config
 from train.report import Silent
 from train.stage import Stage
 
-#: Keys of a model that were not there from the beginning, and what they are if left out.
-LATER = {"class_tokens": 0, "activation": "relu", "norm": "layer", "epsilon": 1e-5, "pooler": None}
-
 
 def train(recipe, dataset, folder, report=None, workers=None, start=None):
     """The models of all stages, the last one being the result: list of train.bmt.Encoder.
@@ -108,12 +105,6 @@ def stage_path(recipe, index, folder):
     # None of these changes what comes out.
     for key in ("name", "checkpoint_every"):
         del known[key]
-    # Nor do keys that came later than the first checkpoints, where they are left out.
-    late: list[tuple[dict, dict]] = [(known["model"], LATER), *((step, {"activation": None}) for step in known["steps"])]
-    for part, later in late:
-        for key, default in later.items():
-            if part[key] == default:
-                del part[key]
     for key in ("start", "tokenizer"):
         known[key] = known[key] and _digest_of(Path(known[key]))
     digest = hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:12]

@@ -46,16 +46,15 @@ class Stage:
         for module in model.modules():
             if hasattr(module, "shards"):
                 module.shards = self.pieces
-        if path.exists():
-            self._read_weights()
-        else:
+        saved = self._read_weights() if path.exists() else None
+        if saved is None:
             self._calibrate()
         self.average = copy.deepcopy(self.model) if step.average else None
         self.optimizer = torch.optim.AdamW(_groups(self.model, step.weight_decay), lr=step.learning_rate)
         self.scaler = torch.amp.GradScaler(workers.device.type, enabled=recipe.mixed is Mixed.FLOAT16)
         self.wrapped = workers.wrap(self.model)
-        if self.saved is not None:
-            self._restore()
+        if saved is not None and not self.finished:
+            self._restore(saved)
 
     def run(self, report):
         """Train to the end; the best weights by validation remain."""
@@ -181,7 +180,6 @@ class Stage:
     @torch.no_grad()
     def _calibrate(self):
         """Set the steps of the quantizers from the first batch, the same in every process."""
-        self.saved = None
         index = batches(self.dataset.train, self.step.batch, self.recipe.seed, 0)[0]
         torch.manual_seed(self.recipe.seed)
         self.model.train()
@@ -202,7 +200,7 @@ class Stage:
         return checkpoint.load(self.path, "stage")["done"]
 
     def _read_weights(self):
-        self.saved = saved = checkpoint.load(self.path, "stage")
+        saved = checkpoint.load(self.path, "stage")
         self.done, self.best, self.stale = saved["done"], saved["best"], saved["stale"]
         self.finished, self.weights = saved["finished"], saved["weights"]
         try:
@@ -210,16 +208,13 @@ class Stage:
         except (RuntimeError, KeyError) as error:
             reason = str(error).split("\n")[-1].strip()
             raise CheckpointError(f"{self.path} is of another model ({reason}); delete it to train anew") from None
+        return saved
 
-    def _restore(self):
-        assert self.saved is not None
-        if self.finished:
-            return
-        self.optimizer.load_state_dict(self.saved["optimizer"])
-        self.scaler.load_state_dict(self.saved["scaler"])
+    def _restore(self, saved):
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
         if self.average is not None:
-            self.average.load_state_dict(self.saved["average"])
-        self.saved = None
+            self.average.load_state_dict(saved["average"])
 
 
 def _groups(model, weight_decay):

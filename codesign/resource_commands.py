@@ -28,7 +28,7 @@ def add_to(commands):
     command.set_defaults(run=_predict)
 
     command = commands.add_parser(
-        "fit-resources", help="synthesise the configurations of the model anew (most of an hour; goes on where it was)"
+        "fit-resources", help="synthesise the configurations of the model anew (an hour or two; goes on where it was)"
     )
     command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
     command.set_defaults(run=_fit)

@@ -1,9 +1,11 @@
 """The cycle model is within two percent of the RTL on every pair that was measured."""
 
 import csv
+from types import SimpleNamespace
 
 import pytest
 
+from bench import cycles
 from bench.cycles import DATA, fingerprint, pair
 from codesign.cycles import predict
 
@@ -24,3 +26,30 @@ def test_every_pair_is_within_two_percent_of_the_rtl(row):
     rtl = int(row["rtl"])
     what = "the" if fingerprint(chosen.program) == row["program"] else "another than the"
     assert abs(got - rtl) <= TOLERANCE * rtl, f"{what} program measured; `python -m bench.cycles` measures again"
+
+
+def test_what_ran_is_not_run_again_but_for_another_rtl(tmp_path, monkeypatch):
+    ran = []
+
+    class Simulator:
+        def __init__(self, config, **memory):
+            ran.append(memory)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def load(self, program):
+            pass
+
+        def run(self, inputs, length):
+            return SimpleNamespace(cycles=1000 * len(ran))
+
+    monkeypatch.setattr("program.rtl.simulator.RtlSimulator", Simulator)
+    monkeypatch.setattr(cycles, "KEPT", tmp_path / "kept")
+    assert [cycles.measure(number)["rtl"] for number in (3, 3, 14, 3)] == [1000, 1000, 2000, 1000]
+    monkeypatch.setattr(cycles.rtl, "fingerprint", lambda: "another")
+    assert cycles.measure(3)["rtl"] == 3000
+    assert ran[0] == {"latency": pair(3).latency, "bandwidth": pair(3).bandwidth}

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-#: Pixels that augmentation shifts by, at most.
-SHIFT = 2
 #: Texts are sorted by length within so many batches: little padding, still random.
 SORTED_BATCHES = 50
 
@@ -45,21 +43,26 @@ def tensors(split, index, device="cpu"):
     return tuple(x.to(device) for x in (inputs, torch.from_numpy(lengths), torch.from_numpy(split.labels[index])))
 
 
-def augmented(split, index, rules, rng):
-    """Patch codes (samples, tokens, input_size) uint8 of images, each shifted by up to two pixels and half of them flipped.
+def augmented(split, index, rules, rng, shift, flip):
+    """Patch codes (samples, tokens, input_size) uint8 of images, each shifted and some of them mirrored.
 
     Parameters
     ----------
     rules : dict
         The data set's preprocessing, with ``patch`` and ``stride``.
     rng : numpy.random.Generator
+    shift : int
+        Pixels up, down, left or right, at most.
+    flip : bool
+        Whether half of them are mirrored.
     """
     images = torch.from_numpy(np.ascontiguousarray(split.images[index]))
     count, height, width = images.shape
-    flipped = torch.from_numpy(rng.random(count) < 0.5)
-    images = torch.where(flipped[:, None, None], images.flip(2), images)
-    padded = functional.pad(images, (SHIFT, SHIFT, SHIFT, SHIFT))
-    top, left = torch.from_numpy(rng.integers(0, 2 * SHIFT + 1, (2, count)))
+    if flip:
+        flipped = torch.from_numpy(rng.random(count) < 0.5)
+        images = torch.where(flipped[:, None, None], images.flip(2), images)
+    padded = functional.pad(images, (shift, shift, shift, shift))
+    top, left = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, count)))
     images = padded.unfold(1, height, 1).unfold(2, width, 1)[torch.arange(count), top, left]
     patch, stride = rules["patch"], rules["stride"]
     windows = images.unfold(1, patch, stride).unfold(2, patch, stride)

@@ -52,11 +52,12 @@ class Plan:
     model: Model
     teacher: Step
     student: Step
-    augment: bool = False
+    #: Of the recipes.
+    shift: int = 0
 
     def recipe(self, task, cell):
         """The recipe of a cell: all but the control's, which has several."""
-        start = Recipe(cell.name, Task(task), cell.seed, self.model, (self.teacher,), augment=self.augment)
+        start = Recipe(cell.name, Task(task), cell.seed, self.model, (self.teacher,), shift=self.shift)
         if cell.method is Method.TEACHER:
             return start
         step = dataclasses.replace(self.student, activation_bits=cell.bits)
@@ -74,7 +75,7 @@ class Plan:
 
     def controls(self, task, cell):
         """Recipes of the control: the tries of its tuning, each with the teacher's epochs."""
-        start = Recipe(cell.name, Task(task), cell.seed, dataclasses.replace(self.model, layers=0), (), augment=self.augment)
+        start = Recipe(cell.name, Task(task), cell.seed, dataclasses.replace(self.model, layers=0), (), shift=self.shift)
         for rate in CONTROL_RATES:
             for decay in CONTROL_DECAYS:
                 step = dataclasses.replace(self.teacher, learning_rate=rate, weight_decay=decay)
@@ -90,7 +91,7 @@ PLANS = {
         Model(3, 128, 4, 32, 256, patch=10, stride=6),
         _full(epochs=30, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
         Step(1, 30, 128, 1.5e-3, per_channel=True, hidden_weight=0.5, label_weight=0.2, schedule=Schedule.COSINE),
-        augment=True,
+        shift=1,
     ),
     "sst2": Plan(
         Model(2, 128, 2, 64, 256, vocabulary=8000, tokens=48),

@@ -138,8 +138,9 @@ class Recipe:
     start: str | None = None
     #: tokenizer.json to use and not train one; relative to the recipe.
     tokenizer: str | None = None
-    #: Flip images and shift them by up to two pixels.
-    augment: bool = False
+    #: Images, in training: pixels that they are shifted by at most, and whether half of them are mirrored.
+    shift: int = 0
+    flip: bool = False
     mixed: Mixed = Mixed.NONE
     #: Optimiser steps between checkpoints: what an interruption may lose.
     checkpoint_every: int = 200
@@ -223,6 +224,8 @@ def _value(kind, value, name):
 def _check(recipe):
     if not recipe.steps or recipe.steps[0].activation_bits != FULL:
         raise ValueError(f"it must begin with a step of activation_bits = {FULL}, the teacher")
+    if not 0 <= recipe.shift <= 64:
+        raise ValueError(f"shift must be in 0..64 pixels, not {recipe.shift}")
     if recipe.checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1 step, not {recipe.checkpoint_every}")
     _check_ranges(recipe.model, MODEL_RANGES, "model")

@@ -101,9 +101,10 @@ class Stage:
         rng = np.random.default_rng([self.recipe.seed, epoch, number])
         parts = shards(index, self.pieces)
         inputs = None
-        if self.recipe.augment:
+        shift, flip = self.recipe.shift, self.recipe.flip
+        if shift or flip:
             # Of the whole batch, so that it does not depend on how many processes share it.
-            inputs = augmented(self.dataset.train, index, self.dataset.preprocessing, rng)
+            inputs = augmented(self.dataset.train, index, self.dataset.preprocessing, rng, shift, flip)
         seeds = rng.integers(0, 1 << 62, self.pieces)
         mine = range(self.workers.rank * self.step.accumulate, (self.workers.rank + 1) * self.step.accumulate)
         loss = hits = 0.0

@@ -17,7 +17,8 @@ from train.batches import batches, shards  # noqa: E402
 RECIPE = """
 task = "digits"
 seed = 1
-augment = true
+shift = 2
+flip = true
 [model]
 layers = 1
 width = 16

@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 
+from golden.model import Order
 from train.errors import TrainError
 from train.precision import FULL, Weights
 from train.recipe import Model, Recipe, Schedule, Step, Task
@@ -83,14 +84,14 @@ class Plan:
 
 
 def _full(**settings):
-    return Step(activation_bits=FULL, label_weight=1.0, **settings)
+    return Step(activation_bits=FULL, **settings)
 
 
 PLANS = {
     "fashion-mnist": Plan(
-        Model(3, 128, 4, 32, 256, patch=10, stride=6),
+        Model(3, 128, 4, 32, 256, order=Order.PRE, patch=12, stride=8),
         _full(epochs=30, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
-        Step(1, 30, 128, 1.5e-3, per_channel=True, hidden_weight=0.5, label_weight=0.2, schedule=Schedule.COSINE),
+        Step(1, 10, 128, 1.5e-3, per_channel=True, hidden_weight=0.5, label_weight=0.2, schedule=Schedule.COSINE),
         shift=1,
     ),
     "sst2": Plan(

@@ -16,7 +16,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 def fingerprint(top="hw.top", root=ROOT):
     """12 hex digits over the sources of module ``top`` and of all that it imports from `PACKAGES`, and Amaranth's version.
 
-    Comments, docstrings and layout do not count. Presets do, as a few numbers too many are harmless.
+    Comments, docstrings and layout do not count, nor do presets, which no unit imports: figures name their parameters.
     """
     trees, todo = {}, [top]
     while todo:

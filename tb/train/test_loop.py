@@ -44,6 +44,14 @@ def test_every_step_learns(tmp_path):
         assert accuracy(model, dataset.test) > 0.9
 
 
+@pytest.mark.parametrize("change", [{"shift": 1}, {"flip": True}], ids=str)
+def test_either_augmentation_of_a_recipe_changes_what_is_trained(tmp_path, change):
+    dataset = toy_dataset(64)
+    recipe = dataclasses.replace(RECIPE, steps=(dataclasses.replace(STEPS[0], epochs=1),))
+    plain, other = (run(tmp_path, each, dataset)[-1] for each in (recipe, dataclasses.replace(recipe, **change)))
+    assert not same(plain, other)
+
+
 def test_texts_learn_and_the_padding_does_not_matter(tmp_path):
     dataset = toy_texts()
     recipe = dataclasses.replace(RECIPE, model=Model(1, 32, 2, 16, 32, vocabulary=20), steps=(Step(32, 12, 32, 5e-3),))

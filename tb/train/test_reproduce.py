@@ -26,7 +26,8 @@ def test_every_student_of_a_task_has_the_same_budget_the_same_teacher_and_the_sa
     for task in {cell.task for cell, _ in grid()}:
         mine = [(cell, recipe) for cell, recipe in grid() if cell.task == task and cell.method is not Method.TEACHER]
         assert len({sum(step.epochs for step in recipe.steps[1:]) for _, recipe in mine}) == 1
-        assert len({(recipe.steps[0], recipe.model) for _, recipe in mine}) == 1
+        assert len({(recipe.steps[0], recipe.model, recipe.shift) for _, recipe in mine}) == 1
+        assert mine[0][1].shift == (PLANS | QUICK)[task].shift
         assert len({recipe.steps[-1].batch for _, recipe in mine}) == 1
         for cell, recipe in mine:
             assert all(step.half for step in recipe.steps[1:-1])

@@ -53,7 +53,7 @@ class Plan:
     model: Model
     teacher: Step
     student: Step
-    #: Of the recipes.
+    #: Pixels that images are shifted by at most in training, of teacher, control and students alike.
     shift: int = 0
 
     def recipe(self, task, cell):

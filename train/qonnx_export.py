@@ -11,7 +11,6 @@ A quantizer is an Add, if it has a bias, and a BipolarQuant or a Quant. The hard
 of what is added, and the Quant rounds down. Where no codes are made, at the ends of residual branches, there is none.
 """
 
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper

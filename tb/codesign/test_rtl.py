@@ -80,6 +80,14 @@ def test_another_amaranth_may_emit_other_verilog(of, monkeypatch):
     assert of() != before
 
 
+def test_presets_of_this_design_do_not_count(tmp_path):
+    for package in ("hw", "golden"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "hw" / "config.py"
+    path.write_text(path.read_text() + "\nPRESETS.clear()\n")
+    assert fingerprint("hw.top", tmp_path) == fingerprint()
+
+
 def test_units_deep_in_this_design_count(tmp_path):
     for package in ("hw", "golden"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))

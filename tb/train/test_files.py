@@ -1,0 +1,40 @@
+"""Files: written whole, told apart by hash, and data that a model does not take refused."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs the extra 'train'")
+
+from tb.train.encoders import CONFIG
+from tb.train.toys import toy_dataset
+from train.data import check_inputs
+from train.errors import DataError, ExportError
+from train.files import digest, write_whole
+
+
+@pytest.mark.parametrize("content", ["a line\n", b"\0\xff"])
+def test_a_file_is_written_with_its_folders_and_nothing_else_is_left(tmp_path, content):
+    path = tmp_path / "a" / "b" / "file"
+    write_whole(path, "older")
+    write_whole(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert list(path.parent.iterdir()) == [path]
+    assert digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_that_cannot_be_read_has_no_digest(tmp_path):
+    with pytest.raises(ExportError, match=r"none cannot be read \(No such file"):
+        digest(tmp_path / "none")
+
+
+@pytest.mark.parametrize("change", [{"tokens": 1}, {"input_size": 1}])
+def test_data_of_another_shape_than_the_model_takes_are_refused(change):
+    dataset = toy_dataset(64)
+    _, tokens, size = np.shape(dataset.test.inputs)
+    fits = dataclasses.replace(CONFIG, tokens=tokens, input_size=size)
+    check_inputs(dataset, fits)
+    with pytest.raises(DataError, match="give the data it was trained on"):
+        check_inputs(dataset, dataclasses.replace(fits, **change))

@@ -1,7 +1,8 @@
-"""Files: written whole, told apart by hash, and data that a model does not take refused."""
+"""Files and what they hold: written whole, told apart by hash; data and tokenizer are those of the model."""
 
 import dataclasses
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tb.train.toys import toy_dataset
 from train.data import check_inputs
 from train.errors import DataError, ExportError
 from train.files import digest, write_whole
+from train.tokenizer import tokenizer_of, train_tokenizer
 
 
 @pytest.mark.parametrize("content", ["a line\n", b"\0\xff"])
@@ -38,3 +40,10 @@ def test_data_of_another_shape_than_the_model_takes_are_refused(change):
     check_inputs(dataset, fits)
     with pytest.raises(DataError, match="give the data it was trained on"):
         check_inputs(dataset, dataclasses.replace(fits, **change))
+
+
+def test_a_tokenizer_comes_back_from_what_a_bundle_holds_of_it():
+    made = train_tokenizer(["a bird on a board", "a board of birds"] * 5, 60)
+    back = tokenizer_of({"tokenizer": json.loads(made.to_str())})
+    assert back.encode("birds on boards").ids == made.encode("birds on boards").ids
+    assert tokenizer_of({}) is None

@@ -159,7 +159,9 @@ def test_tensorboard_gets_what_the_log_has(tmp_path):
     assert sum(tag == "validation_accuracy" for tag, _ in found) == 3
 
 
-@pytest.mark.parametrize(("change", "equal"), [({"name": "b"}, True), ({"checkpoint_every": 7}, True), ({"shift": 1}, False)])
+@pytest.mark.parametrize(
+    ("change", "equal"), [({"name": "b"}, True), ({"checkpoint_every": 7}, True), ({"shift": 1}, False)]
+)
 def test_a_checkpoint_is_named_by_what_its_weights_depend_on(change, equal):
     assert (stage_path(dataclasses.replace(RECIPE, **change), 1, "") == stage_path(RECIPE, 1, "")) == equal
 

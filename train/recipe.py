@@ -21,6 +21,10 @@ class Task(StrEnum):
     COLA = "cola"
     MR = "mr"
 
+    @property
+    def of_images(self):
+        return self in (Task.FASHION_MNIST, Task.DIGITS)
+
 
 class Mixed(StrEnum):
     """Type of the matrix products of training; those of evaluation are always exact."""
@@ -226,6 +230,8 @@ def _check(recipe):
         raise ValueError(f"it must begin with a step of activation_bits = {FULL}, the teacher")
     if not 0 <= recipe.shift <= 64:
         raise ValueError(f"shift must be in 0..64 pixels, not {recipe.shift}")
+    if (recipe.shift or recipe.flip) and not recipe.task.of_images:
+        raise ValueError(f"shift and flip are of images, which {recipe.task} has none of; leave them out")
     if recipe.checkpoint_every < 1:
         raise ValueError(f"checkpoint_every must be at least 1 step, not {recipe.checkpoint_every}")
     _check_ranges(recipe.model, MODEL_RANGES, "model")

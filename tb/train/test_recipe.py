@@ -80,6 +80,8 @@ def test_a_recipe_survives_being_written_down_and_built_again(tmp_path):
         ("seed = 1", "seed = '1'", "seed of the recipe must be of type int, not '1'"),
         ("seed = 1", "", "lacks 'seed'"),
         ("seed = 1", "seed = 1\nshift = -1", "shift must be in 0..64 pixels, not -1"),
+        ('"digits"', '"cola"\nflip = true', "shift and flip are of images, which cola has none of"),
+        ('"digits"', '"mr"\nshift = 1', "shift and flip are of images, which mr has none of"),
         ("width = 16", "wdith = 16", "model of the recipe knows no 'wdith'"),
         ("width = 16", "", "lacks 'width'"),
         ("width = 16", "width = 0", "width of model must be in 1..4095, not 0"),

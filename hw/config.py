@@ -74,11 +74,11 @@ class AcceleratorConfig:
             f"row_columns must be a multiple of depth ({self.depth}), not",
             self.row_columns,
         )
-        least = max(64, self.depth)
+        least = max(32, self.depth)
         most = min(512, self.rows * self.depth, self.columns * self.depth, 64 * self.columns, 16 * self.row_lanes)
         self._require(
             least <= self.axi_bits <= most,
-            f"axi_bits must be in {least}..{most} (64, depth, and the narrowest memory it fills), not",
+            f"axi_bits must be in {least}..{most} (32, depth, and the narrowest memory it fills), not",
             self.axi_bits,
         )
         self._require(2 <= self.dma_queue <= 64, "dma_queue must be in 2..64, not", self.dma_queue)

@@ -38,7 +38,7 @@ class Drain(wiring.Component):
     s, r, c, valid, group : In
         See `Array`.
     i_constant : In(stream)
-        LOAD of constants: A / 64 of them at a time.
+        LOAD of constants: A / 64 of them at a time, or half of one.
     o : Out(stream)
         Groups, see `hw.tile.drained_layout`.
     """
@@ -48,7 +48,7 @@ class Drain(wiring.Component):
         self.accumulator_bits, self.constant_depth, self.axi_bits = accumulator_bits, constant_depth, axi_bits
         self.tiles = tiles
         self.groups = rows // drain_rows
-        self.chunk_entries = axi_bits // IMAGE_BITS
+        self.chunks = columns * IMAGE_BITS // axi_bits  # beats of a word
         a, lanes = accumulator_bits, drain_rows * columns
         super().__init__(
             {
@@ -63,7 +63,7 @@ class Drain(wiring.Component):
                         data.StructLayout(
                             {
                                 "address": range(constant_depth),
-                                "chunk": range(max(columns // self.chunk_entries, 2)),
+                                "chunk": range(max(self.chunks, 2)),
                                 "data": axi_bits,
                             }
                         )
@@ -139,15 +139,16 @@ class Drain(wiring.Component):
     def _constants(self, m, held, delayed, tile, rescale):
         """Scales four registers after the group, offsets as much later as `rescale` wants: by column the word's, by row
         the row's, 0 for the other. Returns whether they lie outside, with the scales."""
-        m.submodules.constants = memory = Memory(shape=self.columns * CONSTANT_BITS, depth=self.constant_depth, init=[])
-        write = memory.write_port(granularity=self.chunk_entries * CONSTANT_BITS)
-        read = memory.read_port()
         load = self.i_constant
-        chunk = Cat(load.p.data[e * IMAGE_BITS : e * IMAGE_BITS + CONSTANT_BITS] for e in range(self.chunk_entries))
+        entries = self.axi_bits // IMAGE_BITS
+        chunk = Cat(load.p.data[e * IMAGE_BITS :][:CONSTANT_BITS] for e in range(entries)) if entries else load.p.data
+        entry_bits = CONSTANT_BITS if entries else IMAGE_BITS
+        m.submodules.constants = memory = Memory(shape=self.columns * entry_bits, depth=self.constant_depth, init=[])
+        write, read = memory.write_port(granularity=len(chunk)), memory.read_port()
         m.d.comb += load.ready.eq(1)
         m.d.sync += [
             write.addr.eq(load.p.address),
-            write.data.eq(chunk.replicate(self.columns // self.chunk_entries)),
+            write.data.eq(chunk.replicate(self.chunks)),
             write.en.eq(Mux(load.valid, 1 << load.p.chunk, 0)),
         ]
         first_row = (tile.row_tile << log2(self.rows)) + (self.group << log2(self.drain_rows))
@@ -161,7 +162,7 @@ class Drain(wiring.Component):
         position = delayed((first_row & (self.columns - 1)) >> log2(self.drain_rows), 3)
         use_row = delayed(by_row, 3)
         power = delayed((1 << self._doublings(tile))[:3], 3)
-        of_column = [word[c * CONSTANT_BITS : (c + 1) * CONSTANT_BITS] for c in range(self.columns)]
+        of_column = [word[c * entry_bits :][:CONSTANT_BITS] for c in range(self.columns)]
         of_row = []
         for i in range(self.drain_rows):
             mine = Signal(CONSTANT_BITS, name=f"constant_of_row{i}")

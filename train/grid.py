@@ -90,9 +90,9 @@ def _full(**settings):
 PLANS = {
     "fashion-mnist": Plan(
         Model(3, 128, 4, 32, 256, order=Order.PRE, patch=12, stride=8),
-        _full(epochs=30, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
+        _full(epochs=60, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
         # The streams of pre-LN grow: hidden states weigh little, or they drown the labels.
-        Step(1, 10, 128, 1.5e-3, per_channel=True, hidden_weight=0.02, label_weight=0.2, schedule=Schedule.COSINE),
+        Step(1, 12, 128, 1e-3, per_channel=True, hidden_weight=0.02, label_weight=0.2, schedule=Schedule.COSINE),
         shift=1,
     ),
     "digits": Plan(

@@ -9,6 +9,7 @@ from golden.rescale import OFFSET_BITS, SCALE_BITS
 _WIDTHS = (1, 2, 4, 9, 18, 36, 72)
 _BITS = 1 << 15
 BANK = 4096  #: words of a bank of the residual memory (`hw.row_memory`)
+IMAGE_BITS = 64  #: of a constant in external memory (`hw.drain`)
 #: As Yosys weighs them: of a RAMB36, and of 64 words of 7 bits in LUTs.
 _BLOCK_COST, _LUT_COST = 257, 16
 
@@ -58,12 +59,14 @@ def memories(config):
     slots = 2 * c.row_columns // c.columns
     row_groups = -(-c.row_columns // c.row_lanes)
     ring = max(512, 4 << (row_groups - 1).bit_length())
-    entry = SCALE_BITS + OFFSET_BITS
+    # A beat holds whole constants, kept without their unused bits, or half of one.
+    beat = c.axi_bits // IMAGE_BITS * (SCALE_BITS + OFFSET_BITS)
+    constants = (c.columns * (SCALE_BITS + OFFSET_BITS), beat) if beat else (c.columns * IMAGE_BITS, c.axi_bits)
     return [
         BlockMemory(c.rows, c.left_depth, c.depth, c.columns, free=True),
         BlockMemory(c.columns, c.right_depth, c.depth, c.columns, free=True),
         BlockMemory(c.drain_rows, c.rows // c.drain_rows * slots, c.columns * 16, c.columns * 16),
-        BlockMemory(1, c.constant_depth, c.columns * entry, c.axi_bits // 64 * entry, free=True),
+        BlockMemory(1, c.constant_depth, *constants, free=True),
         BlockMemory(1, c.norm_depth, c.row_lanes * 64, c.axi_bits),
         *(BlockMemory(1, depth, c.row_lanes * 16, c.axi_bits) for depth in residual_banks(c)),
         BlockMemory(3, ring, c.row_lanes * 16, c.row_lanes * 16),

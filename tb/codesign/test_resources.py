@@ -15,7 +15,7 @@ from codesign.resource_features import FEATURES, features
 from codesign.resources import coefficients, errors, predict
 from codesign.synthesis import Resources
 from hw import row_memory
-from hw.config import preset
+from hw.config import PRESETS, preset
 
 #: Units of made-up data: one with a constant and features, one that is not in every configuration.
 UNITS = {"dpu": (30, 0.5, 2, 7), "core.rows.buffer": (100, 40, 0.25)}
@@ -73,6 +73,14 @@ def test_the_residual_memory_has_the_banks_of_the_rtl():
     config = replace(preset("tiny"), residual_depth=12288)
     assert residual_banks(config) == [4096, 4096, 4096]
     assert residual_banks(replace(config, residual_depth=4500)) == [4096, 404]
+
+
+@pytest.mark.parametrize(
+    ("name", "memory"),
+    [("small", (256, 16 * 56, 2 * 56)), ("tiny", (64, 4 * 56, 56)), ("ecp5", (256, 4 * 64, 32))],
+)
+def test_constants_are_written_by_the_beat(name, memory):
+    assert BlockMemory(1, *memory, free=True) in block_memory.memories(preset(name))
 
 
 def test_a_shared_unit_loses_its_sizes_and_others_keep_their_names():
@@ -155,8 +163,9 @@ def test_small_configurations_weigh_as_much_as_large_ones(made_up):
     assert moved[0] > moved[1] >= 100
 
 
-def test_a_prediction_shows_its_error(capsys):
-    assert main(["predict", "--preset", "small"]) == 0
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_prediction_shows_its_error(name, capsys):
+    assert main(["predict", "--preset", name]) == 0
     text = capsys.readouterr().out
     for name in LIMITED:
         assert str(errors()[name]) in text

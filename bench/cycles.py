@@ -6,7 +6,6 @@ interruption the same command does the rest.
 """
 
 import csv
-import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from codesign import rtl
 from codesign.cycles import predict
 from golden.codes import Kind
+from golden.files import whole, write_whole
 from golden.instruction import encode
 from golden.model import Attention, Encoder, Format, Head, Input, Order
 from hw.config import AcceleratorConfig
@@ -129,10 +129,7 @@ def _simulated(chosen):
     with RtlSimulator(chosen.config, latency=chosen.latency, bandwidth=chosen.bandwidth) as simulator:
         simulator.load(chosen.program)
         cycles = simulator.run(inputs, length).cycles
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    partial = kept.with_suffix(f".{os.getpid()}")
-    partial.write_text(str(cycles))
-    partial.replace(kept)
+    write_whole(kept, str(cycles))
     return cycles
 
 
@@ -146,12 +143,12 @@ def main(numbers):
         return
     rows.sort(key=lambda row: row["pair"])
     DATA.parent.mkdir(exist_ok=True)
-    with DATA.open("w", newline="") as file:
+    with whole(DATA) as partial, partial.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
     before, mark, _ = DOCUMENT.read_text().partition(MARK)
-    DOCUMENT.write_text(before + mark + table(rows))
+    write_whole(DOCUMENT, before + mark + table(rows))
 
 
 def table(rows):

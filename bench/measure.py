@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 
 import numpy as np
@@ -12,6 +11,7 @@ from codesign.cycles import predict
 from codesign.energy import Activity
 from codesign.energy import estimate as estimate_energy
 from golden.encoder import encode
+from golden.files import write_whole
 from program.checker import check
 from program.compiler import compile_encoder
 from program.program import CompileError
@@ -64,10 +64,7 @@ def measure(case, config, library, cache, progress):
         result = json.loads(kept.read_text())
     else:
         result = _run(case, config, library, program, (inputs, length), encode(encoder, inputs, length), progress)
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(".partial")
-        partial.write_text(json.dumps(result))
-        os.replace(partial, kept)
+        write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,
         "operations": operations(encoder.config), "encoder_operations": encoder_operations(encoder.config),

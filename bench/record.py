@@ -8,6 +8,7 @@ import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
+from golden.files import write_whole
 from program.rtl.build import find_tool
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,7 +52,4 @@ def document(bench, preset, config, library, rows):
 
 def write(path, value):
     """``value`` as JSON at ``path``, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(f"{path}.partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(value, indent=1) + "\n")

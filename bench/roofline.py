@@ -1,9 +1,9 @@
 """Roofline picture: throughput against operations per byte of external memory."""
 
-import os
-from pathlib import Path
 
 import matplotlib
+
+from golden.files import whole
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -49,7 +49,6 @@ def draw(points, published, peaks, bytes_per_second, megahertz, path):
     axes.set_title(f"slope: external memory, {bytes_per_second:g} GB/s; dotted: published accelerators", fontsize=9)
     axes.grid(alpha=0.2, which="both", linewidth=0.4)
     figure.tight_layout()
-    partial = Path(f"{path}.partial")
-    figure.savefig(partial, format="png", metadata={"Software": None})
+    with whole(path) as partial:
+        figure.savefig(partial, format="png", metadata={"Software": None})
     pyplot.close(figure)
-    os.replace(partial, path)

@@ -1,10 +1,9 @@
 """Program images for the C library: 16 little-endian 32-bit words that describe a program, then its memory image."""
 
-import os
 import struct
 import zlib
-from pathlib import Path
 
+from golden.files import whole
 from golden.model import Input
 from golden.registers import VERSION
 
@@ -25,6 +24,5 @@ def flat_image(program):
 
 def write_image(program, path):
     """Write the image; the file appears whole or not at all."""
-    partial = Path(f"{path}.partial")
-    partial.write_bytes(flat_image(program))
-    os.replace(partial, path)
+    with whole(path) as partial:
+        partial.write_bytes(flat_image(program))

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from boards.ulx3s import BAUD, CLOCK_HZ, OSCILLATOR_HZ, PRESET, Ulx3s
+from golden.files import write_whole
 from hw.config import preset
 from hw.emit import emit
 from program.errors import BuildError, UsageError
@@ -224,10 +225,7 @@ def main(arguments=None):
     except (BuildError, UsageError, ValueError) as error:
         print(f"ulx3s: {error}", file=sys.stderr)
         return 2
-    options.figures.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(f"{options.figures}.partial")
-    partial.write_text(json.dumps(result, indent=1) + "\n")
-    os.replace(partial, options.figures)
+    write_whole(options.figures, json.dumps(result, indent=1) + "\n")
     show(console, result, options.output)
     if not result["closes"]:
         print(

@@ -1,11 +1,11 @@
 """`make zcu102`: a folder that Vivado makes a bitstream from; writing it needs no vendor tool."""
 
-import os
 from pathlib import Path
 
 import jinja2
 
 from boards.linux import REGISTER_BYTES
+from golden.files import write_whole
 from golden.registers import REGISTERS
 from hw.config import preset
 from hw.dpu import Plain
@@ -74,8 +74,5 @@ def _cells(number):
 
 
 def _write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    write_whole(path, text)
     return path

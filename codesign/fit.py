@@ -15,6 +15,7 @@ from codesign.estimate import estimate
 from codesign.resource_data import Sample, kind
 from codesign.rtl import fingerprint
 from codesign.synthesis import FLOW, Resources
+from golden.files import write_whole
 
 
 def synthesised(synthesis, chosen=None):
@@ -38,9 +39,6 @@ def sample_of(config, synthesis):
         used_by = defaultdict(Resources)
         for unit, used in estimate(config, synthesis).units:
             used_by[kind(unit.name)] += used * unit.count
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps({unit: asdict(used) for unit, used in used_by.items()}))
-        partial.replace(path)
+        write_whole(path, json.dumps({unit: asdict(used) for unit, used in used_by.items()}))
     parts = {unit: Resources(**used) for unit, used in json.loads(path.read_text()).items()}
     return Sample(config, parts, rtl, synthesis.release)

@@ -1,13 +1,13 @@
 """What the resource model is fitted to and measured by: data/resources.csv, synthesised configurations."""
 
 import csv
-import os
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
 from codesign.configurations import PARAMETERS, choices
 from codesign.synthesis import Resources
+from golden.files import whole
 from hw.config import AcceleratorConfig
 from program.errors import UsageError
 
@@ -65,8 +65,7 @@ def samples(path=DATA):
 
 def write(rows, path=DATA):
     """``rows``: `Sample`s. The file is replaced as a whole: one that was interrupted leaves the old one."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    with partial.open("w", newline="") as file:
+    with whole(path) as partial, partial.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow([*_ORIGIN, *PARAMETERS, "unit", *_NUMBERS])
         for sample in rows:
@@ -74,4 +73,3 @@ def write(rows, path=DATA):
             for unit, used in sorted(sample.parts.items()):
                 numbers = (f"{getattr(used, name):.10g}" for name in _NUMBERS)
                 out.writerow([sample.rtl, sample.yosys, *values, unit, *numbers])
-    partial.replace(path)

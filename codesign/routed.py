@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from golden.files import write_whole
 from program.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -73,6 +74,6 @@ def _write(options):
     document = load()
     for page in PAGES:
         if page.exists():
-            page.write_text(replaced(page.read_text(), document))
+            write_whole(page, replaced(page.read_text(), document))
     print(markdown(document), end="")
     return 0

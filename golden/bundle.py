@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import types
 import typing
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
-from pathlib import Path
 
 import numpy as np
 import safetensors
@@ -15,6 +13,7 @@ import safetensors.numpy
 
 from golden.check import check_encoder
 from golden.codes import Kind, from_planes, pack_words, planes, unpack_words
+from golden.files import whole
 from golden.model import Encoder, Format, Input, Linear
 
 FORMAT = "bittern-bundle-1"
@@ -58,9 +57,8 @@ def save(bundle, path):
     tensors = {}
     structure = _flatten(bundle, "", tensors)
     metadata = {"format": FORMAT, "structure": json.dumps(structure), "sha256": _digest(structure, tensors)}
-    temporary = Path(f"{path}.partial")
-    temporary.write_bytes(safetensors.numpy.save(tensors, metadata))
-    os.replace(temporary, path)
+    with whole(path) as partial:
+        partial.write_bytes(safetensors.numpy.save(tensors, metadata))
 
 
 def load(path):

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from boards.errors import BoardError
 from golden.bundle import BundleError, load
+from golden.files import write_whole
 from golden.model import Input, describe
 from hw.config import PRESETS, preset
 from program.errors import BuildError, UsageError
@@ -152,11 +153,8 @@ def write_verilog(name, folder, mapping="plain"):
     from hw.top import Accelerator
 
     path = Path(folder) / (name if mapping == "plain" else f"{name}-{mapping}") / "bittern.v"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".v.partial")
     cells = {"plain": Plain, "ultrascale": Ultrascale}[mapping]
-    partial.write_text(emit(Accelerator(preset(name), cells), "bittern"))
-    partial.rename(path)
+    write_whole(path, emit(Accelerator(preset(name), cells), "bittern"))
     return path
 
 

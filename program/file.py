@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from golden.codes import Kind
+from golden.files import whole
 from golden.instruction import INSTRUCTION_BYTES, Memory, decode
 from golden.model import Format, Head, Input
 from hw.config import AcceleratorConfig
@@ -35,9 +34,8 @@ def save(program, path):
     )
     image = np.frombuffer(program.image, np.uint8)
     metadata = {"format": FORMAT, "structure": structure, "sha256": _digest(structure, image)}
-    temporary = Path(f"{path}.partial")
-    temporary.write_bytes(safetensors.numpy.save({"image": image}, metadata))
-    os.replace(temporary, path)
+    with whole(path) as partial:
+        partial.write_bytes(safetensors.numpy.save({"image": image}, metadata))
 
 
 def load(path):

@@ -1,7 +1,6 @@
 """`bittern sim`: a bundle's own test samples on the RTL, every tensor compared with the reference."""
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from rich.table import Table
 
 from golden import bundle as bundle_file
 from golden.encoder import encode
+from golden.files import write_whole
 from golden.model import describe
 from hw.config import preset
 from program.checker import check
@@ -182,9 +182,7 @@ def _print(console, bundle, results, report, options):
 
 
 def _write_json(path, report):
-    partial = Path(f"{path}.partial")
-    partial.write_text(json.dumps(report, indent=1, default=str))
-    os.replace(partial, path)
+    write_whole(path, json.dumps(report, indent=1, default=str))
 
 
 __all__ = ["Options", "simulate"]

@@ -2,7 +2,7 @@
 
 import statistics
 
-from train.files import write_whole
+from golden.files import write_whole
 from train.grid import CONTROL_DECAYS, CONTROL_RATES, PLANS, QUICK, Method
 
 NOT_RUN = "not run"

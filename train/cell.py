@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from golden.files import write_whole
 from train.data import load_data
 from train.evaluate import predict_integer
 from train.export import export_encoder
-from train.files import write_whole
 from train.grid import PLANS, QUICK, Method
 from train.loop import stage_path, train
 from train.predict import accuracy, predict

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from golden.files import whole
 from train.errors import CheckpointError
 
 VERSION = 2
@@ -15,9 +16,8 @@ def save(content, path):
     """Write a dictionary of tensors and plain values."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save({"version": VERSION} | content, partial)
-    partial.replace(path)
+    with whole(path) as partial:
+        torch.save({"version": VERSION} | content, partial)
 
 
 def load(path, kind):

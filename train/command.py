@@ -10,12 +10,12 @@ import torch
 from rich.console import Console
 
 from golden import bundle
+from golden.files import write_whole
 from train.data import load_data
 from train.distributed import join, leave
 from train.errors import TrainError
 from train.evaluate import measure
 from train.export import export_encoder
-from train.files import write_whole
 from train.loop import control, stage_path, train
 from train.recipe import read_recipe
 from train.report import Report, Silent

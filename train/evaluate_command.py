@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from golden import bundle as bundle_file
+from golden.files import write_whole
 from golden.model import Input
 from train.data import check_inputs, load_data
 from train.drift import as_json, drift
@@ -17,7 +18,7 @@ from train.drift_table import drift_table, score_table
 from train.errors import CheckpointError, DataError
 from train.evaluate import percent, predict_integer
 from train.export import export_encoder
-from train.files import digest, write_whole
+from train.files import digest
 from train.precision import FULL
 from train.predict import predict
 from train.recipe import Model, Recipe, Step, Task

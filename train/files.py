@@ -1,19 +1,9 @@
-"""Files: written whole or not at all, and told apart by hash."""
+"""Files, told apart by their hash."""
 
 import hashlib
-import os
 from pathlib import Path
 
 from train.errors import ExportError
-
-
-def write_whole(path, content):
-    """Write text or bytes; the file appears whole or not at all, the folders it is in as well."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content if isinstance(content, bytes) else content.encode())
-    partial.replace(path)
 
 
 def digest(path):

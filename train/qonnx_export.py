@@ -16,10 +16,10 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from golden.codes import Kind
+from golden.files import write_whole
 from golden.model import Head, Input
 from train.constants import real
 from train.errors import ExportError
-from train.files import write_whole
 from train.structure import PATCH
 
 DOMAIN = "qonnx.custom_op.general"

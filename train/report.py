@@ -6,6 +6,8 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from golden.files import whole
+
 COLUMNS = ("stage", "step", "epoch", "loss", "accuracy", "learning_rate", "validation_accuracy", "seconds")
 #: Weight of what came before in the shown loss and accuracy.
 SMOOTHING = 0.98
@@ -98,10 +100,8 @@ class Report(Silent):
             with self.path.open(newline="") as file:
                 rows = [row for row in csv.reader(file) if len(row) == len(COLUMNS)][1:]
         kept = [row for row in rows if row[0] != stage or int(row[1]) <= done]
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
+        with whole(self.path) as partial, partial.open("w", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows([COLUMNS, *kept])
-        partial.replace(self.path)
 
 
 def _events(folder, done):

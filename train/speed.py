@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from torch.nn import functional
 
+from golden.files import write_whole
 from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.bmt import Encoder
 from train.distributed import join
 from train.errors import TrainError
-from train.files import write_whole
 from train.precision import FULL, Weights, WeightScheme, precision
 
 #: Layers, width, heads, feed-forward size, tokens, batch.

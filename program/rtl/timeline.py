@@ -1,11 +1,11 @@
 """What the units did when: a picture, and a trace for the Perfetto viewer."""
 
 import json
-import os
-from pathlib import Path
 from typing import NamedTuple
 
 import matplotlib
+
+from golden.files import whole, write_whole
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -55,7 +55,7 @@ def write_trace(program, events, path):
             "name": f"{span.opcode.name} {span.name}", "ph": "X", "pid": 0, "tid": QUEUE_OF[span.opcode].value,
             "ts": span.start, "dur": span.end - span.start, "args": {"instruction": span.instruction},
         })  # fmt: skip
-    _write(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}).encode())
+    write_whole(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}).encode())
 
 
 def write_picture(program, events, path, title):
@@ -74,13 +74,6 @@ def write_picture(program, events, path, title):
         handles, [opcode.name for opcode in _COLOURS], ncols=6, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2)
     )
     figure.tight_layout()
-    partial = Path(f"{path}.partial")
-    figure.savefig(partial, format="png")
+    with whole(path) as partial:
+        figure.savefig(partial, format="png")
     pyplot.close(figure)
-    os.replace(partial, path)
-
-
-def _write(path, data):
-    partial = Path(f"{path}.partial")
-    partial.write_bytes(data)
-    os.replace(partial, path)

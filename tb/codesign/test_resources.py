@@ -76,11 +76,11 @@ def test_the_residual_memory_has_the_banks_of_the_rtl():
 
 
 @pytest.mark.parametrize(
-    ("name", "memory"),
-    [("small", (256, 16 * 56, 2 * 56)), ("tiny", (64, 4 * 56, 56)), ("ecp5", (256, 4 * 64, 32))],
+    ("name", "depth", "width", "part"),
+    [("small", 256, 16 * 56, 2 * 56), ("tiny", 64, 4 * 56, 56), ("ecp5", 256, 4 * 64, 32)],
 )
-def test_constants_are_written_by_the_beat(name, memory):
-    assert BlockMemory(1, *memory, free=True) in block_memory.memories(preset(name))
+def test_constants_are_written_by_the_beat(name, depth, width, part):
+    assert BlockMemory(1, depth, width, part, free=True) in block_memory.memories(preset(name))
 
 
 def test_a_shared_unit_loses_its_sizes_and_others_keep_their_names():

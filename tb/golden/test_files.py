@@ -1,0 +1,35 @@
+"""Files appear whole or not at all."""
+
+import pytest
+
+from golden.files import whole, write_whole
+
+
+@pytest.mark.parametrize("content", ["a line\n", b"\0\xff"])
+def test_a_file_is_written_with_its_folders_and_nothing_else_is_left(tmp_path, content):
+    path = tmp_path / "a" / "b" / "file"
+    write_whole(path, "older")
+    write_whole(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_fails_in_the_middle_leaves_the_older_file_and_nothing_else(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("older")
+
+    def interrupted():
+        with whole(path) as partial:
+            partial.write_text("half")
+            assert path.read_text() == "older"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_text() == "older"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_writes_nothing_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError), whole(tmp_path / "file"):
+        pass

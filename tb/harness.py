@@ -19,13 +19,16 @@ import cocotb
 import cocotb_tools.runner
 from cocotb.clock import Clock
 from cocotb.task import Task
-from cocotb.triggers import ClockCycles, RisingEdge
+from cocotb.triggers import ClockCycles, RisingEdge, Timer
 
 from hw.emit import emit
 from tb.payload import pack, unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 DAY = 24 * 3600  # seconds
+PERIOD = 5  # ns of a clock cycle
+#: Cycles that no bench needs: the longest takes some ten thousand.
+MOST_CYCLES = 300_000
 
 
 class Simulator(StrEnum):
@@ -181,10 +184,19 @@ def _check(run):
         raise AssertionError(f"no cocotb test ran, log in {run}:\n{_tail(run / 'log')}")
 
 
-async def start_clock(dut):
-    """5 ns clock, two cycles of reset. Returns just after an edge, as everything here does."""
-    Clock(dut.clk, 5, unit="ns").start()
+async def start_clock(dut, most=MOST_CYCLES):
+    """5 ns clock, two cycles of reset. Returns just after an edge, as everything here does.
+
+    The test fails after ``most`` cycles: what waits for something that never comes would run for ever.
+    """
+    Clock(dut.clk, PERIOD, unit="ns").start()
+    cocotb.start_soon(_end(most))
     await reset(dut)
+
+
+async def _end(most):
+    await Timer(most * PERIOD, unit="ns")
+    raise AssertionError(f"no end after {most} cycles")
 
 
 async def reset(dut, *drivers):

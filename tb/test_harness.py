@@ -6,6 +6,7 @@ import pytest
 from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
+from cocotb.triggers import RisingEdge
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -100,9 +101,23 @@ async def forgets_at_reset(dut):
     assert ((await sink.receive(20))["value"] == sent["value"]).all()
 
 
+@cocotb.test(skip=True)
+async def waits_for_ever(dut):
+    await start_clock(dut, 50)
+    dut.i__valid.value, dut.o__ready.value = 0, 0
+    while not int(dut.o__valid.value):
+        await RisingEdge(dut.clk)
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_a_register_passes_everything_on(simulator):
     simulate(Register(), __name__, simulator, parameters=COUNTS)
+
+
+@pytest.mark.parametrize("simulator", SIMULATORS)
+def test_a_bench_that_waits_for_ever_fails(simulator):
+    with pytest.raises(AssertionError, match="no end after 50 cycles"):
+        simulate(Register(), __name__, simulator, only="waits_for_ever")
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -15,15 +15,17 @@ TITLES = {
 }
 HEAD = """# Accuracy
 
-{origin} Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation
-split. Numbers are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference
-model, which the RTL equals bit for bit; *trained model* computes as in training, with real numbers between its
-quantizers; *agreement* is the lowest share over seeds of samples that both label alike. *Kept* is (accuracy - control) /
-(teacher - control), of the means. The *control* has the same embedding and head and no layers, and is the best by
-validation of {tries} settings of learning rate and weight decay. All students of a task train the same number of epochs:
-*direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the first half and split in the second
-([what that is](weight-splitting.md)). Students have weights of 8 bits in patch projection and classifier, and of one or
-(split, at half the width) two bits in the layers.
+{origin}
+
+Test sets are whole, and were used for nothing but these numbers; the best epoch is that of the validation split. Numbers
+are mean +- sample deviation over seeds (how many is in brackets), in percent. *Integer* is the reference model, which
+the RTL equals bit for bit; *trained model* computes as in training, with real numbers between its quantizers;
+*agreement* is the lowest share over seeds of samples that both label alike. *Kept* is (accuracy - control) / (teacher -
+control), of the means over the same seeds. The *control* has the same embedding and head and no layers, and is the best
+by validation of {tries} settings of learning rate and weight decay. All students of a task train the same number of
+epochs: *direct* is binary in all of them; *TWS* and *WTWS* are ternary at half width in the first half and split in the
+second ([what that is](weight-splitting.md)). Students have weights of 8 bits in patch projection and classifier, and of
+one or (split, at half the width) two bits in the layers.
 """
 
 
@@ -57,44 +59,55 @@ def _section(task, plan, cells, results):
     ]  # fmt: skip
     whole = {method: _values(cells, results, "float", method=method) for method in (Method.TEACHER, Method.CONTROL)}
     lines += [f"* full precision: {_spread(whole[Method.TEACHER])}", f"* control: {_spread(whole[Method.CONTROL])}", ""]
-    lines += ["| | distilled | trained model | integer | loss to teacher | kept | agreement |", "|---" * 7 + "|"]
+    rows, kinds = [], 0
     for bits in sorted({cell.bits for cell in cells if cell.method in NAMES}, reverse=True):
         for method, name in NAMES.items():
             for distilled in (True, False):
                 chosen = {"method": method, "bits": bits, "distilled": distilled}
                 row = [_values(cells, results, key, **chosen) for key in ("float", "integer", "agreement")]
-                lines.append(f"| W1A{bits} {name} | {'yes' if distilled else 'no'} | {_row(row, whole)} |")
-    return "\n".join([*lines, "", *_verdicts(cells, results), ""])
+                kinds += 1
+                if row[1]:
+                    rows.append(f"| W1A{bits} {name} | {'yes' if distilled else 'no'} | {_row(row, whole)} |")
+    if rows:
+        lines += ["| | distilled | trained model | integer | loss to teacher | kept | agreement |", "|---" * 7 + "|"]
+        lines += [*rows, ""]
+    if len(rows) < kinds:
+        lines += [f"{kinds - len(rows)} of {kinds} kinds of student: {NOT_RUN}.", ""]
+    return "\n".join([*lines, *_verdicts(cells, results), ""])
 
 
 def _values(cells, results, key, **chosen):
-    """One number for each seed that was run."""
+    """The number of each seed that was run, {seed: number}."""
     found = [cell for cell in cells if all(getattr(cell, name) == value for name, value in chosen.items())]
-    return [results[cell]["measured"][key] for cell in found if results[cell] is not None]
+    return {cell.seed: results[cell]["measured"][key] for cell in found if results[cell] is not None}
+
+
+def _mean(values, seeds):
+    """Over ``seeds``: what is compared must be of the same. None if one of them was not run."""
+    return statistics.mean(values[seed] for seed in seeds) if seeds <= values.keys() else None
 
 
 def _row(row, whole):
     trained, integer, agreement = row
-    if not integer:
-        return " | ".join([NOT_RUN] * 5)
-    mean, teacher, control = (statistics.mean(values) if values else None for values in (integer, *whole.values()))
+    mean, teacher, control = (_mean(values, integer.keys()) for values in (integer, *whole.values()))
     loss = kept = NOT_RUN
     if teacher is not None:
         loss = f"{teacher - mean:.2f}"
         if control is not None:
             kept = f"{100 * (mean - control) / (teacher - control):.0f} %" if teacher > control else "control is no worse"
-    return f"{_spread(trained)} | {_spread(integer)} | {loss} | {kept} | {min(agreement):.2f} %"
+    return f"{_spread(trained)} | {_spread(integer)} | {loss} | {kept} | {min(agreement.values()):.2f} %"
 
 
 def _spread(values):
     if not values:
         return NOT_RUN
-    deviation = f" +- {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.2f}{deviation} ({len(values)})"
+    numbers = values.values()
+    deviation = f" +- {statistics.stdev(numbers):.2f}" if len(numbers) > 1 else ""
+    return f"{statistics.mean(numbers):.2f}{deviation} ({len(numbers)})"
 
 
 def _verdicts(cells, results):
-    """One sentence for each comparison with direct binarization at the fewest bits and at all others."""
+    """One sentence for each comparison with direct binarization that was run on at least two seeds, fewest bits first."""
     lines = []
     for bits in sorted({cell.bits for cell in cells if cell.method in NAMES}):
         for distilled in (True, False):
@@ -104,14 +117,15 @@ def _verdicts(cells, results):
                     for m in (method, Method.DIRECT)
                 )
                 how = "with distillation" if distilled else "from labels alone"
-                lines.append(f"* W1A{bits} {how}: {NAMES[method]} against direct: {verdict(mine, direct)}")
+                both = sorted(mine.keys() & direct.keys())
+                if len(both) > 1:
+                    found = verdict(*([values[seed] for seed in both] for values in (mine, direct)))
+                    lines.append(f"* W1A{bits} {how}: {NAMES[method]} against direct: {found}")
     return lines
 
 
 def verdict(mine, other):
-    """What a comparison of results over seeds says, in words; helps means by more than the larger deviation."""
-    if len(mine) < 2 or len(other) < 2:
-        return f"{NOT_RUN} on enough seeds."
+    """What a comparison of results over two seeds or more says; helps means by more than the larger deviation."""
     gain = statistics.mean(mine) - statistics.mean(other)
     deviation = max(statistics.stdev(mine), statistics.stdev(other))
     word = "helps" if gain > deviation else "hurts" if -gain > deviation else "makes no difference beyond the deviation"

@@ -136,7 +136,9 @@ def run(tool, arguments, folder, log):
 def version(tool, option):
     """Name and version of a tool, without what its build says of itself."""
     done = subprocess.run([find_tool(tool), option], capture_output=True, text=True, check=False)
-    return re.search(r"(Yosys |nextpnr-)\d[\w.+]*", done.stdout + done.stderr)[0].replace("-", " ")
+    text = (done.stdout + done.stderr).strip()
+    found = re.search(r"(Yosys |nextpnr-)\d[\w.+]*", text)
+    return found[0].replace("-", " ") if found else text.partition("\n")[0]
 
 
 def configuration(changes):

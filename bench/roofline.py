@@ -1,6 +1,5 @@
 """Roofline picture: throughput against operations per byte of external memory."""
 
-
 import matplotlib
 
 from golden.files import whole

@@ -88,7 +88,7 @@ def simulate(path, options, console=None):
         title = f"{name} on preset {options.preset}: one inference, {results[0]['run'].cycles} cycles"
         write_picture(program, results[0]["run"].events, options.output / f"{name}.png", title)
         write_trace(program, results[0]["run"].events, options.output / f"{name}.trace.json")
-    _write_json(options.output / f"{name}.json", report)
+    write_whole(options.output / f"{name}.json", json.dumps(report, indent=1, default=str))
     _print(console, bundle, results, report, options)
     return report
 
@@ -179,10 +179,6 @@ def _print(console, bundle, results, report, options):
         console.print(f"residual elements saturated per inference: {per['saturations']:.1f}")
         console.print(f"simulated cycles per CPU second, comparison included: {report['simulated_cycles_per_second']:.0f}")
     console.print(f"timeline: {options.output / report['bundle']}.png and .trace.json (ui.perfetto.dev)", soft_wrap=True)
-
-
-def _write_json(path, report):
-    write_whole(path, json.dumps(report, indent=1, default=str))
 
 
 __all__ = ["Options", "simulate"]

@@ -27,7 +27,7 @@ from tb.payload import pack, unpack
 ROOT = Path(__file__).resolve().parent.parent
 DAY = 24 * 3600  # seconds
 PERIOD = 5  # ns of a clock cycle
-#: Cycles that no bench needs: the longest takes some ten thousand.
+#: Cycles that no bench needs.
 MOST_CYCLES = 300_000
 
 

@@ -105,7 +105,7 @@ async def forgets_at_reset(dut):
 async def waits_for_ever(dut):
     await start_clock(dut, 50)
     dut.i__valid.value, dut.o__ready.value = 0, 0
-    while not int(dut.o__valid.value):
+    for _ in range(1000):  # a very short eternity, so that this ends without the limit as well
         await RisingEdge(dut.clk)
 
 

@@ -55,7 +55,7 @@ def write_trace(program, events, path):
             "name": f"{span.opcode.name} {span.name}", "ph": "X", "pid": 0, "tid": QUEUE_OF[span.opcode].value,
             "ts": span.start, "dur": span.end - span.start, "args": {"instruction": span.instruction},
         })  # fmt: skip
-    write_whole(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}).encode())
+    write_whole(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}))
 
 
 def write_picture(program, events, path, title):

@@ -14,7 +14,7 @@ from codesign.resource_data import Sample, kind, samples, write
 from codesign.resource_features import FEATURES, features
 from codesign.resources import coefficients, errors, predict
 from codesign.synthesis import Resources
-from hw import row_memory
+from hw import drain, row_memory
 from hw.config import PRESETS, preset
 
 #: Units of made-up data: one with a constant and features, one that is not in every configuration.
@@ -80,6 +80,7 @@ def test_the_residual_memory_has_the_banks_of_the_rtl():
     [("small", 256, 16 * 56, 2 * 56), ("tiny", 64, 4 * 56, 56), ("ecp5", 256, 4 * 64, 32)],
 )
 def test_constants_are_written_by_the_beat(name, depth, width, part):
+    assert block_memory.IMAGE_BITS == drain.IMAGE_BITS
     assert BlockMemory(1, depth, width, part, free=True) in block_memory.memories(preset(name))
 
 
@@ -163,9 +164,9 @@ def test_small_configurations_weigh_as_much_as_large_ones(made_up):
     assert moved[0] > moved[1] >= 100
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_prediction_shows_its_error(name, capsys):
-    assert main(["predict", "--preset", name]) == 0
+@pytest.mark.parametrize("chosen", PRESETS)
+def test_a_prediction_shows_its_error(chosen, capsys):
+    assert main(["predict", "--preset", chosen]) == 0
     text = capsys.readouterr().out
     for name in LIMITED:
         assert str(errors()[name]) in text

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from boards.image import flat_image
+from golden.bundle import load
+from hw.config import preset
 from program.cli import main
+from program.compiler import compile_encoder
 from program.errors import BuildError
 from program.rtl.build import find_tool
 from program.rtl.simulator import Interrupted
@@ -46,6 +50,12 @@ def test_a_corrupt_bundle_is_refused(capsys, tmp_path):
     path = tmp_path / "bad.bundle"
     path.write_bytes(data)
     assert "checksum" in refused(capsys, "sim", "--bundle", path)
+
+
+def test_an_image_for_the_c_library_is_that_of_the_compiled_bundle(tmp_path):
+    path = tmp_path / "a.image"
+    assert main(["image", str(BUNDLE), "--preset", "small", "--output", str(path)]) == 0
+    assert path.read_bytes() == flat_image(compile_encoder(load(BUNDLE).encoder, preset("small")))
 
 
 def test_an_unknown_preset_is_refused(capsys):

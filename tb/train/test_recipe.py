@@ -66,6 +66,13 @@ def test_a_recipe_is_read_with_its_types(tmp_path):
     assert recipe.steps[2].scheme.method is Weights.SPLIT
 
 
+@pytest.mark.parametrize("task", ["digits", "fashion-mnist"])
+def test_images_may_be_shifted_and_mirrored(tmp_path, task):
+    text = GOOD.replace('"digits"', f'"{task}"\nshift = 2\nflip = true')
+    recipe = read_recipe(write(tmp_path, text))
+    assert (recipe.shift, recipe.flip) == (2, True)
+
+
 def test_a_recipe_survives_being_written_down_and_built_again(tmp_path):
     recipe = read_recipe(write(tmp_path, GOOD))
     assert build(Recipe, dataclasses.asdict(recipe), "the recipe") == recipe

@@ -13,6 +13,10 @@ def whole(path):
     try:
         yield partial
         os.replace(partial, path)
+    except OSError as error:
+        if str(error.filename) == str(partial):
+            error.filename = str(path)  # the name that its user knows
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

@@ -31,6 +31,11 @@ def main(arguments=None):
     except (UsageError, BundleError, CompileError, BuildError, BoardError, TrainError) as error:
         print(f"bittern: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"bittern: {error.filename} cannot be used ({error.strerror}); give another path", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stop:  # a run says where it was
         where = f" {stop}" if str(stop) else ""
         kept = "finished builds and reports are kept, the same command does the rest"

@@ -31,5 +31,12 @@ def test_what_fails_in_the_middle_leaves_the_older_file_and_nothing_else(tmp_pat
 
 
 def test_what_writes_nothing_is_told(tmp_path):
-    with pytest.raises(FileNotFoundError), whole(tmp_path / "file"):
+    with pytest.raises(FileNotFoundError, match="file'"), whole(tmp_path / "file"):
         pass
+
+
+def test_a_folder_that_is_not_there_is_told_by_the_name_that_was_given(tmp_path):
+    path = tmp_path / "none" / "file"
+    with pytest.raises(FileNotFoundError) as caught, whole(path) as partial:
+        partial.write_text("a line")
+    assert caught.value.filename == str(path)

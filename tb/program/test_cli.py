@@ -58,6 +58,18 @@ def test_an_image_for_the_c_library_is_that_of_the_compiled_bundle(tmp_path):
     assert path.read_bytes() == flat_image(compile_encoder(load(BUNDLE).encoder, preset("small")))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["image", BUNDLE, "--preset", "small"], ["sim", "--bundle", BUNDLE, "--samples", "1"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_output_that_cannot_be_written_is_refused(capsys, tmp_path, arguments):
+    (tmp_path / "a").write_text("no folder")
+    assert "cannot be used (Not a directory); give another path" in refused(
+        capsys, *arguments, "--output", tmp_path / "a" / "b"
+    )
+
+
 def test_an_unknown_preset_is_refused(capsys):
     for command in ("sim", "verilog", "lint"):
         assert "choose one of tiny, small, ecp5, zcu102" in refused(capsys, command, "--preset", "huge")

@@ -114,8 +114,14 @@ class Encoder(nn.Module):
         streams = [(trace[f"{name}.residual"] * unit).float() for name in names]
         return (trace["logits"] * unit).float(), streams, self.mask(inputs, lengths)
 
+    def train(self, mode=True):
+        """`torch.nn.Module.train`."""
+        # What was made for evaluation goes with it: fused optimisers change weights without counting that they did.
+        self._made = None if mode else self._made
+        return super().train(mode)
+
     def as_integers(self):
-        """The `train.integer.IntegerEncoder` of the weights as they are; kept until one of them changes in place."""
+        """The `train.integer.IntegerEncoder` of the weights as they are; kept until one changes in place, or `train`."""
         tensors = list(itertools.chain(self.parameters(), self.buffers()))
         key = tensors[0].device, tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
         if self._made is None or self._made[0] != key:

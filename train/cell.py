@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from golden.files import write_whole
+from train.batches import tensors
 from train.data import load_data
-from train.evaluate import predict_integer
+from train.distributed import join
 from train.export import export_encoder
 from train.grid import PLANS, QUICK, Method
+from train.integer import IntegerEncoder
 from train.loop import stage_path, train
-from train.predict import accuracy, predict
+from train.predict import BATCH, accuracy, predict
 
 #: Changes whenever what is measured, or how, does.
 VERSION = 1
@@ -37,7 +39,7 @@ def result_of(cell, quick, folder):
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def run_cell(cell, quick, folder, data):
+def run_cell(cell, quick, folder, data, device="cpu"):
     """Train and measure a cell, unless that was done: its result. An interrupted one goes on where it was.
 
     Parameters
@@ -49,6 +51,8 @@ def run_cell(cell, quick, folder, data):
         Of results and of the stages' checkpoints.
     data : path or None
         Folder of the GLUE sets.
+    device : str
+        As `train.distributed.join` takes it.
     """
     if (known := result_of(cell, quick, folder)) is not None:
         return known
@@ -56,29 +60,38 @@ def run_cell(cell, quick, folder, data):
     stages = Path(folder) / "stages"
     recipes = _recipes(cell, quick)
     dataset = load_data(recipes[0], data and cell.task in FOLDERS and Path(data) / FOLDERS[cell.task])
-    tries = [train(recipe, dataset, stages)[-1] for recipe in recipes]
+    workers = join(device)
+    tries = [train(recipe, dataset, stages, workers=workers)[-1] for recipe in recipes]
     validation = [accuracy(model, dataset.validation) for model in tries]
     model = tries[int(np.argmax(validation))]
     test = dataset.test
     real = predict(model, test, model.real)
     measured = {"validation": 100 * max(validation), "float": score(cell.task, real, test.labels)}
     if model.formats is not None:
-        encoder = export_encoder(model)
-        integer, saturated = predict_integer(encoder, test, 1)
+        # Of the constants that a bundle would have, which are worked out on the processor: then exact on any device.
+        encoder = export_encoder(model.cpu())
+        integer = _predict_integer(IntegerEncoder(encoder, workers.device), test)
         measured |= {
             "integer": score(cell.task, integer, test.labels), "agreement": 100 * float((real == integer).mean()),
-            "saturated": saturated, "weight_bits": _weight_bits(encoder),
+            "weight_bits": _weight_bits(encoder),
         }  # fmt: skip
     epochs = [sum(step.epochs for step in recipe.steps[1:] or recipe.steps) for recipe in recipes]
     result = {"cell": dataclasses.asdict(cell), "measured": measured, "test_samples": len(test), "epochs": epochs,
               "seconds": round(time.monotonic() - started, 1), "torch": torch.__version__,
-              "threads": torch.get_num_threads()}  # fmt: skip
+              "threads": torch.get_num_threads(), "device": workers.device.type}  # fmt: skip
     write_whole(result_path(cell, quick, folder), json.dumps(result, indent=1) + "\n")
     if cell.method is not Method.TEACHER:
         for recipe in recipes:
             for index in range(1 if len(recipe.steps) > 1 else 0, len(recipe.steps)):
                 stage_path(recipe, index, stages).unlink(missing_ok=True)
     return result
+
+
+def _predict_integer(encoder, split):
+    """What a `train.integer.IntegerEncoder` predicts, which is what the reference does: classes (samples,) int64."""
+    parts = (tensors(split, np.arange(start, min(start + BATCH, len(split)))) for start in range(0, len(split), BATCH))
+    logits = [encoder(inputs, lengths)["logits"] for inputs, lengths, _ in parts]
+    return torch.cat(logits).argmax(-1).cpu().numpy()
 
 
 def score(task, predicted, labels):

@@ -37,6 +37,7 @@ def add_reproduce(parser):
     parser.add_argument(
         "--threads", type=int, default=0, help="cores of a cell (default: all over --jobs; 1 if quick)"
     )
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, or auto: a GPU if there is one (default: cpu)")
     for name in ("task", "bits", "method", "seed"):
         parser.add_argument(f"--{name}", action="append", help=f"only cells of this {name}; may be repeated")
     parser.add_argument("--data", help="folder of the GLUE sets: SST-2 and CoLA in it")

@@ -39,15 +39,16 @@ class _Sign(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, alpha, alpha_gradient):
         signs = sign(x)
-        ctx.save_for_backward(x, signs)
-        ctx.alpha, ctx.alpha_gradient = alpha.item(), alpha_gradient
+        ctx.save_for_backward(x, signs, alpha)
+        ctx.alpha_gradient = alpha_gradient
         return signs * alpha
 
     @staticmethod
     def backward(ctx, gradient):
-        x, signs = ctx.saved_tensors
+        x, signs, alpha = ctx.saved_tensors
         to_alpha = _dot(gradient, signs) * ctx.alpha_gradient
-        return pass_inside(gradient, x, -ctx.alpha, ctx.alpha), to_alpha, None
+        # In units of alpha: a bound that is a number would have to be fetched from the device.
+        return pass_inside(gradient, x / alpha, -1.0, 1.0), to_alpha, None
 
 
 def sign(x):

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from train.accuracy_page import write_page
 from train.cell import result_of, run_cell
+from train.distributed import join
 from train.errors import TrainError
 from train.grid import Method, cells
 
@@ -20,6 +21,7 @@ def run(options):
     """Train the cells that are asked for and were not yet, and write the page. Returns the exit status."""
     if options.jobs < 1:
         raise TrainError(f"--jobs must be at least 1, not {options.jobs}")
+    join(options.device)  # a device that cannot be used is said before anything is written
     console = Console(soft_wrap=True, highlight=False)
     folder = Path(options.output or ("build/quick" if options.quick else "build/reproduce"))
     page = Path(options.page or (folder / "accuracy.md" if options.quick else "docs/accuracy.md"))
@@ -54,7 +56,7 @@ def run(options):
 
 def _results(groups, options, folder):
     """Cells and their results as they come, group after group."""
-    work = partial(run_cell, quick=options.quick, folder=folder, data=options.data)
+    work = partial(run_cell, quick=options.quick, folder=folder, data=options.data, device=options.device)
     # The digits are too small to share: threads would wait for each other.
     threads = options.threads or (1 if options.quick else max(1, (os.cpu_count() or 1) // options.jobs))
     if options.jobs == 1:

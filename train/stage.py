@@ -8,6 +8,7 @@ import torch
 
 from train import checkpoint
 from train.batches import augmented, batches, batches_per_epoch, shards, tensors
+from train.captured import Captured
 from train.distillation import loss_of, run
 from train.errors import CheckpointError, Diverged, ExportError
 from train.predict import accuracy
@@ -50,9 +51,13 @@ class Stage:
         if saved is None:
             self._calibrate()
         self.average = copy.deepcopy(self.model) if step.average else None
-        self.optimizer = torch.optim.AdamW(_groups(self.model, step.weight_decay), lr=step.learning_rate)
+        on_gpu = workers.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(_groups(self.model, step.weight_decay), lr=step.learning_rate, fused=on_gpu)
         self.scaler = torch.amp.GradScaler(workers.device.type, enabled=recipe.mixed is Mixed.FLOAT16)
         self.wrapped = workers.wrap(self.model)
+        self.captured = None
+        if on_gpu and self.pieces == 1 and not (step.scheme and step.scheme.free):
+            self.captured = Captured(self._differentiate, list(self.model.parameters()))
         if saved is not None and not self.finished:
             self._restore(saved)
 
@@ -69,6 +74,7 @@ class Stage:
             ) from None
         finally:
             report.end()
+            self.captured = None
         if self.workers.first and not self.finished:
             self.finished = True
             self._save()
@@ -132,9 +138,16 @@ class Stage:
         return loss, hits
 
     def _gradients(self, index, given, share):
+        """Leave the gradients of one part of a batch: its loss and its share of right predictions."""
         inputs, lengths, labels = tensors(self.dataset.train, index, self.workers.device)
         if given is not None:
             inputs = given.to(self.workers.device)
+        compute = self._differentiate if self.captured is None else self.captured
+        loss, right = compute(inputs, lengths, labels, torch.tensor(share, device=self.workers.device)).tolist()
+        return loss, right
+
+    def _differentiate(self, inputs, lengths, labels, share):
+        """`_gradients` of tensors on the device: ``(loss, share of right predictions)`` there."""
         mixed = self.recipe.mixed
         attention = self.step.attention_weight > 0
         with torch.autocast(self.workers.device.type, DTYPES[mixed], enabled=mixed is not Mixed.NONE):
@@ -145,8 +158,7 @@ class Stage:
             student = run(self.wrapped, inputs, lengths, attention)
             loss = loss_of(student, target, self.step, labels) * share
         self.scaler.scale(loss).backward()
-        right = (student.logits.detach().argmax(-1) == labels).float().mean()
-        return loss.item(), right.item()
+        return torch.stack([loss.detach(), (student.logits.detach().argmax(-1) == labels).float().mean()])
 
     @torch.no_grad()
     def _follow(self):

@@ -177,3 +177,18 @@ def test_products_are_exact_beyond_what_a_float_of_32_bits_holds():
     a, b = torch.full((1, 1001), 255.0), torch.full((1001, 1), 255.0)
     a[0, 0] = 254.0
     assert int(_matmul(a, b, wide, wide)) == 254 * 255 + 1000 * 255 * 255
+
+
+def test_evaluation_sees_weights_that_an_optimiser_changed_without_counting_it():
+    model, inputs, lengths = random_model(4)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5, fused=True)
+    with torch.no_grad():
+        before = model(inputs, lengths)[0]
+    versions = [parameter._version for parameter in model.parameters()]
+    model.train()
+    model(inputs, lengths)[0].square().sum().backward()
+    optimizer.step()
+    model.eval()
+    assert versions == [parameter._version for parameter in model.parameters()]
+    with torch.no_grad():
+        assert not torch.equal(before, model(inputs, lengths)[0])

@@ -11,7 +11,10 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 from program.cli import main  # noqa: E402
 from train import cell as cells_module  # noqa: E402
 from train.accuracy_page import verdict, write_page  # noqa: E402
-from train.cell import matthews, result_of, result_path, run_cell  # noqa: E402
+from train.cell import matthews, result_of, result_path, run_cell, score  # noqa: E402
+from train.data import load_data  # noqa: E402
+from train.evaluate import predict_integer  # noqa: E402
+from train.export import export_encoder  # noqa: E402
 from train.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
 from train.precision import FULL  # noqa: E402
 from train.stage import Stage  # noqa: E402
@@ -55,6 +58,7 @@ def test_a_part_of_the_grid_still_has_its_teachers_and_controls():
         (["--task", "chess"], "--task must be one of fashion-mnist, digits, sst2, cola, not 'chess'"),
         (["--quick", "--bits", "3"], "--bits must be one of 4, 1, not '3'"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
+        (["--quick", "--device", "abacus"], "device 'abacus' cannot be used"),
     ],
 )
 def test_what_the_grid_has_not_is_refused(tmp_path, monkeypatch, capsys, arguments, words):
@@ -162,6 +166,19 @@ def test_split_students_have_as_many_weight_bits_as_direct_ones(tmp_path, one_ep
         for method in (Method.DIRECT, Method.TWS, Method.WTWS)
     }
     assert len(set(found.values())) == 1
+
+
+def test_a_cell_is_measured_as_the_reference_computes(tmp_path, monkeypatch, one_epoch):
+    exported = []
+
+    def export(model):
+        exported.append(export_encoder(model))
+        return exported[-1]
+
+    monkeypatch.setattr("train.cell.export_encoder", export)
+    measured = run_cell(Cell("digits", Method.DIRECT, 4, False, 2), True, tmp_path, None)["measured"]
+    test = load_data(QUICK["digits"].recipe("digits", Cell("digits", Method.DIRECT, 4, False, 2))).test
+    assert measured["integer"] == score("digits", predict_integer(exported[0], test, 1)[0], test.labels)
 
 
 def _lowest_agreements(folder):

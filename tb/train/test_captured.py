@@ -1,13 +1,12 @@
-"""Steps that a GPU plays back leave what computed ones do. Skipped without a GPU."""
+"""Steps that are played back leave what computed ones do: on a GPU, if there is one, and on a stand-in for its graphs."""
 
 import dataclasses
+import gc
+from contextlib import contextmanager
 
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
-if not torch.cuda.is_available():
-    pytest.skip("recorded steps need a GPU", allow_module_level=True)
-
 from tb.train.toys import RECIPE, STEPS, run, toy_dataset, toy_texts  # noqa: E402
 from train.batches import batches, tensors  # noqa: E402
 from train.captured import Captured  # noqa: E402
@@ -19,6 +18,7 @@ from train.recipe import Mixed, Model, Step  # noqa: E402
 from train.stage import Stage  # noqa: E402
 
 GPU = Workers(torch.device("cuda", 0)) if torch.cuda.is_available() else None
+needs_gpu = pytest.mark.skipif(GPU is None, reason="recorded steps need a GPU")
 SPLIT = Step(1, 2, 32, 3e-3, weights=Weights.SPLIT, weighted=True, per_channel=True, trained_scale=True)
 TEXT = Model(1, 32, 2, 16, 32, vocabulary=20)
 
@@ -29,6 +29,7 @@ def stage(tmp_path, recipe, dataset):
     return Stage(model, teacher, recipe.steps[-1], recipe, dataset, tmp_path / "stage.pt", GPU)
 
 
+@needs_gpu
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -67,40 +68,75 @@ def test_a_played_step_leaves_the_loss_and_the_gradients_of_the_computed_one(tmp
     assert played > (1 if recipe.model is TEXT else 0)
 
 
-def test_what_is_played_is_of_the_inputs_that_are_given():
-    weight = torch.nn.Parameter(torch.ones(3, device=GPU.device))
+class Product:
+    """``sum(x w)`` and its gradient by w, on a GPU or on a stand-in whose graphs compute again into what was recorded."""
 
-    def compute(x):
-        loss = (x * weight).sum()
+    def __init__(self, device, monkeypatch):
+        self.device = device
+        self.weight = torch.nn.Parameter(torch.ones((), device=device))
+        self.calls, self.collects = 0, []
+        if device == "cpu":
+            product = self
+
+            class Graph:
+                def replay(self):
+                    x, result, gradient = self.made
+                    result.copy_((x * product.weight.detach()).sum())
+                    gradient.copy_(x.sum())
+
+                def pool(self):
+                    return 1
+
+            @contextmanager
+            def graph(recorded, pool):
+                self.collects.append(gc.isenabled())
+                yield
+                recorded.made = self.made
+
+            monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+            monkeypatch.setattr(torch.cuda, "graph", graph)
+
+    def __call__(self, x):
+        self.calls += 1
+        loss = (x * self.weight).sum()
         loss.backward()
-        return loss.detach()
+        self.made = x, loss.detach(), self.weight.grad
+        return self.made[1]
 
-    captured = Captured(compute, [weight])
-    for number in range(4):
-        weight.grad = None
-        x = torch.full((3,), float(number), device=GPU.device)
-        assert captured(x).item() == 3 * number
-        assert weight.grad.tolist() == [number] * 3
+    def check(self, captured, size, value):
+        self.weight.grad = None
+        x = torch.full((size,), float(value), device=self.device)
+        assert captured(x).item() == size * value * self.weight.item()
+        assert self.weight.grad.item() == size * value
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=needs_gpu)])
+def product(request, monkeypatch):
+    return Product(request.param, monkeypatch)
+
+
+def test_what_is_played_is_of_the_inputs_that_are_given(product):
+    captured = Captured(product, [product.weight])
+    for value in range(5):
+        product.check(captured, 3, value)
+        with torch.no_grad():
+            product.weight += 1
     assert len(captured.played) == 1
+    assert product.calls == 2  # set up, recorded, and then played
+    assert product.collects in ([], [False])
+    assert gc.isenabled()
 
 
-def test_more_shapes_than_are_recorded_are_computed(monkeypatch):
+def test_more_shapes_than_are_recorded_are_computed(product, monkeypatch):
     monkeypatch.setattr("train.captured.MOST_GRAPHS", 2)
-    weight = torch.nn.Parameter(torch.ones((), device=GPU.device))
-
-    def compute(x):
-        loss = (x * weight).sum()
-        loss.backward()
-        return loss.detach()
-
-    captured = Captured(compute, [weight])
+    captured = Captured(product, [product.weight])
     for size in (1, 2, 3, 1, 2, 3, 3, 2, 1):
-        weight.grad = None
-        assert captured(torch.ones(size, device=GPU.device)).item() == size
-        assert weight.grad.item() == size
+        product.check(captured, size, 7)
     assert len(captured.played) == 2
+    assert product.calls == 3 + 2 + 2
 
 
+@needs_gpu
 def test_all_stages_learn_on_a_gpu_and_evaluate_as_on_the_processor(tmp_path):
     dataset = toy_dataset()
     for model in run(tmp_path, workers=GPU):

@@ -14,9 +14,10 @@ from golden.files import write_whole
 from train.data import load_data
 from train.distributed import join, leave
 from train.errors import TrainError
-from train.evaluate import measure
+from train.evaluate import measure, percent
 from train.export import export_encoder
 from train.loop import control, stage_path, train
+from train.predict import predict
 from train.recipe import read_recipe
 from train.report import Report, Silent
 from train.saved import save_model
@@ -68,19 +69,28 @@ def _check_unfinished(recipe, stages, resume):
 def _write(recipe, dataset, trained, without, folder, options, console):
     save_model([model.cpu() for model in trained], recipe, dataset, folder / "best.pt")
     console.print(f"{folder / 'best.pt'}")
-    teacher, model = trained[0], trained[-1]
+    teacher, model, test = trained[0], trained[-1], dataset.test
+    without = without and without.cpu()
     if model.formats is None:
+        measured = {"test_samples": len(test), "full_precision": percent(predict(model, test) == test.labels)}
+        if without is not None:
+            measured["control_without_layers"] = percent(predict(without, test) == test.labels)
+        _tell(measured, folder, console)
         return
     encoder = export_encoder(model)
     threads = options.threads or os.cpu_count() or 1
-    measured = measure(teacher, model, encoder, without and without.cpu(), dataset.test, threads)
+    measured = measure(teacher, model, encoder, without, test, threads)
     path = Path(options.bundle) if options.bundle else folder / f"{recipe.name}.bundle"
     path.parent.mkdir(parents=True, exist_ok=True)
     bundle.save(make_bundle(recipe, dataset, encoder, measured, f"bittern train {options.recipe}"), path)
+    _tell(measured, folder, console)
+    console.print(f"{path}: {path.stat().st_size / MEBIBYTE:.2f} MB")
+
+
+def _tell(measured, folder, console):
     for name, value in measured.items():
         console.print(f"{name.replace('_', ' '):>28}  {value}")
     write_whole(folder / "measured.json", json.dumps(measured, indent=2) + "\n")
-    console.print(f"{path}: {path.stat().st_size / MEBIBYTE:.2f} MB")
 
 
 def make_bundle(recipe, dataset, encoder, measured, command):

@@ -17,8 +17,10 @@ from golden.encoder import encode  # noqa: E402
 from program.cli import main  # noqa: E402
 from tb.train.test_recipe import GOOD, RECIPES  # noqa: E402
 from tb.train.toys import RECIPE, run, same, toy_dataset  # noqa: E402
+from train.data import load_data  # noqa: E402
 from train.errors import CheckpointError  # noqa: E402
 from train.predict import predict  # noqa: E402
+from train.recipe import read_recipe  # noqa: E402
 from train.saved import load_model, save_model  # noqa: E402
 from train.stage import Stage  # noqa: E402
 
@@ -48,6 +50,21 @@ def test_a_run_leaves_a_model_a_log_and_a_bundle_that_golden_runs(here, capsys):
     assert np.array_equal(predict(saved.model, test), integer)
     assert not list(folder.rglob("*.partial"))
     assert "best.pt" in capsys.readouterr().out
+
+
+def test_a_run_in_full_precision_says_its_accuracy_and_has_no_bundle(here, capsys):
+    start, teacher, *_ = SMALL.split("[[steps]]")
+    (here / "full.toml").write_text("[[steps]]".join([start, teacher, teacher]))
+    assert main(["train", "full.toml", "--threads", "1", "--control"]) == 0
+    folder = here / "build" / "train" / "full"
+    measured = json.loads((folder / "measured.json").read_text())
+    assert not list(folder.glob("*.bundle"))
+    model, test = load_model(folder / "best.pt").model, load_data(read_recipe(here / "full.toml")).test
+    assert model.formats is None
+    assert measured["full_precision"] == round(100 * float((predict(model, test) == test.labels).mean()), 2)
+    assert measured["test_samples"] == len(test)
+    assert 5 < measured["control_without_layers"] < measured["full_precision"]
+    assert f"full precision  {measured['full_precision']}" in capsys.readouterr().out
 
 
 def toy_like(samples):

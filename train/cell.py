@@ -10,14 +10,13 @@ import numpy as np
 import torch
 
 from golden.files import write_whole
-from train.batches import tensors
 from train.data import load_data
 from train.distributed import join
 from train.export import export_encoder
 from train.grid import PLANS, QUICK, Method
 from train.integer import IntegerEncoder
 from train.loop import stage_path, train
-from train.predict import BATCH, accuracy, predict
+from train.predict import accuracy, predict
 
 #: Changes whenever what is measured, or how, does.
 VERSION = 1
@@ -70,7 +69,8 @@ def run_cell(cell, quick, folder, data, device="cpu"):
     if model.formats is not None:
         # Of the constants that a bundle would have, which are worked out on the processor: then exact on any device.
         encoder = export_encoder(model.cpu())
-        integer = _predict_integer(IntegerEncoder(encoder, workers.device), test)
+        hardware = IntegerEncoder(encoder, workers.device)
+        integer = predict(model, test, lambda *batch: [hardware(*batch)["logits"]])
         measured |= {
             "integer": score(cell.task, integer, test.labels), "agreement": 100 * float((real == integer).mean()),
             "weight_bits": _weight_bits(encoder),
@@ -85,13 +85,6 @@ def run_cell(cell, quick, folder, data, device="cpu"):
             for index in range(1 if len(recipe.steps) > 1 else 0, len(recipe.steps)):
                 stage_path(recipe, index, stages).unlink(missing_ok=True)
     return result
-
-
-def _predict_integer(encoder, split):
-    """What a `train.integer.IntegerEncoder` predicts, which is what the reference does: classes (samples,) int64."""
-    parts = (tensors(split, np.arange(start, min(start + BATCH, len(split)))) for start in range(0, len(split), BATCH))
-    logits = [encoder(inputs, lengths)["logits"] for inputs, lengths, _ in parts]
-    return torch.cat(logits).argmax(-1).cpu().numpy()
 
 
 def score(task, predicted, labels):

@@ -14,10 +14,9 @@ from golden.files import write_whole
 from train.data import load_data
 from train.distributed import join, leave
 from train.errors import TrainError
-from train.evaluate import measure, percent
+from train.evaluate import measure, percent_right
 from train.export import export_encoder
 from train.loop import control, stage_path, train
-from train.predict import predict
 from train.recipe import read_recipe
 from train.report import Report, Silent
 from train.saved import save_model
@@ -72,9 +71,9 @@ def _write(recipe, dataset, trained, without, folder, options, console):
     teacher, model, test = trained[0], trained[-1], dataset.test
     without = without and without.cpu()
     if model.formats is None:
-        measured = {"test_samples": len(test), "full_precision": percent(predict(model, test) == test.labels)}
+        measured = {"test_samples": len(test), "full_precision": percent_right(model, test)}
         if without is not None:
-            measured["control_without_layers"] = percent(predict(without, test) == test.labels)
+            measured["control_without_layers"] = percent_right(without, test)
         _tell(measured, folder, console)
         return
     encoder = export_encoder(model)

@@ -50,6 +50,11 @@ def percent(hits):
     return round(100 * float(np.mean(hits)), 2)
 
 
+def percent_right(model, split):
+    """Accuracy of a model as it evaluates, in percent."""
+    return percent(predict(model, split) == split.labels)
+
+
 def measure(teacher, model, encoder, control, test, processes):
     """Accuracies in percent, as the bundle's record holds them.
 
@@ -60,7 +65,7 @@ def measure(teacher, model, encoder, control, test, processes):
     integer, saturated = predict_integer(encoder, test, processes)
     measured = {
         "test_samples": len(test),
-        "full_precision": percent(predict(teacher, test) == test.labels),
+        "full_precision": percent_right(teacher, test),
         "real_arithmetic": percent(real == test.labels),
         "fake_quantized": percent(fake == test.labels),
         "integer": percent(integer == test.labels),
@@ -69,5 +74,5 @@ def measure(teacher, model, encoder, control, test, processes):
         "saturated_residual_elements": saturated,
     }
     if control is not None:
-        measured["control_without_layers"] = percent(predict(control, test) == test.labels)
+        measured["control_without_layers"] = percent_right(control, test)
     return measured

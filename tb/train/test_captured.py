@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
+
 from tb.train.toys import RECIPE, STEPS, run, toy_dataset, toy_texts  # noqa: E402
 from train.batches import batches, tensors  # noqa: E402
 from train.captured import Captured  # noqa: E402
@@ -74,27 +75,11 @@ class Product:
     def __init__(self, device, monkeypatch):
         self.device = device
         self.weight = torch.nn.Parameter(torch.ones((), device=device))
-        self.calls, self.collects = 0, []
+        self.calls = 0
+        #: Whether garbage could be collected during each recording of the stand-in.
+        self.collecting = []
         if device == "cpu":
-            product = self
-
-            class Graph:
-                def replay(self):
-                    x, result, gradient = self.made
-                    result.copy_((x * product.weight.detach()).sum())
-                    gradient.copy_(x.sum())
-
-                def pool(self):
-                    return 1
-
-            @contextmanager
-            def graph(recorded, pool):
-                self.collects.append(gc.isenabled())
-                yield
-                recorded.made = self.made
-
-            monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-            monkeypatch.setattr(torch.cuda, "graph", graph)
+            stand_in(self, monkeypatch)
 
     def __call__(self, x):
         self.calls += 1
@@ -110,6 +95,28 @@ class Product:
         assert self.weight.grad.item() == size * value
 
 
+def stand_in(product, monkeypatch):
+    """Graphs that compute a `Product` again, into the tensors of the recording."""
+
+    class Graph:
+        def replay(self):
+            x, result, gradient = self.made
+            result.copy_((x * product.weight.detach()).sum())
+            gradient.copy_(x.sum())
+
+        def pool(self):
+            return 1
+
+    @contextmanager
+    def record(graph, pool):
+        product.collecting.append(gc.isenabled())
+        yield
+        graph.made = product.made
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", record)
+
+
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=needs_gpu)])
 def product(request, monkeypatch):
     return Product(request.param, monkeypatch)
@@ -123,7 +130,7 @@ def test_what_is_played_is_of_the_inputs_that_are_given(product):
             product.weight += 1
     assert len(captured.played) == 1
     assert product.calls == 2  # set up, recorded, and then played
-    assert product.collects in ([], [False])
+    assert product.collecting in ([], [False])
     assert gc.isenabled()
 
 

@@ -68,6 +68,18 @@ def test_what_the_grid_has_not_is_refused(tmp_path, monkeypatch, capsys, argumen
     assert not list(tmp_path.iterdir())
 
 
+def test_cells_are_trained_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
+    devices = []
+
+    def record(cell, quick, folder, data, device):
+        devices.append(device)
+        return {"measured": {"float": 90.0}, "seconds": 1}
+
+    monkeypatch.setattr("train.reproduce.run_cell", record)
+    assert main(["reproduce", "--quick", "--device", "cpu:0", "--output", str(tmp_path)]) == 0
+    assert set(devices) == {"cpu:0"}
+
+
 def result(cell, integer, real=None):
     measured = {"float": integer if real is None else real, "integer": integer, "agreement": 99.5}
     return {"cell": cell, "measured": measured, "seconds": 1}

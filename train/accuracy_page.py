@@ -3,13 +3,14 @@
 import statistics
 
 from golden.files import write_whole
-from train.grid import CONTROL_DECAYS, CONTROL_RATES, PLANS, QUICK, Method
+from train.grid import CONTROL_DECAYS, CONTROL_RATES, Method, plans
 
 NOT_RUN = "not run"
 NAMES = {Method.DIRECT: "direct", Method.TWS: "TWS", Method.WTWS: "WTWS"}
 TITLES = {
     "fashion-mnist": "Fashion-MNIST",
     "sst2": "SST-2",
+    "sst2-bert-tiny": "SST-2, from BERT-tiny",
     "cola": "CoLA (Matthews' correlation x 100)",
     "digits": "Digits",
 }
@@ -39,22 +40,22 @@ def write_page(cells, result_of, quick, path):
     result_of : function
         Of a cell: its result as `train.cell.run_cell` gives it, or None.
     """
-    plans = QUICK if quick else PLANS
     origin = "Written by `bittern reproduce --quick`: a check that all of it works, no benchmark." if quick else (
         "Written by `bittern reproduce`."
     )  # fmt: skip
     parts = [HEAD.format(origin=origin, tries=len(CONTROL_RATES) * len(CONTROL_DECAYS))]
     for task in dict.fromkeys(cell.task for cell in cells):
         mine = [cell for cell in cells if cell.task == task]
-        parts.append(_section(task, plans[task], mine, {cell: result_of(cell) for cell in mine}))
+        parts.append(_section(task, plans(quick)[task], mine, {cell: result_of(cell) for cell in mine}))
     write_whole(path, "\n".join(parts))
 
 
 def _section(task, plan, cells, results):
     model = plan.model
+    table = f"; word embeddings of {model.table_bits} bit{'s' * (model.table_bits > 1)}" if model.vocabulary else ""
     lines = [
         f"## {TITLES[task]}", "",
-        f"{model.layers} layers, d {model.width}, {model.heads} heads of {model.head_width}, f {model.feed_forward}; "
+        f"{model.layers} layers, d {model.width}, {model.heads} heads of {model.head_width}, f {model.feed_forward}{table}; "
         f"teacher and control {plan.teacher.epochs} epochs, students {plan.student.epochs}.", "",
     ]  # fmt: skip
     whole = {method: _values(cells, results, "float", method=method) for method in (Method.TEACHER, Method.CONTROL)}

@@ -13,20 +13,22 @@ from golden.files import write_whole
 from train.data import load_data
 from train.distributed import join
 from train.export import export_encoder
-from train.grid import PLANS, QUICK, Method
+from train.grid import Method, plans
 from train.integer import IntegerEncoder
 from train.loop import stage_path, train
 from train.predict import accuracy, predict
+from train.recipe import Task
+from train.start import read_start
 
 #: Changes whenever what is measured, or how, does.
 VERSION = 1
 #: Folders of the GLUE sets in that of --data.
-FOLDERS = {"sst2": "SST-2", "cola": "CoLA"}
+FOLDERS = {Task.SST2: "SST-2", Task.COLA: "CoLA"}
 
 
 def result_path(cell, quick, folder):
     """Where the result of a cell is: its name holds a digest of its recipes."""
-    recipes = _recipes(cell, quick)
+    recipes = _recipes(cell, quick, folder)
     names = [stage_path(recipe, len(recipe.steps) - 1, "").name for recipe in recipes]
     digest = hashlib.sha256(json.dumps([VERSION, names]).encode()).hexdigest()[:12]
     return Path(folder) / "cells" / f"{cell.name}-{digest}.json"
@@ -57,22 +59,24 @@ def run_cell(cell, quick, folder, data, device="cpu"):
         return known
     started = time.monotonic()
     stages = Path(folder) / "stages"
-    recipes = _recipes(cell, quick)
-    dataset = load_data(recipes[0], data and cell.task in FOLDERS and Path(data) / FOLDERS[cell.task])
+    recipes = _recipes(cell, quick, folder)
+    task = recipes[0].task
+    weights, tokenizer = read_start(recipes[0])
+    dataset = load_data(recipes[0], data and task in FOLDERS and Path(data) / FOLDERS[task], tokenizer)
     workers = join(device)
-    tries = [train(recipe, dataset, stages, workers=workers)[-1] for recipe in recipes]
+    tries = [train(recipe, dataset, stages, workers=workers, start=weights)[-1] for recipe in recipes]
     validation = [accuracy(model, dataset.validation) for model in tries]
     model = tries[int(np.argmax(validation))]
     test = dataset.test
     real = predict(model, test, model.real)
-    measured = {"validation": 100 * max(validation), "float": score(cell.task, real, test.labels)}
+    measured = {"validation": 100 * max(validation), "float": score(task, real, test.labels)}
     if model.formats is not None:
         # Of the constants that a bundle would have, which are worked out on the processor: then exact on any device.
         encoder = export_encoder(model.cpu())
         hardware = IntegerEncoder(encoder, workers.device)
         integer = predict(model, test, lambda *batch: [hardware(*batch)["logits"]])
         measured |= {
-            "integer": score(cell.task, integer, test.labels), "agreement": 100 * float((real == integer).mean()),
+            "integer": score(task, integer, test.labels), "agreement": 100 * float((real == integer).mean()),
             "weight_bits": _weight_bits(encoder),
         }  # fmt: skip
     epochs = [sum(step.epochs for step in recipe.steps[1:] or recipe.steps) for recipe in recipes]
@@ -89,7 +93,7 @@ def run_cell(cell, quick, folder, data, device="cpu"):
 
 def score(task, predicted, labels):
     """What is reported of a task: accuracy in percent, for CoLA Matthews' correlation times 100."""
-    if task == "cola":
+    if task is Task.COLA:
         return 100 * matthews(predicted, labels)
     return 100 * float(np.mean(predicted == labels))
 
@@ -102,9 +106,9 @@ def matthews(predicted, labels):
     return float(np.corrcoef(predicted, labels)[0, 1])
 
 
-def _recipes(cell, quick):
-    plan = (QUICK if quick else PLANS)[cell.task]
-    return list(plan.controls(cell.task, cell)) if cell.method is Method.CONTROL else [plan.recipe(cell.task, cell)]
+def _recipes(cell, quick, folder):
+    plan = plans(quick)[cell.task]
+    return list(plan.controls(cell, folder)) if cell.method is Method.CONTROL else [plan.recipe(cell, folder)]
 
 
 def _weight_bits(encoder):

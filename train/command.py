@@ -41,7 +41,7 @@ def run(options):
         _check_unfinished(recipe, stages, options.resume)
         report = Report(folder, console) if workers.first else Silent()
         trained = train(recipe, dataset, stages, report, workers, weights)
-        without = control(recipe, dataset, stages, report, workers) if options.control else None
+        without = control(recipe, dataset, stages, report, workers, weights) if options.control else None
         if workers.first:
             _write(recipe, dataset, trained, without, folder, options, console)
         workers.wait()

@@ -3,11 +3,13 @@
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from golden.model import Order
 from train.errors import TrainError
 from train.precision import FULL, Weights
 from train.recipe import Model, Recipe, Schedule, Step, Task
+from train.structure import Activation
 
 
 class Method(StrEnum):
@@ -30,7 +32,7 @@ CONTROL_RATES, CONTROL_DECAYS = (5e-4, 2e-3, 8e-3), (0.0, 0.05)
 
 @dataclass(frozen=True)
 class Cell:
-    """One training: ``bits`` of the activations, ``distilled`` or from labels alone."""
+    """One training: ``task`` names a plan, ``bits`` of the activations, ``distilled`` or from labels alone."""
 
     task: str
     method: Method
@@ -50,15 +52,22 @@ class Cell:
 class Plan:
     """What the cells of a task share: the teacher's step, and ``student``, whose epochs are every student's budget."""
 
+    task: Task
     model: Model
     teacher: Step
     student: Step
     #: Pixels that images are shifted by at most in training, of teacher, control and students alike.
     shift: int = 0
+    #: Imported checkpoint that teacher and control start from: the name of its folder among those of results.
+    start: str = ""
 
-    def recipe(self, task, cell):
-        """The recipe of a cell: all but the control's, which has several."""
-        start = Recipe(cell.name, Task(task), cell.seed, self.model, (self.teacher,), shift=self.shift)
+    def start_in(self, folder):
+        """Where the imported checkpoint is, None without."""
+        return str(Path(folder) / self.start) if self.start else None
+
+    def recipe(self, cell, folder):
+        """The recipe of a cell: all but the control's, which has several. ``folder`` is that of results."""
+        start = self._begin(cell, folder, self.model, (self.teacher,))
         if cell.method is Method.TEACHER:
             return start
         step = dataclasses.replace(self.student, activation_bits=cell.bits)
@@ -74,9 +83,12 @@ class Plan:
         )
         return dataclasses.replace(start, steps=(self.teacher, ternary, split))
 
-    def controls(self, task, cell):
+    def _begin(self, cell, folder, model, steps):
+        return Recipe(cell.name, self.task, cell.seed, model, steps, start=self.start_in(folder), shift=self.shift)
+
+    def controls(self, cell, folder):
         """Recipes of the control: the tries of its tuning, each with the teacher's epochs."""
-        start = Recipe(cell.name, Task(task), cell.seed, dataclasses.replace(self.model, layers=0), (), shift=self.shift)
+        start = self._begin(cell, folder, dataclasses.replace(self.model, layers=0), ())
         for rate in CONTROL_RATES:
             for decay in CONTROL_DECAYS:
                 step = dataclasses.replace(self.teacher, learning_rate=rate, weight_decay=decay)
@@ -89,6 +101,7 @@ def _full(**settings):
 
 PLANS = {
     "fashion-mnist": Plan(
+        Task.FASHION_MNIST,
         Model(3, 128, 4, 32, 256, order=Order.PRE, patch=12, stride=8),
         _full(epochs=60, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
         # The streams of pre-LN grow: hidden states weigh little, or they drown the labels.
@@ -96,16 +109,26 @@ PLANS = {
         shift=1,
     ),
     "digits": Plan(
+        Task.DIGITS,
         Model(2, 32, 2, 16, 64, patch=4, stride=2),
         _full(epochs=40, batch=48, learning_rate=4e-3, weight_decay=0.01, schedule=Schedule.COSINE),
         Step(1, 30, 48, 4e-3, per_channel=True, hidden_weight=0.02, schedule=Schedule.COSINE),
     ),
     "sst2": Plan(
+        Task.SST2,
         Model(2, 128, 2, 64, 256, vocabulary=8000, tokens=48),
         _full(epochs=3, batch=128, learning_rate=7e-4, dropout=0.25, weight_decay=0.05),
         Step(1, 4, 128, 1e-3, per_channel=True, hidden_weight=0.5),
     ),
+    "sst2-bert-tiny": Plan(
+        Task.SST2,
+        Model(2, 128, 2, 64, 512, vocabulary=30522, tokens=64, table_bits=8, activation=Activation.GELU, epsilon=1e-12),
+        _full(epochs=4, batch=64, learning_rate=2e-4, activation=Activation.RELU, dropout=0.1, weight_decay=0.01),
+        Step(1, 4, 128, 1e-3, per_channel=True, label_weight=0.2, hidden_weight=0.5, schedule=Schedule.COSINE),
+        start="bert-tiny",
+    ),
     "cola": Plan(
+        Task.COLA,
         Model(2, 128, 2, 64, 256, vocabulary=4000, tokens=32),
         _full(epochs=8, batch=64, learning_rate=7e-4, dropout=0.25, weight_decay=0.05),
         Step(1, 8, 64, 1e-3, per_channel=True, hidden_weight=0.5),
@@ -113,6 +136,7 @@ PLANS = {
 }
 QUICK = {
     "digits": Plan(
+        Task.DIGITS,
         Model(2, 32, 2, 16, 64, patch=4, stride=2),
         _full(epochs=8, batch=48, learning_rate=4e-3, weight_decay=0.01),
         Step(1, 4, 48, 4e-3, per_channel=True, hidden_weight=0.2),
@@ -121,14 +145,18 @@ QUICK = {
 QUICK_BITS, QUICK_SEEDS = (4, 1), (1, 2)
 
 
+def plans(quick):
+    """The plans of the grid by name, or those of the quick one."""
+    return QUICK if quick else PLANS
+
+
 def cells(quick, tasks=None, bits=None, methods=None, seeds=None):
     """The cells of the grid, or of a part: list of Cell. Teachers and controls come whatever ``bits`` and ``methods`` are.
 
     Raises TrainError for a value that the grid has not.
     """
-    plans = QUICK if quick else PLANS
     chosen = {
-        "task": _choose("task", tasks, list(plans)),
+        "task": _choose("task", tasks, list(plans(quick))),
         "bits": _choose("bits", bits, QUICK_BITS if quick else BITS),
         "method": _choose("method", methods, (Method.DIRECT, Method.TWS, Method.WTWS)),
         "seed": _choose("seed", seeds, QUICK_SEEDS if quick else SEEDS),

@@ -18,6 +18,9 @@ from train.recipe import encoder_config
 from train.report import Silent
 from train.stage import Stage
 
+#: Keys of a step that checkpoints of VERSION did not always know.
+YOUNGER = ("replaced", "joined")
+
 
 def train(recipe, dataset, folder, report=None, workers=None, start=None):
     """The models of all stages, the last one being the result: list of train.bmt.Encoder.
@@ -74,11 +77,11 @@ def _counts(step, source, path):
     return step.weighted and not split and not path.exists()
 
 
-def control(recipe, dataset, folder, report=None, workers=None):
-    """The same embedding and head without the layers, trained like the teacher."""
+def control(recipe, dataset, folder, report=None, workers=None, start=None):
+    """The same embedding and head without the layers, trained like the teacher and from what it starts from."""
     model = dataclasses.replace(recipe.model, layers=0)
-    recipe = dataclasses.replace(recipe, model=model, steps=recipe.steps[:1], start=None)
-    return train(recipe, dataset, folder, report, workers)[0]
+    recipe = dataclasses.replace(recipe, model=model, steps=recipe.steps[:1])
+    return train(recipe, dataset, folder, report, workers, start)[0]
 
 
 def new_model(recipe, dataset, index):
@@ -101,6 +104,11 @@ def is_half(steps, index):
 def stage_path(recipe, index, folder):
     """The checkpoint of a stage: its name holds a digest of all that the result depends on."""
     steps = [dataclasses.asdict(step) for step in recipe.steps[: index + 1]]
+    for step in steps:
+        # Keys younger than VERSION count where they are used: what was trained before them keeps its name.
+        for key in YOUNGER:
+            if not step[key]:
+                del step[key]
     known = dataclasses.asdict(recipe) | {"steps": steps, "version": VERSION}
     # None of these changes what comes out.
     for key in ("name", "checkpoint_every"):

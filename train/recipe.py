@@ -104,6 +104,10 @@ class Step:
     attention_weight: float = 0.0
     temperature: float = 1.0
     label_smoothing: float = 0.0
+    #: Texts, in training: probability of a word piece to be replaced by another, and of a text to go on with another one.
+    #: The teacher labels what comes out, so label_weight must be 0.
+    replaced: float = 0.0
+    joined: float = 0.0
     dropout: float = 0.0
     weight_decay: float = 0.0
     schedule: Schedule = Schedule.LINEAR
@@ -154,7 +158,8 @@ class Recipe:
 STEP_RANGES = (
     ("epochs", 1, 100_000), ("batch", 1, 1 << 20), ("learning_rate", 0.0, 10.0), ("label_weight", 0.0, 1.0),
     ("hidden_weight", 0.0, 1e6), ("attention_weight", 0.0, 1e6), ("temperature", 1e-3, 1e3), ("warmup", 0.0, 1.0),
-    ("label_smoothing", 0.0, 1.0), ("dropout", 0.0, 0.99), ("weight_decay", 0.0, 100.0), ("clip", 1e-6, 1e9),
+    ("label_smoothing", 0.0, 1.0), ("replaced", 0.0, 1.0), ("joined", 0.0, 1.0), ("dropout", 0.0, 0.99),
+    ("weight_decay", 0.0, 100.0), ("clip", 1e-6, 1e9),
     ("accumulate", 1, 1 << 16), ("average", 0.0, 0.99999), ("patience", 0, 100_000),
 )  # fmt: skip
 MODEL_RANGES = (
@@ -239,6 +244,8 @@ def _check(recipe):
         _check_ranges(step, STEP_RANGES, f"step {index}")
         if step.attention_weight and recipe.model.attention is Attention.THRESHOLD:
             raise ValueError(f"step {index} has an attention_weight, which needs the softmax that the model is without")
+        if (step.replaced or step.joined) and recipe.task.of_images:
+            raise ValueError(f"step {index} says replaced or joined, which are of texts; images have shift and flip")
         _check_step(step, recipe.steps[:index], f"step {index}")
 
 
@@ -256,6 +263,11 @@ def _check_step(step, before, name):
         raise ValueError(f"{name} has an activation, but on bits it is always the ReLU; leave activation out")
     if step.batch % step.accumulate:
         raise ValueError(f"accumulate of {name} must divide its batch of {step.batch}, not be {step.accumulate}")
+    if (step.replaced or step.joined) and (step.label_weight or not before):
+        raise ValueError(
+            f"{name} makes texts that have no label (replaced, joined): they need a step before it that teaches, and "
+            f"label_weight = 0, not {step.label_weight}"
+        )
     if step.weights is Weights.SPLIT and before[-1].weights not in (Weights.TERNARY, Weights.SPLIT):
         raise ValueError(f"{name} has split weights, so the step before it must have ternary or split ones")
     if step.half and (step.activation_bits == FULL or step.weights is Weights.SPLIT):

@@ -14,7 +14,7 @@ from train.accuracy_page import write_page
 from train.cell import result_of, run_cell
 from train.distributed import join
 from train.errors import TrainError
-from train.grid import Method, cells
+from train.grid import Method, cells, plans
 
 
 def run(options):
@@ -31,6 +31,13 @@ def run(options):
         for cell in chosen:
             console.print(f"{'to do' if cell in left else 'done ':5}  {cell.name}")
         return 0
+    for task in dict.fromkeys(cell.task for cell in left):
+        start = plans(options.quick)[task].start_in(folder)
+        if start and not Path(start).is_dir():
+            raise TrainError(
+                f"{task} starts from an imported checkpoint, and there is no {start}; make it as docs/import.md says, or "
+                "name other tasks with --task"
+            )
     console.print(f"{len(chosen)} cells, {len(left)} to do; results in {folder / 'cells'}")
     everything = cells(options.quick)
 

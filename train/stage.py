@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from train import checkpoint
-from train.batches import augmented, batches, batches_per_epoch, shards, tensors
+from train.augment import augmentation
+from train.batches import batches, batches_per_epoch, shards, tensors
 from train.captured import Captured
 from train.distillation import loss_of, run
 from train.errors import CheckpointError, Diverged, ExportError
@@ -39,6 +40,7 @@ class Stage:
         self.step, self.recipe, self.dataset, self.path, self.workers = step, recipe, dataset, path, workers
         self.teacher = teacher if step.distils else None
         self.model = model.to(workers.device)
+        self.augment = augmentation(recipe, step, dataset)
         self.pieces = workers.count * step.accumulate
         self.per_epoch = batches_per_epoch(dataset.train, step.batch)
         self.total = step.epochs * self.per_epoch
@@ -106,11 +108,8 @@ class Stage:
         self.optimizer.zero_grad(set_to_none=True)
         rng = np.random.default_rng([self.recipe.seed, epoch, number])
         parts = shards(index, self.pieces)
-        inputs = None
-        shift, flip = self.recipe.shift, self.recipe.flip
-        if shift or flip:
-            # Of the whole batch, so that it does not depend on how many processes share it.
-            inputs = augmented(self.dataset.train, index, self.dataset.preprocessing, rng, shift, flip)
+        # Of the whole batch, so that it does not depend on how many processes share it.
+        augmented = self.augment and self.augment(index, rng)
         seeds = rng.integers(0, 1 << 62, self.pieces)
         mine = range(self.workers.rank * self.step.accumulate, (self.workers.rank + 1) * self.step.accumulate)
         loss = hits = 0.0
@@ -118,7 +117,7 @@ class Stage:
         for part in mine:
             torch.manual_seed(int(seeds[part]))
             share = len(parts[part]) * self.workers.count / len(index)
-            given = None if inputs is None else inputs[starts[part] : starts[part + 1]]
+            given = augmented and [tensor[starts[part] : starts[part + 1]] for tensor in augmented]
             context = self.workers.alone(self.wrapped) if part + 1 < mine.stop else torch.enable_grad()
             with context:
                 piece, right = self._gradients(parts[part], given, share)
@@ -140,8 +139,8 @@ class Stage:
     def _gradients(self, index, given, share):
         """Leave the gradients of one part of a batch: its loss and its share of right predictions."""
         inputs, lengths, labels = tensors(self.dataset.train, index, self.workers.device)
-        if given is not None:
-            inputs = given.to(self.workers.device)
+        if given:
+            inputs, lengths = (tensor.to(self.workers.device) for tensor in given)
         compute = self._differentiate if self.captured is None else self.captured
         loss, right = compute(inputs, lengths, labels, torch.tensor(share, device=self.workers.device)).tolist()
         return loss, right

@@ -28,6 +28,13 @@ def tokenizer_of(preprocessing):
     return Tokenizer.from_str(json.dumps(preprocessing["tokenizer"]))
 
 
+def added_pieces(tokenizer):
+    """How many special pieces a tokenizer puts before a text and after it: two numbers."""
+    special = tokenizer.encode("a").special_tokens_mask
+    words = [place for place, added in enumerate(special) if not added]
+    return words[0], len(special) - 1 - words[-1]
+
+
 def train_tokenizer(texts, vocabulary):
     """A lower-case WordPiece tokenizer of at most ``vocabulary`` pieces, the same in every run."""
     tokenizer = _word_pieces(models.WordPiece(unk_token=UNKNOWN))

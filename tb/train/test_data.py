@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 from boards.wordpiece import WordPiece  # noqa: E402
 from golden.patches import to_patches  # noqa: E402
 from tb.train.toys import RECIPE, toy_dataset, toy_texts  # noqa: E402
-from train.batches import augmented, batches, batches_per_epoch, tensors  # noqa: E402
-from train.data import Split, load_data  # noqa: E402
+from train.batches import batches, batches_per_epoch, tensors  # noqa: E402
+from train.data import load_data  # noqa: E402
 from train.errors import DataError  # noqa: E402
 from train.images import FASHION_FOLDER, FASHION_HASHES, digits, fashion_mnist  # noqa: E402
 from train.recipe import Task  # noqa: E402
@@ -41,28 +41,6 @@ def test_patches_may_overlap():
 def test_patches_that_do_not_end_with_the_image_are_refused(patch, stride):
     with pytest.raises(ValueError, match="must end with the image of 4 x 4"):
         to_patches(np.zeros((1, 4, 4)), patch, stride)
-
-
-def windows(image, padding, flip):
-    """All shifts of an image, and with ``flip`` of its mirror image, as bytes."""
-    padded = [np.pad(turned, padding) for turned in ((image, image[:, ::-1]) if flip else (image,))]
-    steps, (height, width) = range(2 * padding + 1), image.shape
-    return {p[top : top + height, left : left + width].tobytes() for p in padded for top in steps for left in steps}
-
-
-@pytest.mark.parametrize(("patch", "stride"), [(7, 7), (10, 6)])
-@pytest.mark.parametrize(("shift", "flip", "kinds"), [(2, True, 20), (1, False, 7), (0, True, 2)])
-def test_augmented_images_are_shifted_or_mirrored_each_by_itself(patch, stride, shift, flip, kinds):
-    rng = np.random.default_rng(0)
-    images = rng.integers(1, 256, (40, 28, 28)).astype(np.uint8)
-    images[:] = images[0]
-    split = Split(to_patches(images, patch, stride), np.full(40, 16), np.zeros(40, np.int64), images=images)
-    made = augmented(split, np.arange(40), {"patch": patch, "stride": stride}, rng, shift, flip).numpy()
-    shifted = [np.frombuffer(window, np.uint8).reshape(1, 28, 28) for window in windows(images[0], shift, flip)]
-    possible = {to_patches(image, patch, stride).tobytes() for image in shifted}
-    found = [one[None].tobytes() for one in made]
-    assert set(found) <= possible
-    assert len(set(found)) >= kinds
 
 
 def test_every_sample_is_in_one_batch_of_an_epoch_and_epochs_differ():

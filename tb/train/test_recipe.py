@@ -102,6 +102,8 @@ def test_a_recipe_survives_being_written_down_and_built_again(tmp_path):
         ("half = true", "trained_scale = true", "only split weights have"),
         ('weights = "split"', 'weights = "split"\nhalf = true', "step 2 cannot say half"),
         ('weights = "split"', 'weights = "binary"', "step 2 must have half = true or split weights"),
+        ("half = true", "half = true\nreplaced = 0.1", "step 1 says replaced or joined, which are of texts; images have"),
+        ("half = true", "half = true\njoined = 1.5", "joined of step 1 must be in 0.0..1.0, not 1.5"),
         ("half = true", "half = true\naccumulate = 5", "must divide its batch of 32, not be 5"),
         ("learning_rate = 1e-3", "learning_rate = -1.0", "learning_rate of step 1 must be in 0.0..10.0, not -1.0"),
         ("mixed = ", "mixed = 'float8' #", "mixed of the recipe must be one of none, bfloat16, float16"),
@@ -116,6 +118,15 @@ def test_a_recipe_that_cannot_run_is_refused_in_one_sentence(tmp_path, old, new,
         read_recipe(path)
     assert type(caught.value).__module__ == "train.errors"
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("first", "second"), [("joined = 0.5\nlabel_weight = 0.0", ""), ("", "replaced = 0.1")])
+def test_texts_that_nobody_labelled_need_a_teacher_that_does(tmp_path, first, second):
+    step = "[[steps]]\nactivation_bits = 32\nepochs = 1\nbatch = 8\nlearning_rate = 1e-3\n"
+    model = "[model]\nlayers = 1\nwidth = 16\nheads = 2\nhead_width = 8\nfeed_forward = 16\nvocabulary = 50\ntokens = 8"
+    path = write(tmp_path, "\n".join(["task = 'cola'\nseed = 1", model, step + first, step + second]))
+    with pytest.raises(RecipeError, match=r"need a step before it that teaches, and label_weight = 0, not 0\.[05]"):
+        read_recipe(path)
 
 
 def test_a_missing_recipe_is_named(tmp_path):

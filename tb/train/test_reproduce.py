@@ -1,5 +1,6 @@
 """`bittern reproduce`: cells are cached and go on, budgets are equal, and the page holds what was run and nothing else."""
 
+import dataclasses
 import json
 import re
 
@@ -9,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from program.cli import main  # noqa: E402
-from train import cell as cells_module  # noqa: E402
+from train import grid  # noqa: E402
 from train.accuracy_page import verdict, write_page  # noqa: E402
 from train.cell import matthews, result_of, result_path, run_cell, score  # noqa: E402
 from train.data import load_data  # noqa: E402
@@ -17,16 +18,17 @@ from train.evaluate import predict_integer  # noqa: E402
 from train.export import export_encoder  # noqa: E402
 from train.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
 from train.precision import FULL  # noqa: E402
+from train.recipe import Task  # noqa: E402
 from train.stage import Stage  # noqa: E402
 
 
 @pytest.mark.parametrize(("quick", "plans"), [(True, QUICK), (False, PLANS)])
-def test_every_student_of_a_task_has_the_same_budget_the_same_teacher_and_the_same_weight_bits(quick, plans):
+def test_every_student_of_a_task_has_the_same_budget_the_same_teacher_and_the_same_weight_bits(tmp_path, quick, plans):
     students = [cell for cell in cells(quick) if cell.method not in (Method.TEACHER, Method.CONTROL)]
     for task, plan in plans.items():
-        mine = [(cell, plan.recipe(task, cell)) for cell in students if cell.task == task]
+        mine = [(cell, plan.recipe(cell, tmp_path)) for cell in students if cell.task == task]
         assert len({sum(step.epochs for step in recipe.steps[1:]) for _, recipe in mine}) == 1
-        assert len({(recipe.steps[0], recipe.model, recipe.shift) for _, recipe in mine}) == 1
+        assert len({(recipe.steps[0], recipe.model, recipe.shift, recipe.task) for _, recipe in mine}) == 1
         assert mine[0][1].shift == plan.shift
         assert len({recipe.steps[-1].batch for _, recipe in mine}) == 1
         for cell, recipe in mine:
@@ -55,7 +57,7 @@ def test_a_part_of_the_grid_still_has_its_teachers_and_controls():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--task", "chess"], "--task must be one of fashion-mnist, digits, sst2, cola, not 'chess'"),
+        (["--task", "chess"], "--task must be one of fashion-mnist, digits, sst2, sst2-bert-tiny, cola, not 'chess'"),
         (["--quick", "--bits", "3"], "--bits must be one of 4, 1, not '3'"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
         (["--quick", "--device", "abacus"], "device 'abacus' cannot be used"),
@@ -66,6 +68,35 @@ def test_what_the_grid_has_not_is_refused(tmp_path, monkeypatch, capsys, argumen
     assert main(["reproduce", *arguments]) == 2
     assert words in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_task_whose_checkpoint_was_not_imported_is_refused_before_anything_is_trained(tmp_path, capsys):
+    assert main(["reproduce", "--task", "sst2-bert-tiny", "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert re.search(r"sst2-bert-tiny starts from an imported checkpoint, .* no .*out/bert-tiny; .*docs/import.md", said)
+    assert not list(tmp_path.iterdir())
+
+
+def test_teacher_and_control_of_a_task_start_from_its_imported_checkpoint(tmp_path, monkeypatch, one_epoch):
+    from safetensors.torch import save_file
+
+    began = []
+    monkeypatch.setattr("train.grid.QUICK", {"digits": dataclasses.replace(grid.QUICK["digits"], start="begun")})
+    monkeypatch.setattr("train.loop._begin", lambda model, start, recipe: began.append((model.config.layers, start)))
+    known = []
+    for value in (1.0, 2.0):
+        (tmp_path / "begun").mkdir(exist_ok=True)
+        save_file({"embedding.bias": torch.full((32,), value)}, tmp_path / "begun" / "model.safetensors")
+        (tmp_path / "begun" / "bittern.json").write_text("{}")
+        for method in (Method.TEACHER, Method.CONTROL):
+            cell = Cell("digits", method, FULL, False, 1)
+            run_cell(cell, True, tmp_path, None)
+            known.append(result_path(cell, True, tmp_path))
+    assert len(set(known)) == 4
+    tries = len(grid.CONTROL_RATES) * len(grid.CONTROL_DECAYS)
+    assert [(layers, start["embedding.bias"][0].item()) for layers, start in began] == [
+        (layers, value) for value in (1.0, 2.0) for layers, count in ((2, 1), (0, tries)) for _ in range(count)
+    ]
 
 
 def test_cells_are_trained_on_the_device_that_is_asked_for(tmp_path, monkeypatch):
@@ -103,6 +134,15 @@ def test_the_page_holds_means_deviations_and_how_much_was_not_run(tmp_path):
     assert text.count("not run") == 1
 
 
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [("sst2", "word embeddings of 1 bit; "), ("sst2-bert-tiny", "word embeddings of 8 bits; "), ("digits", "f 64; ")],
+)
+def test_the_page_says_what_embeddings_texts_have(tmp_path, task, words):
+    write_page([cell for cell in cells(False) if cell.task == task], {}.get, False, tmp_path / "a.md")
+    assert f"{words}teacher and control" in (tmp_path / "a.md").read_text()
+
+
 def test_what_is_compared_is_of_the_same_seeds(tmp_path):
     everything = [cell for cell in cells(False) if cell.task == "fashion-mnist"]
     known = {Cell("fashion-mnist", Method.TEACHER, FULL, False, seed): result(None, 90 + seed) for seed in (1, 2, 3)}
@@ -137,13 +177,12 @@ def test_matthews_correlation_is_that_of_the_counts():
 @pytest.fixture
 def one_epoch(monkeypatch):
     """Plans of the quick grid with as little training as there can be."""
-    import dataclasses
 
     def short(plan):
         return dataclasses.replace(plan, teacher=dataclasses.replace(plan.teacher, epochs=1),
                                    student=dataclasses.replace(plan.student, epochs=2))  # fmt: skip
 
-    monkeypatch.setattr(cells_module, "QUICK", {task: short(plan) for task, plan in QUICK.items()})
+    monkeypatch.setattr("train.grid.QUICK", {task: short(plan) for task, plan in QUICK.items()})
     torch.set_num_threads(1)
 
 
@@ -189,8 +228,8 @@ def test_a_cell_is_measured_as_the_reference_computes(tmp_path, monkeypatch, one
 
     monkeypatch.setattr("train.cell.export_encoder", export)
     measured = run_cell(Cell("digits", Method.DIRECT, 4, False, 2), True, tmp_path, None)["measured"]
-    test = load_data(QUICK["digits"].recipe("digits", Cell("digits", Method.DIRECT, 4, False, 2))).test
-    assert measured["integer"] == score("digits", predict_integer(exported[0], test, 1)[0], test.labels)
+    test = load_data(QUICK["digits"].recipe(Cell("digits", Method.DIRECT, 4, False, 2), tmp_path)).test
+    assert measured["integer"] == score(Task.DIGITS, predict_integer(exported[0], test, 1)[0], test.labels)
 
 
 def _lowest_agreements(folder):

@@ -1,6 +1,7 @@
 """`bittern import`: what it writes, that recipes start from it, and one sentence for whatever is wrong."""
 
 import json
+import stat
 
 import numpy as np
 import pytest
@@ -85,6 +86,12 @@ def test_the_folder_holds_shape_classes_hashes_and_tokenizer(source, capsys):
     position = state["bert.embeddings.position_embeddings.weight"] + state["bert.embeddings.token_type_embeddings.weight"][0]
     assert torch.equal(encoder.position, position)
     assert sorted(path.name for path in source.parent.iterdir()) == ["out", "source"]
+
+
+def test_whoever_may_read_one_file_of_the_folder_may_read_the_other(source):
+    start = imported(source, "--task", "sst2", "--new-classifier")
+    description, weights = (stat.S_IMODE((start / name).stat().st_mode) for name in ("bittern.json", "model.safetensors"))
+    assert description == weights
 
 
 def test_vocab_txt_makes_a_tokenizer(source):

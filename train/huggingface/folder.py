@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from golden.model import EncoderConfig
 from train.bmt import Encoder
@@ -40,7 +40,8 @@ def write_imported(imported, checkpoint, folder, task=None):
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     state = {name: value.contiguous() for name, value in encoder.state_dict().items()}
-    save_file(state, partial / WEIGHTS, {"format": "pt"})
+    # The library's own files may be read by their owner alone.
+    (partial / WEIGHTS).write_bytes(save(state, {"format": "pt"}))
     (partial / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
     os.replace(partial, folder)
 

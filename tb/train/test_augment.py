@@ -107,6 +107,16 @@ def test_as_many_words_are_replaced_and_texts_joined_as_is_asked_for():
     assert abs((lengths == TOKENS).float().mean() - 0.3) < 0.03
 
 
+def test_a_text_goes_on_with_any_other_of_the_batch():
+    inputs = np.arange(100)[:, None].repeat(4, 1)
+    inputs[:, 2:] = 0
+    split = Split(inputs, np.full(100, 2), np.zeros(100, np.int64))
+    made, _ = Texts(split, 0, 0, 0.0, 1.0)(np.arange(100), np.random.default_rng(0))
+    steps = made[:, 2] - made[:, 0]
+    assert len(set(steps.tolist())) > 50
+    assert set(made[:, 2].tolist()) == set(range(100))
+
+
 def test_each_word_of_the_texts_is_equally_likely_to_replace_another():
     inputs = np.full((3000, 4), 10)
     inputs[0] = 11

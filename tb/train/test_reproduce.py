@@ -20,6 +20,7 @@ from train.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
 from train.precision import FULL  # noqa: E402
 from train.recipe import Task  # noqa: E402
 from train.stage import Stage  # noqa: E402
+from train.tokenizer import train_tokenizer  # noqa: E402
 
 
 @pytest.mark.parametrize(("quick", "plans"), [(True, QUICK), (False, PLANS)])
@@ -80,19 +81,27 @@ def test_a_task_whose_checkpoint_was_not_imported_is_refused_before_anything_is_
 def test_teacher_and_control_of_a_task_start_from_its_imported_checkpoint(tmp_path, monkeypatch, one_epoch):
     from safetensors.torch import save_file
 
-    began = []
+    began, tokenizers = [], []
+    tokenizer = train_tokenizer(["a b c"], 20).to_str()
+
+    def loaded(recipe, folder, tokenizer):
+        tokenizers.append(tokenizer.to_str())
+        return load_data(recipe, folder, tokenizer)
+
+    monkeypatch.setattr("train.cell.load_data", loaded)
     monkeypatch.setattr("train.grid.QUICK", {"digits": dataclasses.replace(grid.QUICK["digits"], start="begun")})
     monkeypatch.setattr("train.loop._begin", lambda model, start, recipe: began.append((model.config.layers, start)))
     known = []
     for value in (1.0, 2.0):
         (tmp_path / "begun").mkdir(exist_ok=True)
         save_file({"embedding.bias": torch.full((32,), value)}, tmp_path / "begun" / "model.safetensors")
-        (tmp_path / "begun" / "bittern.json").write_text("{}")
+        (tmp_path / "begun" / "bittern.json").write_text(json.dumps({"tokenizer": json.loads(tokenizer)}))
         for method in (Method.TEACHER, Method.CONTROL):
             cell = Cell("digits", method, FULL, False, 1)
             run_cell(cell, True, tmp_path, None)
             known.append(result_path(cell, True, tmp_path))
     assert len(set(known)) == 4
+    assert tokenizers == [tokenizer] * 4
     tries = len(grid.CONTROL_RATES) * len(grid.CONTROL_DECAYS)
     assert [(layers, start["embedding.bias"][0].item()) for layers, start in began] == [
         (layers, value) for value in (1.0, 2.0) for layers, count in ((2, 1), (0, tries)) for _ in range(count)

@@ -67,6 +67,20 @@ def test_a_run_in_full_precision_says_its_accuracy_and_has_no_bundle(here, capsy
     assert f"full precision  {measured['full_precision']}" in capsys.readouterr().out
 
 
+def test_teacher_and_control_of_a_run_start_from_the_imported_checkpoint(here, monkeypatch):
+    from safetensors.torch import save_file
+
+    (here / "begun").mkdir()
+    save_file({"embedding.bias": torch.full((16,), 0.5)}, here / "begun" / "model.safetensors")
+    (here / "begun" / "bittern.json").write_text('{"config": {}}')
+    start, teacher, *_ = SMALL.replace("seed = 1", "seed = 1\nstart = 'begun'").split("[[steps]]")
+    (here / "begun.toml").write_text("[[steps]]".join([start, teacher]))
+    began = []
+    monkeypatch.setattr("train.loop._begin", lambda model, weights, _: began.append((model.config.layers, *weights)))
+    assert main(["train", "begun.toml", "--threads", "1", "--control"]) == 0
+    assert began == [(1, "embedding.bias"), (0, "embedding.bias")]
+
+
 def toy_like(samples):
     """A bundle's samples as a split."""
     from train.data import Split

@@ -59,7 +59,8 @@ def _section(task, plan, cells, results):
         f"teacher and control {plan.teacher.epochs} epochs, students {plan.student.epochs}.", "",
     ]  # fmt: skip
     whole = {method: _values(cells, results, "float", method=method) for method in (Method.TEACHER, Method.CONTROL)}
-    lines += [f"* full precision: {_spread(whole[Method.TEACHER])}", f"* control: {_spread(whole[Method.CONTROL])}", ""]
+    lines += [f"* full precision: {_spread(whole[Method.TEACHER])}", f"* control: {_spread(whole[Method.CONTROL])}"]
+    lines += [*_headroom(*whole.values()), ""]
     rows, kinds = [], 0
     for bits in sorted({cell.bits for cell in cells if cell.method in NAMES}, reverse=True):
         for method, name in NAMES.items():
@@ -75,6 +76,16 @@ def _section(task, plan, cells, results):
     if len(rows) < kinds:
         lines += [f"{kinds - len(rows)} of {kinds} kinds of student: {NOT_RUN}.", ""]
     return "\n".join([*lines, *_verdicts(cells, results), ""])
+
+
+def _headroom(teacher, control):
+    """A warning, where layers do not help on this task even in full precision: then students cannot be told apart."""
+    both = sorted(teacher.keys() & control.keys())
+    if len(both) < 2:
+        return []
+    gain, deviation = difference(*([values[seed] for seed in both] for values in (teacher, control)))
+    warning = "* full precision is no better than the control beyond the deviation: this task does not tell students apart"
+    return [] if gain > deviation else [warning]
 
 
 def _values(cells, results, key, **chosen):
@@ -127,7 +138,11 @@ def _verdicts(cells, results):
 
 def verdict(mine, other):
     """What a comparison of results over two seeds or more says; helps means by more than the larger deviation."""
-    gain = statistics.mean(mine) - statistics.mean(other)
-    deviation = max(statistics.stdev(mine), statistics.stdev(other))
+    gain, deviation = difference(mine, other)
     word = "helps" if gain > deviation else "hurts" if -gain > deviation else "makes no difference beyond the deviation"
     return f"{gain:+.2f} points, deviation {deviation:.2f}: {word}."
+
+
+def difference(mine, other):
+    """Of the means of two lists of results, and the larger of their deviations."""
+    return statistics.mean(mine) - statistics.mean(other), max(statistics.stdev(mine), statistics.stdev(other))

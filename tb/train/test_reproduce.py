@@ -152,6 +152,20 @@ def test_the_page_says_what_embeddings_texts_have(tmp_path, task, words):
     assert f"{words}teacher and control" in (tmp_path / "a.md").read_text()
 
 
+@pytest.mark.parametrize(("teacher", "warned"), [(81.9, True), (82.1, False)])
+def test_the_page_says_where_layers_do_not_help_in_full_precision(tmp_path, teacher, warned):
+    everything = [cell for cell in cells(False) if cell.task == "sst2"]
+    known = {}
+    for seed, other in ((1, -1), (2, 0), (3, 1)):
+        known[Cell("sst2", Method.TEACHER, FULL, False, seed)] = result(None, teacher + other)
+        known[Cell("sst2", Method.CONTROL, FULL, False, seed)] = result(None, 80 + 2 * other)
+    write_page(everything, known.get, False, tmp_path / "a.md")
+    assert ("does not tell students apart" in (tmp_path / "a.md").read_text()) == warned
+    del known[Cell("sst2", Method.CONTROL, FULL, False, 2)], known[Cell("sst2", Method.CONTROL, FULL, False, 3)]
+    write_page(everything, known.get, False, tmp_path / "a.md")
+    assert "students apart" not in (tmp_path / "a.md").read_text()
+
+
 def test_what_is_compared_is_of_the_same_seeds(tmp_path):
     everything = [cell for cell in cells(False) if cell.task == "fashion-mnist"]
     known = {Cell("fashion-mnist", Method.TEACHER, FULL, False, seed): result(None, 90 + seed) for seed in (1, 2, 3)}

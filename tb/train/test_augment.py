@@ -45,7 +45,7 @@ def test_augmented_images_are_shifted_or_mirrored_each_by_itself(patch, stride, 
 
 @st.composite
 def texts(draw):
-    """A split of texts that begin with 1 and end with 2, as many of them as ``added`` says, and words from 10 on."""
+    """A split of texts that begin with some 1 and end with some 2, words being from 10 on; and how many of each."""
     opening, closing = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     lengths = draw(st.lists(st.integers(opening + closing + 1, TOKENS), min_size=1, max_size=12))
     rng = np.random.default_rng(draw(st.integers(0, 1000)))

@@ -71,7 +71,8 @@ def test_what_the_grid_has_not_is_refused(tmp_path, monkeypatch, capsys, argumen
     assert not list(tmp_path.iterdir())
 
 
-def test_a_task_whose_checkpoint_was_not_imported_is_refused_before_anything_is_trained(tmp_path, capsys):
+def test_a_task_whose_checkpoint_was_not_imported_is_refused_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     assert main(["reproduce", "--task", "sst2-bert-tiny", "--output", str(tmp_path / "out")]) == 2
     said = capsys.readouterr().err
     assert re.search(r"sst2-bert-tiny starts from an imported checkpoint, .* no .*out/bert-tiny; .*docs/import.md", said)

@@ -129,21 +129,22 @@ class QuantizedTable(nn.Embedding):
         nn.init.normal_(self.weight, std=0.5)
 
     def forward(self, ids):
-        table = self.weight
+        rows = functional.embedding(ids, self.weight)
         if self.format is not None:
+            # Only what a batch looks up: of a vocabulary, that is a small part.
             with torch.no_grad():
-                values, scale = self._values()
+                values, scale = self._values(rows)
                 quantized = values * scale
-            table = _Substitute.apply(table, quantized)
-        return functional.embedding(ids, table) + self.bias
+            rows = _Substitute.apply(rows, quantized)
+        return rows + self.bias
 
-    def _values(self):
+    def _values(self, rows):
         if self.format.kind is Kind.BIPOLAR:
-            return weights.binary(self.weight, 0)
-        return weights.integer(self.weight, self.format.bits)
+            return weights.binary(self.weight, 0, part=rows)
+        return weights.integer(self.weight, self.format.bits, rows)
 
     @torch.no_grad()
     def operand(self):
         """Codes (rows, width), and the scale of each column: `Operand`."""
-        values, scale = self._values()
+        values, scale = self._values(self.weight)
         return _operand(values, self.format, scale, self.embedding_dim)

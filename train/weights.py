@@ -1,7 +1,8 @@
 """Weights to values: codes of few bits times a scale, each function one published formula.
 
 All take ``weight`` (outputs, inputs) and give ``values``, of the same shape, and ``scale``, which multiplies them:
-one number, or with ``axis`` one for each row (1) or column (0), with that axis kept.
+one number, or with ``axis`` one for each row (1) or column (0), with that axis kept. With ``part``, some rows of
+``weight``, the values are those of these rows.
 """
 
 import torch
@@ -13,10 +14,10 @@ THRESHOLD = 0.7
 SMALLEST = 1e-8
 
 
-def binary(weight, axis=None, centred=True):
+def binary(weight, axis=None, centred=True, part=None):
     """``mean|w| * sign(w - mean w)`` (BiT, arXiv 2205.13016): the mean only decides the sign, and only if ``centred``."""
     centre = mean(weight, axis) if centred else 0.0
-    return sign(weight - centre), mean(weight.abs(), axis).clamp(min=SMALLEST)
+    return sign((weight if part is None else part) - centre), mean(weight.abs(), axis).clamp(min=SMALLEST)
 
 
 def ternary(weight, axis=None, importance=None):
@@ -31,11 +32,11 @@ def ternary(weight, axis=None, importance=None):
     return torch.sign(weight) * chosen, scale.clamp(min=SMALLEST)
 
 
-def integer(weight, bits):
+def integer(weight, bits, part=None):
     """Signed codes of ``bits`` bits: the largest magnitude becomes the largest code."""
     high = (1 << (bits - 1)) - 1
     scale = weight.abs().max().clamp(min=SMALLEST) / high
-    return torch.floor(weight / scale + 0.5).clamp(-high, high), scale
+    return torch.floor((weight if part is None else part) / scale + 0.5).clamp(-high, high), scale
 
 
 def mean(x, axis=None, counts=None):

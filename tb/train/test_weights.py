@@ -127,6 +127,23 @@ def test_a_table_looks_up_the_rows_of_its_operand(code_format):
     assert table.weight.grad.abs().sum(1).nonzero().ravel().tolist() == [0, 3, 9]
 
 
+@pytest.mark.parametrize("code_format", [BINARY, Format(Kind.SIGNED, 8)])
+def test_looking_up_rows_gives_the_bits_of_quantizing_the_whole_table_first(code_format):
+    torch.manual_seed(4)
+    table = QuantizedTable(40, 6, code_format)
+    table.weight.data.mul_(2.0)
+    ids = torch.tensor([[3, 9, 0, 3], [9, 3, 17, 39]])
+    upstream = torch.randn(2, 4, 6)
+    found = table(ids)
+    found.backward(upstream)
+    real = table.weight.detach()
+    values, scale = binary(real, 0) if code_format is BINARY else integer(real, 8)
+    assert torch.equal(found, (values * scale)[ids] + table.bias)
+    expected = torch.zeros(40, 6).index_add_(0, ids.reshape(-1), upstream.reshape(-1, 6))
+    assert ((real.abs() > 1) & (expected != 0)).any()
+    assert torch.equal(table.weight.grad, torch.where(real.abs() < 1, expected, 0.0))
+
+
 def test_ternary_operands_are_two_bit_codes_of_three_values():
     layer = QuantizedLinear(50, 20, WeightScheme(Weights.TERNARY))
     operand = layer.operand()

@@ -16,6 +16,7 @@ from train.distributed import join, leave
 from train.errors import TrainError
 from train.evaluate import measure, percent_right
 from train.export import export_encoder
+from train.files import size
 from train.loop import control, stage_path, train
 from train.recipe import read_recipe
 from train.report import Report, Silent
@@ -23,7 +24,6 @@ from train.saved import save_model
 from train.start import read_start
 
 SAMPLES = 64
-MEBIBYTE = 1 << 20
 
 
 def run(options):
@@ -83,7 +83,7 @@ def _write(recipe, dataset, trained, without, folder, options, console):
     path.parent.mkdir(parents=True, exist_ok=True)
     bundle.save(make_bundle(recipe, dataset, encoder, measured, f"bittern train {options.recipe}"), path)
     _tell(measured, folder, console)
-    console.print(f"{path}: {path.stat().st_size / MEBIBYTE:.2f} MB")
+    console.print(f"{path}: {size(path)}")
 
 
 def _tell(measured, folder, console):

@@ -11,11 +11,9 @@ from train.data import check_inputs, load_data
 from train.errors import DataError
 from train.evaluate import measure
 from train.export import export_encoder
-from train.files import digest
+from train.files import digest, size
 from train.saved import load_model
 from train.tokenizer import tokenizer_of
-
-MEBIBYTE = 1 << 20
 
 
 def run(options):
@@ -34,7 +32,7 @@ def run(options):
         "path": os.path.relpath(options.checkpoint, output.parent), "sha256": digest(options.checkpoint)
     }  # fmt: skip
     bundle.save(made, output)
-    console.print(f"{output}: {output.stat().st_size / MEBIBYTE:.2f} MB, {len(made.samples.labels)} samples")
+    console.print(f"{output}: {size(output)}, {len(made.samples.labels)} samples")
     for name, value in measured.items():
         console.print(f"{name.replace('_', ' '):>28}  {value}")
     if options.qonnx:

@@ -1,15 +1,22 @@
-"""Files, told apart by their hash."""
+"""Files of checkpoints and bundles: their hash and their size."""
 
 import hashlib
 from pathlib import Path
 
-from train.errors import ExportError
+from train.errors import CheckpointError
+
+MEBIBYTE = 1 << 20
 
 
 def digest(path):
-    """sha256 of a file, hexadecimal. Raises ExportError."""
+    """sha256 of a checkpoint's file, hexadecimal. Raises CheckpointError."""
     try:
         with Path(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ExportError(f"{path} cannot be read ({error.strerror})") from None
+        raise CheckpointError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def size(path):
+    """How large a file is, for people."""
+    return f"{Path(path).stat().st_size / MEBIBYTE:.2f} MiB"

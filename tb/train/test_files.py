@@ -12,8 +12,8 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 from tb.train.encoders import CONFIG
 from tb.train.toys import toy_dataset
 from train.data import check_inputs
-from train.errors import DataError, ExportError
-from train.files import digest
+from train.errors import CheckpointError, DataError
+from train.files import digest, size
 from train.tokenizer import tokenizer_of, train_tokenizer
 
 
@@ -23,8 +23,13 @@ def test_the_digest_of_a_file_is_its_sha256(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_has_no_digest(tmp_path):
-    with pytest.raises(ExportError, match=r"none cannot be read \(No such file"):
+    with pytest.raises(CheckpointError, match=r"none cannot be read \(No such file"):
         digest(tmp_path / "none")
+
+
+def test_the_size_of_a_file_is_in_mebibytes(tmp_path):
+    (tmp_path / "file").write_bytes(bytes(3 << 19))
+    assert size(tmp_path / "file") == "1.50 MiB"
 
 
 @pytest.mark.parametrize("change", [{"tokens": 1}, {"input_size": 1}])

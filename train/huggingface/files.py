@@ -1,6 +1,5 @@
 """Files of a checkpoint: weights, configuration, tokenizer; read from a folder or a single file of weights."""
 
-import hashlib
 import json
 import pickle
 import warnings
@@ -14,6 +13,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from train.errors import CheckpointError
+from train.files import digest
 
 #: Files of weights, in the order they are looked for.
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -54,7 +54,7 @@ def read_checkpoint(path, sha256=None):
     files = [first]
     if first.name.endswith(".index.json"):
         files = sorted({folder / name for name in _json(first).get("weight_map", {}).values()})
-    hashes = {file.name: _digest(file) for file in files}
+    hashes = {file.name: digest(file) for file in files}
     if sha256 is not None and not hashes[files[0].name].startswith(sha256.lower()):
         found = hashes[files[0].name][: len(sha256)]
         raise CheckpointError(f"{files[0]} must have a sha256 that begins with {sha256}, not {found}; fetch it again")
@@ -64,14 +64,6 @@ def read_checkpoint(path, sha256=None):
     return Checkpoint(
         state, _json(folder / "config.json"), _json(folder / "preprocessor_config.json"), _tokenizer(folder), hashes
     )
-
-
-def _digest(path):
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}); fetch the checkpoint again") from None
 
 
 def _tensors(path):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +50,9 @@ def test_a_run_leaves_a_model_a_log_and_a_bundle_that_golden_runs(here, capsys):
     integer = [encode(loaded.encoder, x, int(n))["logits"].argmax() for x, n in zip(test.inputs, test.lengths)]
     assert np.array_equal(predict(saved.model, test), integer)
     assert not list(folder.rglob("*.partial"))
-    assert "best.pt" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "best.pt" in printed
+    assert re.search(r"small\.bundle: 0\.\d\d MiB", printed)
 
 
 def test_a_run_in_full_precision_says_its_accuracy_and_has_no_bundle(here, capsys):

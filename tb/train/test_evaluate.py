@@ -43,7 +43,7 @@ def run(tmp_path_factory):
 def exported(run, tmp_path, capsys):
     path = tmp_path / "toy.bundle"
     assert main(["export", str(run / "best.pt"), "-o", str(path)]) == 0
-    capsys.readouterr()
+    assert "toy.bundle: 0.0" in capsys.readouterr().out
     return path
 
 

@@ -1,5 +1,6 @@
 """`bittern import`: what it writes, that recipes start from it, and one sentence for whatever is wrong."""
 
+import hashlib
 import json
 import stat
 
@@ -80,7 +81,8 @@ def test_the_folder_holds_shape_classes_hashes_and_tokenizer(source, capsys):
     assert encoder.structure == Structure(Activation.GELU, epsilon=1e-7, pooler=Pooler.TANH)
     assert (encoder.config.layers, encoder.config.heads, encoder.config.tokens) == (LAYERS, 3, POSITIONS)
     assert description["labels"] == ["bad", "good", "unsure"]
-    assert list(description["source"]["sha256"]) == ["model.safetensors"]
+    digest = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
+    assert description["source"]["sha256"] == {"model.safetensors": digest}
     state = bert_state()
     assert torch.equal(encoder.classifier.weight, state["classifier.weight"])
     position = state["bert.embeddings.position_embeddings.weight"] + state["bert.embeddings.token_type_embeddings.weight"][0]

@@ -40,7 +40,7 @@ zcu102: setup  ## build/zcu102: a folder that Vivado makes a bitstream for the Z
 
 ulx3s: setup  ## a bitstream for the ULX3S with open tools only: Yosys, nextpnr-ecp5, ecppack; up to 30 minutes
 	@scripts/setup-ecp5
-	python -m boards.ulx3s_build; status=$$?; python -m codesign routed >/dev/null && exit $$status
+	python -m boards.ulx3s.build; status=$$?; python -m codesign routed >/dev/null && exit $$status
 
 lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets
 	ruff check .

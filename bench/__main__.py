@@ -12,10 +12,10 @@ from bench.cases import BENCHES
 from bench.compare import compare, load
 from bench.measure import measure
 from bench.report import PRESET, measure_resources, tables_of, write_docs
-from hw.config import PRESETS, preset
-from program.errors import BuildError, UsageError
-from program.rtl.build import build
-from program.rtl.progress import RunProgress
+from formats.errors import BuildError, UsageError
+from isa.config import PRESETS, preset
+from sim.build import build
+from sim.progress import RunProgress
 
 NAMES = (*BENCHES, "resources", "comparison")
 

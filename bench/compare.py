@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from bench import record
-from hw.config import AcceleratorConfig
-from program.errors import UsageError
+from formats.errors import UsageError
+from isa.config import AcceleratorConfig
 
 PUBLISHED = Path(__file__).parent / "data" / "published.json"
 #: The case that stands for ours.

@@ -1,6 +1,6 @@
 """The cycle model against the RTL: random encoders on random configurations, with several memories.
 
-`python -m bench.cycles` runs all pairs, most of an hour on two cores, and writes codesign/data/cycles.csv and the table in
+`python -m bench.cycles` runs all pairs, most of an hour on two cores, and writes codesign/cycles/cycles.csv and the table in
 docs/cycles.md; `python -m bench.cycles 3 17` runs these two and prints them. What ran is kept in build/cycles: after an
 interruption the same command does the rest.
 """
@@ -8,25 +8,23 @@ interruption the same command does the rest.
 import csv
 import sys
 from hashlib import sha256
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
 from codesign import rtl
-from codesign.cycles import predict
+from codesign.cycles.model import predict
+from formats.files import ROOT, whole, write_whole
 from golden.codes import Kind
-from golden.files import whole, write_whole
-from golden.instruction import encode
 from golden.model import Attention, Encoder, Format, Head, Input, Order
-from hw.config import AcceleratorConfig
-from program.compiler import CompileError, compile_encoder
+from isa.config import AcceleratorConfig
+from isa.instruction import encode
+from program.compiler.compiler import CompileError, compile_encoder
 from program.program import Program
 from tb.models import BINARY, TERNARY, random_encoder, random_inputs
 
-ROOT = Path(__file__).resolve().parent.parent
-DATA = ROOT / "codesign" / "data" / "cycles.csv"
+DATA = ROOT / "codesign" / "cycles" / "cycles.csv"
 DOCUMENT = ROOT / "docs" / "cycles.md"
 KEPT = ROOT / "build" / "cycles"
 MARK = "<!-- written by python -m bench.cycles -->"
@@ -120,7 +118,7 @@ def measure(number):
 
 def _simulated(chosen):
     """Cycles of a pair in the RTL, of this run or of an earlier one of the same RTL and program."""
-    from program.rtl.simulator import RtlSimulator
+    from sim.simulator import RtlSimulator
 
     kept = KEPT / f"{rtl.fingerprint()}-{chosen.number}-{fingerprint(chosen.program)}"
     if kept.exists():

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from amaranth import Cat, Const
 
-from codesign.logic_depth import depth as logic_depth
-from hw.dpu import Border, Dpu, Plain
-from hw.dpu_ultrascale import Ultrascale
+from codesign.resources.logic_depth import depth as logic_depth
 from hw.emit import emit
-from program.rtl.build import find_tool
+from hw.engine.dpu import Border, Dpu, Plain
+from hw.engine.dpu_ultrascale import Ultrascale
+from hw.tools import find_tool
 
 SCRIPT = """
 read_verilog dut.v

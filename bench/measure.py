@@ -7,16 +7,16 @@ import time
 import numpy as np
 
 from bench.work import bound, embedded, encoder_operations, operations
-from codesign.cycles import predict
+from codesign.cycles.model import predict
 from codesign.energy import Activity
 from codesign.energy import estimate as estimate_energy
+from formats.files import write_whole
 from golden.encoder import encode
-from golden.files import write_whole
-from program.checker import check
-from program.compiler import compile_encoder
+from program.compiler.compiler import compile_encoder
 from program.program import CompileError
-from program.rtl.compare import Comparison
-from program.rtl.simulator import RtlSimulator, RunError
+from program.verify.checker import check
+from sim.compare import Comparison
+from sim.simulator import RtlSimulator, RunError
 from tb.models import random_encoder, random_inputs
 
 SEED = 2024
@@ -31,12 +31,12 @@ def measure(case, config, library, cache, progress):
     Parameters
     ----------
     case : bench.cases.Case
-    config : hw.config.AcceleratorConfig
+    config : isa.config.AcceleratorConfig
     library : pathlib.Path
         The built simulation of ``config``.
     cache : pathlib.Path
         Folder of results.
-    progress : program.rtl.progress.RunProgress
+    progress : sim.progress.RunProgress
 
     Returns
     -------

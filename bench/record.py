@@ -8,10 +8,8 @@ import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
-from golden.files import write_whole
-from program.rtl.build import find_tool
-
-ROOT = Path(__file__).resolve().parent.parent
+from formats.files import ROOT, write_whole
+from hw.tools import find_tool
 
 
 def machine():

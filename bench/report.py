@@ -7,7 +7,7 @@ from pathlib import Path
 from bench import compare, record, roofline, tables
 from bench.cases import BENCHES
 from codesign import routed
-from hw.config import AcceleratorConfig, preset
+from isa.config import AcceleratorConfig, preset
 
 DATA = Path(__file__).parent / "data"
 DOCS = record.ROOT / "docs"
@@ -37,9 +37,9 @@ every figure. One of them: `make bench-NAME`.
 
 def measure_resources(preset_name, progress):
     """The resources of a preset by open synthesis of its units; those done before are taken from build/synthesis."""
-    from codesign import configurations, estimate
     from codesign.devices import LABELS, LIMITED, device
-    from codesign.synthesis import FLOW, Synthesis
+    from codesign.resources import configurations, estimate
+    from codesign.resources.synthesis import FLOW, Synthesis
 
     config, part, synthesis = preset(preset_name), device(PART), Synthesis(progress)
     found = estimate.estimate(config, synthesis)

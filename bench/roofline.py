@@ -2,7 +2,7 @@
 
 import matplotlib
 
-from golden.files import whole
+from formats.files import whole
 
 matplotlib.use("Agg")
 from matplotlib import pyplot

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from codesign.energy import JUDGEMENT
-from golden.registers import COUNTERS
+from isa.registers import COUNTERS
 
 #: Counters that say where cycles went, in the order of the table.
 WAITS = (

@@ -1,8 +1,8 @@
 """True work of an encoder, and the least time that a program can take on each unit."""
 
-from golden.instruction import Destination, Opcode
 from golden.model import Input
-from program.rtl.timeline import spans
+from isa.instruction import Destination, Opcode
+from sim.timeline import spans
 
 
 def operations(config):

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from boards.errors import TransportError
-from boards.transport import Transport
-from golden.registers import ADDRESS
+from driver.errors import TransportError
+from driver.transport import Transport
+from isa.registers import ADDRESS
 
 #: Bytes of registers that are mapped: the size of the AXI4-Lite address space.
 REGISTER_BYTES = 4096

@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from codesign import resource_commands, routed
-from program.errors import BuildError, UsageError
+from codesign import routed
+from codesign.resources import commands as resource_commands
+from formats.errors import BuildError, UsageError
 
 #: Modules with ``add_to(commands)``.
 COMMANDS = (resource_commands, routed)

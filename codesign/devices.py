@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from program.errors import UsageError
+from formats.errors import UsageError
 
 #: What a design may not have more of than its part.
 LIMITED = ("lut", "ff", "bram36", "dsp")

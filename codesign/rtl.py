@@ -4,11 +4,11 @@ import ast
 import hashlib
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from formats.files import ROOT
+
 #: Packages whose modules shape the RTL, wherever `hw.top` imports them from.
-PACKAGES = ("hw", "golden")
+PACKAGES = ("hw", "isa", "golden")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 

@@ -4,8 +4,7 @@ from amaranth import Array, Cat, ClockDomain, ClockSignal, Module, ResetInserter
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from golden.instruction import Memory, Queue
-from hw.axi import (
+from hw.axi.axi import (
     READ_REQUEST,
     WRITE_REQUEST,
     AxiLite,
@@ -15,16 +14,17 @@ from hw.axi import (
     flat_members,
     read_data_layout,
 )
-from hw.axi_reader import AxiReader
-from hw.axi_writer import AxiWriter
-from hw.control import SETTINGS, Control, event_layout
-from hw.dma import Dma
-from hw.dpu import Plain
+from hw.axi.read_arbiter import ReadArbiter
+from hw.axi.reader import AxiReader
+from hw.axi.writer import AxiWriter
+from hw.dma.dma import Dma
+from hw.engine.dpu import Plain
+from hw.engine.qmm import Qmm
+from hw.frontend.control import SETTINGS, Control, event_layout
+from hw.frontend.scheduler import Scheduler
 from hw.instruction import ERROR, ISSUE
-from hw.qmm import Qmm
-from hw.read_arbiter import ReadArbiter
-from hw.row_processor import RowProcessor
-from hw.scheduler import Scheduler
+from hw.vector.row_processor import RowProcessor
+from isa.instruction import Memory, Queue
 
 
 class Core(wiring.Component):
@@ -130,15 +130,16 @@ class Accelerator(wiring.Component):
 
     Parameters
     ----------
-    config : hw.config.AcceleratorConfig
+    config : isa.config.AcceleratorConfig
     mapping : class
-        Cells of the array: `hw.dpu.Plain` for any tool, `hw.dpu_ultrascale.Ultrascale` in primitives of the chip.
+        Cells of the array: `hw.engine.dpu.Plain` for any tool, `hw.engine.dpu_ultrascale.Ultrascale` in primitives of
+        the chip.
 
     Members
     -------
     aclk, aresetn : In(1)
         One clock for everything; synchronous reset, low.
-    s_axi_control_* : AXI4-Lite slave, registers of `golden.registers`
+    s_axi_control_* : AXI4-Lite slave, registers of `isa.registers`
     m_axi_memory_* : AXI4 master
     irq : Out(1)
         High until acknowledged.

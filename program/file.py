@@ -8,13 +8,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from formats.files import whole
 from golden.codes import Kind
-from golden.files import whole
-from golden.instruction import INSTRUCTION_BYTES, Memory, decode
 from golden.model import Format, Head, Input
-from hw.config import AcceleratorConfig
-from program.checker import check
+from isa.config import AcceleratorConfig
+from isa.instruction import INSTRUCTION_BYTES, Memory, decode
 from program.program import InputLayout, OutputLayout, Piece, Program, ProgramError, Symbol
+from program.verify.checker import check
 
 FORMAT = "bittern-program-1"
 

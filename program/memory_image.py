@@ -3,9 +3,9 @@
 import numpy as np
 
 from golden.codes import from_planes, unpack_words
-from golden.instruction import Memory
 from golden.model import Head, Input
-from program.layout import pack_operand
+from isa.instruction import Memory
+from isa.layout import pack_operand
 
 
 def pack_input(program, inputs, length):

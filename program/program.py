@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.instruction import INSTRUCTION_BYTES, Instruction, Memory
 from golden.model import Format, Head, Input
-from hw.config import AcceleratorConfig
+from isa.config import AcceleratorConfig
+from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory
 
 
 class CompileError(ValueError):

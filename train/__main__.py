@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from train.errors import TrainError
-from train.options import add_train, run_train
+from train.run.options import add_train, run_train
 
 
 def main(arguments=None):

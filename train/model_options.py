@@ -1,8 +1,8 @@
-"""Options of `bittern import`, `export` and `evaluate`; imports no PyTorch, as `train.options` does not."""
+"""Options of `bittern import`, `export` and `evaluate`; imports no PyTorch, as `train.run.options` does not."""
 
 from pathlib import Path
 
-from train.options import require
+from train.run.options import require
 
 TORCH = ("torch", "safetensors", "tokenizers")
 DATA = "folder of the data set; for SST-2 and CoLA also BITTERN_SST2, BITTERN_COLA"
@@ -60,13 +60,13 @@ def _export(options):
     require(TORCH, "exporting")
     if options.qonnx:
         require(("onnx",), "QONNX", "install the extra: pip install -e '.[qonnx]'")
-    from train.export_command import run
+    from train.export.command import run
 
     return run(options)
 
 
 def _evaluate(options):
     require(TORCH, "evaluating")
-    from train.evaluate_command import run
+    from train.evaluate.command import run
 
     return run(options)

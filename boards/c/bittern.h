@@ -31,7 +31,7 @@ enum bittern_result {
     BITTERN_FAILED /* error_code and error_instruction of the device say why */
 };
 
-/* First 64 bytes of an image file; see boards/image.py. Little-endian. */
+/* First 64 bytes of an image file; see boards/c/image.py. Little-endian. */
 struct bittern_image {
     uint32_t magic, version, configuration;
     uint32_t image_bytes, program_offset, program_length;

@@ -15,7 +15,7 @@ from bench.cases import BENCHES, BERT_BASE, DEIT_TINY, SHAPES, Case, Shape
 from codesign import energy
 from golden.codes import Kind
 from golden.model import Format, Input
-from program.compiler import compile_encoder
+from program.compiler.compiler import compile_encoder
 from tb.models import random_encoder
 
 SMALL = Case(Shape("two layers", 2, 16, 2, 24, input_size=20, head_width=8), tokens=7, latency=9)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from program.rtl.simulator import RtlSimulator
-from tb.boards.cases import CONFIG
+from sim.simulator import RtlSimulator
+from tb.driver.cases import CONFIG
 
 REGISTERS = 0xA000_0000  # physical addresses
 MEMORY = 0x7000_0000

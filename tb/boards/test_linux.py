@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from boards import linux
-from boards.accelerator import Accelerator
-from boards.errors import RunError, RunTimeout, TransportError, WrongDevice
-from golden.instruction import Opcode
-from golden.registers import Error
-from tb.boards.cases import case, patched
+from driver.accelerator import Accelerator
+from driver.errors import RunError, RunTimeout, TransportError, WrongDevice
+from isa.instruction import Opcode
+from isa.registers import Error
 from tb.boards.fake_board import MEMORY, MEMORY_BYTES, REGISTERS, FakeBoard, needs_trap
+from tb.driver.cases import case, patched
 
 pytestmark = needs_trap
 

@@ -3,15 +3,14 @@
 import re
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from golden.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
-from program.rtl.simulator import RtlSimulator
-from tb.boards.cases import CONFIG
+from formats.files import ROOT
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
+from sim.simulator import RtlSimulator
+from tb.driver.cases import CONFIG
 
-ROOT = Path(__file__).parents[2]
 HEADER = ROOT / "boards" / "c" / "bittern_registers.h"
 
 

@@ -5,7 +5,7 @@ import pytest
 from bench import report
 from codesign import routed
 from codesign.__main__ import main
-from program.errors import UsageError
+from formats.errors import UsageError
 
 FIGURES = {
     "board": "ULX3S", "part": "LFE5U-85F", "config": {"rows": 4, "columns": 8, "depth": 16, "drain": 2, "row_lanes": 3},

@@ -6,14 +6,14 @@ import numpy as np
 
 from golden.codes import Kind
 from golden.encoder import encode
-from golden.instruction import INSTRUCTION_BYTES, QUEUE_OF, Destination, Instruction, Opcode, Queue
-from golden.instruction import encode as encode_instruction
 from golden.model import Attention, Format, Head, Input, Order
-from hw.config import AcceleratorConfig
-from program.checker import check
-from program.compiler import compile_encoder
-from program.interpreter import Interpreter, run
+from isa.config import AcceleratorConfig
+from isa.instruction import INSTRUCTION_BYTES, QUEUE_OF, Destination, Instruction, Opcode, Queue
+from isa.instruction import encode as encode_instruction
+from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input, unpack_symbol
+from program.verify.checker import check
+from program.verify.interpreter import Interpreter, run
 from tb.models import random_encoder, random_inputs
 
 

@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 
 from golden.model import Head, Input
-from hw.config import preset
+from isa.config import preset
 from program.file import load, save
 from program.program import ProgramError
 from tb.models import random_encoder

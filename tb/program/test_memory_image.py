@@ -5,9 +5,9 @@ import pytest
 
 from golden.encoder import encode
 from golden.model import Head, Input
-from hw.config import PRESETS, preset
-from program.interpreter import Interpreter, MachineError, run
+from isa.config import PRESETS, preset
 from program.memory_image import pack_input, unpack_output
+from program.verify.interpreter import Interpreter, MachineError, run
 from tb.models import random_encoder, random_inputs
 from tb.program.cases import changed, compiled
 

@@ -5,9 +5,9 @@ import dataclasses
 import torch
 
 from golden.model import Attention, EncoderConfig, Head, Input, Order
-from train.bmt import Encoder
-from train.precision import precision
-from train.structure import Structure
+from train.model.bmt import Encoder
+from train.model.precision import precision
+from train.model.structure import Structure
 
 CONFIG = EncoderConfig(
     layers=2, width=48, heads=3, head_width=16, feed_forward=64, tokens=9, classes=5, input=Input.PATCHES,

@@ -6,10 +6,10 @@ import io
 import numpy as np
 from rich.console import Console
 
-from train.data import Dataset, Split
-from train.loop import train
-from train.recipe import Model, Recipe, Step, Task
-from train.report import Report
+from train.data.sets import Dataset, Split
+from train.run.loop import train
+from train.run.recipe import Model, Recipe, Step, Task
+from train.run.report import Report
 
 MODEL = Model(1, 32, 2, 16, 32)
 STEPS = (Step(32, 3, 32, 3e-3), Step(1, 2, 32, 3e-3, hidden_weight=0.1))

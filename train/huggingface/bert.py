@@ -2,7 +2,7 @@
 
 from golden.model import Input, Order
 from train.huggingface.family import Family
-from train.structure import Pooler
+from train.model.structure import Pooler
 
 #: What RoBERTa has too.
 MODULES = {

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field
 import torch
 
 from golden.model import Attention, EncoderConfig, Head, Input, Order
-from train.bmt import Encoder
 from train.errors import CheckpointError
 from train.huggingface.families import family_of
 from train.huggingface.parameters import ends, image_embedding, modules, text_embedding
 from train.huggingface.pixels import side_of
 from train.huggingface.shape import shape_of
 from train.huggingface.tensors import Tensors
-from train.structure import Structure
+from train.model.bmt import Encoder
+from train.model.structure import Structure
 
 #: Tokens of a text, where nobody says how many.
 TOKENS = 128

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from golden.model import Input, Order
-from train.structure import Pooler
+from train.model.structure import Pooler
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from pathlib import Path
 from safetensors.torch import save
 
 from golden.model import EncoderConfig
-from train.bmt import Encoder
 from train.errors import CheckpointError
-from train.recipe import build
-from train.start import DESCRIPTION, WEIGHTS, read_imported
-from train.structure import Structure
+from train.model.bmt import Encoder
+from train.model.structure import Structure
+from train.run.recipe import build
+from train.run.start import DESCRIPTION, WEIGHTS, read_imported
 
 FORMAT = "bittern-import-1"
 

@@ -3,7 +3,7 @@
 from golden.model import Input, Order
 from train.huggingface.bert import FIXED, KEYS, MODULES
 from train.huggingface.family import Family
-from train.structure import Pooler
+from train.model.structure import Pooler
 
 ROBERTA = Family(
     name="roberta", types=("roberta", "camembert", "xlm-roberta"), prefix="roberta.", input=Input.TOKENS, order=Order.POST,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from golden.model import Input
 from train.errors import CheckpointError
-from train.structure import Activation
+from train.model.structure import Activation
 
 ACTIVATIONS = {
     "gelu": Activation.GELU, "gelu_new": Activation.GELU_TANH, "gelu_pytorch_tanh": Activation.GELU_TANH,

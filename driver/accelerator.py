@@ -1,0 +1,222 @@
+"""The driver: one accelerator, whatever the transport; loads programs, runs inferences, reads counters."""
+
+import time
+
+import numpy as np
+
+from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
+from golden.model import Input
+from isa.registers import ADDRESS, IDENTIFICATION, VERSION, Control, Error, Status
+from program.memory_image import pack_input, unpack_output
+
+PAGE = 4096
+#: Inputs and outputs are double buffered: one inference computes while the next one's input and the last one's output move.
+SLOTS = 2
+
+_ADVICE = {
+    Error.AXI_READ: "the memory does not answer where the program reads: check the memory's address and size",
+    Error.AXI_WRITE: "the memory does not answer where the program writes: check the memory's address and size",
+    Error.INDEX_RANGE: "an input has a token id outside the vocabulary",
+    Error.WATCHDOG: "nothing moved for the watchdog's time: check the memory, or give a larger watchdog",
+}
+_DEFAULT_ADVICE = "the program in memory is damaged or not for this accelerator: compile and load it again"
+
+
+class Accelerator:
+    """An accelerator behind a `driver.transport.Transport`; a context manager that closes it.
+
+    Parameters
+    ----------
+    transport : driver.transport.Transport
+        Belongs to the accelerator from now on, and is closed if it does not lead to one.
+    timeout : float
+        Seconds that one inference may take.
+    watchdog : int
+        Clock cycles without any progress after which the accelerator gives up by itself.
+
+    Raises
+    ------
+    WrongDevice, TransportError
+    """
+
+    def __init__(self, transport, timeout=10.0, watchdog=1 << 20):
+        self.transport, self.timeout, self.watchdog = transport, timeout, watchdog
+        self.program = None
+        try:
+            self._identify()
+        except BaseException:
+            transport.close()
+            raise
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Close the transport; the object cannot be used afterwards."""
+        self.transport.close()
+
+    def load(self, program):
+        """Put a `program.program.Program` into memory; it stays until the next one.
+
+        Raises
+        ------
+        WrongProgram
+            If it was compiled for another configuration, or the memory is too small for it.
+        RunTimeout
+            If the accelerator is still busy with an earlier run.
+        """
+        self._check(program)
+        sizes = [len(program.image), *[program.input.bytes] * SLOTS, *[program.output.bytes] * SLOTS]
+        places = np.cumsum([0, *(-(-size // PAGE) * PAGE for size in sizes)]).tolist()
+        if places[-1] > self.transport.memory_bytes:
+            raise WrongProgram(
+                f"the program needs {places[-1]} bytes of memory, and the transport has {self.transport.memory_bytes}; "
+                "give it more, or use a smaller model"
+            )
+        self._wait_until_idle()
+        self.program = None  # if the transfer fails, there is none
+        self.transport.write_memory(places[0], program.image)
+        self._inputs, self._outputs = places[1 : 1 + SLOTS], places[1 + SLOTS : -1]
+        self._write_address("image_base", places[0])
+        self._write("program_offset", program.program_offset)
+        self._write("program_length", len(program.instructions))
+        self._write("watchdog", self.watchdog)
+        self._write("interrupt_enable", 1)
+        self.program = program
+
+    def run(self, inputs, lengths=None):
+        """Run one sample, or a batch in order; the next input and the last output move while the accelerator computes.
+
+        Parameters
+        ----------
+        inputs : int array
+            Token ids (tokens,) or patch codes (tokens, input_size), or a batch of them with one axis more in front.
+        lengths : int, int array or None
+            Tokens of each sample that are not padding, (batch,) for a batch; None: all.
+
+        Returns
+        -------
+        int64 array
+            Logits (classes,), or (tokens, classes) for a per-token head; (batch, ...) for a batch.
+
+        Raises
+        ------
+        ValueError
+            For inputs that the program does not take.
+        RunError
+            If the accelerator reports an error, RunTimeout if it takes longer than ``timeout`` seconds; the samples before
+            are lost, and the next call starts afresh.
+        """
+        if self.program is None:
+            raise WrongProgram("no program is loaded; call load(program) first")
+        inputs = np.asarray(inputs)
+        batch = inputs.ndim == (2 if self.program.input.input is Input.TOKENS else 3)
+        samples = inputs if batch else inputs[None]
+        tokens = self.program.input.tokens
+        lengths = np.broadcast_to(tokens if lengths is None else np.asarray(lengths), len(samples)).tolist()
+        # All of them before any runs: a bad sample must not cost those before it.
+        packed = [pack_input(self.program, sample, length) for sample, length in zip(samples, lengths)]
+        outputs = [unpack_output(self.program, data) for data in self._stream(packed, lengths)]
+        return np.stack(outputs) if batch else outputs[0]
+
+    def counters(self):
+        """Performance counters of the last inference, by their names in `isa.registers`: those the transport has."""
+        return {name: self._read(f"counter_{name}") for name in self.transport.counters}
+
+    def _stream(self, packed, lengths):
+        """Content of region OUTPUT for each packed input, one inference ahead."""
+        if not packed:
+            return
+        self._wait_until_idle()
+        self._write("interrupt", 1)  # of a run that was given up, whose interrupt would keep the next one's from coming
+        self._send(0, packed[0])
+        self._start(0, lengths[0])
+        for index in range(len(packed)):
+            if more := index + 1 < len(packed):
+                self._send(index + 1, packed[index + 1])
+            self._finish()
+            if more:
+                self._start(index + 1, lengths[index + 1])
+            yield self.transport.read_memory(self._outputs[index % SLOTS], self.program.output.bytes)
+
+    def _send(self, index, data):
+        self.transport.write_memory(self._inputs[index % SLOTS], data)
+
+    def _start(self, index, length):
+        self._write_address("input_base", self._inputs[index % SLOTS])
+        self._write_address("output_base", self._outputs[index % SLOTS])
+        self._write("length", length)
+        self._write("control", 1 << Control.START)
+
+    def _finish(self):
+        """Wait for the end of the run, acknowledge it, and raise RunError if it failed."""
+        status = self._wait_until_idle()
+        self._write("interrupt", 1)
+        if status >> Status.ERROR & 1:
+            number, instruction = self._read("error_code"), self._read("error_instruction")
+            if number not in set(Error):
+                raise TransportError(f"register error_code reads {number}, which is no error; reload the bitstream")
+            names = self.program.names
+            name = names[instruction] if instruction < len(names) else "beyond the program"
+            raise RunError(Error(number), instruction, name, _ADVICE.get(Error(number), _DEFAULT_ADVICE))
+        if not status >> Status.DONE & 1:
+            raise TransportError("the accelerator neither runs nor is done: was it reset? Load the program again")
+
+    def _wait_until_idle(self):
+        """Wait until the accelerator is not busy; returns its status. Raises RunTimeout."""
+        deadline = time.monotonic() + self.timeout
+        while (status := self._read("status")) >> Status.BUSY & 1:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise RunTimeout(
+                    f"the accelerator is still busy after {self.timeout:g} s; give a longer timeout, or a shorter "
+                    "watchdog so that it gives up, and reload the bitstream if it stays busy"
+                )
+            self.transport.wait(left)
+        return status
+
+    def _identify(self):
+        found = self._read("identification")
+        if found != IDENTIFICATION:
+            raise WrongDevice(
+                f"register identification reads 0x{found:08X}, not 0x{IDENTIFICATION:08X}: there is no Bittern at this "
+                "address; load its bitstream, or name the right device"
+            )
+        version = self._read("version")
+        if version != VERSION:
+            raise WrongDevice(
+                f"the accelerator has version {version} of the register map and this driver version {VERSION}; "
+                "build the bitstream and the driver from the same release"
+            )
+
+    def _check(self, program):
+        """Raise WrongProgram unless ``program`` is for this accelerator; the sizes that registers tell are named."""
+        config = program.config
+        if self._read("configuration") == config.checksum:
+            return
+        shape, lanes = self._read("shape"), self._read("lanes")
+        values = [shape & 0xFF, shape >> 8 & 0xFF, shape >> 16 & 0xFF, shape >> 24, lanes & 0xFF, lanes >> 8 & 0xFF]
+        names = ("rows", "columns", "depth", "drain", "row_lanes", "axi_bits")
+        different = [
+            f"{name} is {getattr(config, name)} there and {1 << value} here"
+            for name, value in zip(names, values)
+            if getattr(config, name) != 1 << value
+        ]
+        raise WrongProgram(
+            "the program is for another configuration than the accelerator's: "
+            f"{', '.join(different) or 'the depths of memories and queues differ'}; compile it for the bitstream's preset"
+        )
+
+    def _read(self, name):
+        return self.transport.read_register(ADDRESS[name])
+
+    def _write(self, name, value):
+        self.transport.write_register(ADDRESS[name], value)
+
+    def _write_address(self, name, offset):
+        address = self.transport.memory_base + offset
+        self._write(f"{name}_low", address & 0xFFFFFFFF)
+        self._write(f"{name}_high", address >> 32)

@@ -1,0 +1,33 @@
+"""What can go wrong between a host and an accelerator: each says the cause and the way out in one sentence."""
+
+
+class BoardError(RuntimeError):
+    """Everything in this file; the command line prints it as one sentence."""
+
+
+class TransportError(BoardError):
+    """The way to the accelerator failed: a device that cannot be opened, a short read, a corrupt or missing answer."""
+
+
+class WrongDevice(BoardError):
+    """What answers is not this accelerator, or not of this version: identification, version or shape registers differ."""
+
+
+class WrongProgram(BoardError):
+    """A program compiled for another configuration, or too large for the memory that the transport offers."""
+
+
+class RunTimeout(BoardError):
+    """The accelerator did not end a run in time; it may still be busy."""
+
+
+class RunError(BoardError):
+    """A run that the accelerator ended with an error.
+
+    ``code`` is a `isa.registers.Error`, ``instruction`` the index of the instruction that caused it, ``name`` what
+    that instruction computes.
+    """
+
+    def __init__(self, code, instruction, name, advice):
+        super().__init__(f"the accelerator stopped with {code.name} at instruction {instruction} ({name}); {advice}")
+        self.code, self.instruction, self.name = code, instruction, name

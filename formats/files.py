@@ -1,0 +1,31 @@
+"""Files that appear whole or not at all."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+#: The checkout.
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@contextmanager
+def whole(path):
+    """A path to write to: it takes the place of ``path`` when the block ends, and is gone when the block fails."""
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        if str(error.filename) == str(partial):
+            error.filename = str(path)  # the name that its user knows
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(path, content):
+    """Write text or bytes, and make the folders they are in."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with whole(path) as partial:
+        partial.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -1,0 +1,115 @@
+"""The array: R x C dot-product units and their border sums, tiles leaving in groups of rows."""
+
+from amaranth import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.emit import shared
+from hw.engine.dpu import Border, Dpu, Plain
+
+
+class Array(wiring.Component):
+    """Tiles of `golden.qmm.count`: S of R x C, r of R, c of C.
+
+    Nothing here waits: a tile whose last words enter at cycle t leaves at cycles t + `latency` .. + R/G - 1. Who feeds
+    it keeps the ends of tiles at least R/G cycles apart.
+
+    Parameters
+    ----------
+    rows, columns, depth : int
+        R, C, K.
+    drain_rows : int
+        G, rows that leave together.
+    accumulator_bits : int
+    mapping : class
+        Of the cells of a unit, see `Dpu`.
+
+    Members
+    -------
+    left : In(R * K);  right : In(C * K)
+        One word per row and per column.
+    first, twice, subtract, last, enable : In
+        Of the words: first or last of a tile, doubling before, subtracting; ``enable``: words are there.
+    s : Out(G * C * accumulator_bits);  r : Out(G * accumulator_bits);  c : Out(C * accumulator_bits)
+        A group of counts while ``valid``, row by row; ``group`` is its index in the tile.
+    valid : Out(1);  group : Out
+    """
+
+    def __init__(self, rows, columns, depth, drain_rows, accumulator_bits, mapping=Plain):
+        self.rows, self.columns, self.depth = rows, columns, depth
+        self.drain_rows, self.accumulator_bits = drain_rows, accumulator_bits
+        self.groups = rows // drain_rows
+        self._unit, self._border = Dpu(depth, accumulator_bits, mapping), Border(depth, accumulator_bits, mapping)
+        #: Fan-out register, unit, load of the drain register, choice of a group.
+        self.latency = 1 + self._unit.latency + 1 + 1
+        a = accumulator_bits
+        super().__init__(
+            {
+                "left": In(rows * depth),
+                "right": In(columns * depth),
+                "first": In(1),
+                "twice": In(1),
+                "subtract": In(1),
+                "last": In(1),
+                "enable": In(1),
+                "s": Out(drain_rows * columns * a),
+                "r": Out(drain_rows * a),
+                "c": Out(columns * a),
+                "valid": Out(1),
+                "group": Out(range(max(self.groups, 2))),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        a, k = self.accumulator_bits, self.depth
+        unit, border = self._unit, self._border
+
+        # Operands and control fan out to a whole row or column of units: each gets registers of its own. Only control
+        # is reset, so that nothing that was under way comes out after a reset.
+        left = [Signal(k, name=f"left{i}", reset_less=True) for i in range(self.rows)]
+        right = [Signal(k, name=f"right{j}", reset_less=True) for j in range(self.columns)]
+        m.d.sync += [
+            Cat(left).eq(self.left),
+            Cat(right).eq(self.right),
+        ]
+        # One copy of the control per row of units.
+        control = {"first": self.first, "twice": self.twice, "subtract": self.subtract, "enable": self.enable}
+        control["load"] = self.last & self.enable
+        after = dict.fromkeys(control, unit.latency) | {"subtract": unit.latency - 1, "load": unit.latency + 1}
+        copies = [{} for _ in range(self.rows + 1)]
+        for name, value in control.items():
+            for _ in range(after[name] - 1):
+                value, before = Signal(name=f"{name}_later"), value
+                m.d.sync += value.eq(before)
+            for i, copy in enumerate(copies):
+                copy[name] = Signal(name=f"{name}{i}")
+                m.d.sync += copy[name].eq(value)
+
+        def counts(name, component, i, **words):
+            o = Signal(a, name=f"o_{name}")
+            m.submodules[name] = shared(component, component.name, **words, **copies[i], o=o)
+            return o
+
+        units = [
+            [counts(f"dpu{i}_{j}", unit, i, left=left[i], right=right[j]) for j in range(self.columns)]
+            for i in range(self.rows)
+        ]
+        of_rows = [counts(f"border_row{i}", border, i, word=left[i]) for i in range(self.rows)]
+        of_columns = [counts(f"border_column{j}", border, self.rows, word=right[j]) for j in range(self.columns)]
+
+        # The drain registers of a tile wait while its groups leave one by one.
+        leaving, group = Signal(), Signal.like(self.group)
+        with m.If(copies[0]["load"]):
+            m.d.sync += [leaving.eq(1), group.eq(0)]
+        with m.Elif(group == self.groups - 1):
+            m.d.sync += leaving.eq(0)
+        with m.Else():
+            m.d.sync += group.eq(group + 1)
+        m.d.sync += [self.valid.eq(leaving), self.group.eq(group), self.c.eq(Cat(of_columns))]
+        with m.Switch(group):
+            for number in range(self.groups):
+                rows = range(number * self.drain_rows, (number + 1) * self.drain_rows)
+                with m.Case(number):
+                    m.d.sync += [self.s.eq(Cat(units[i] for i in rows)), self.r.eq(Cat(of_rows[i] for i in rows))]
+        return m

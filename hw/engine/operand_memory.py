@@ -1,0 +1,173 @@
+"""Operand memory: banks of K-bit words, read all at once by the array, written by three sources."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.emit import shared
+from hw.lib.pipeline import held, log2
+from hw.vector.row_stream import code_write
+
+
+class Bank(wiring.Component):
+    """One bank: a write port with enables for parts of ``part`` bits, and a read port of latency 2."""
+
+    def __init__(self, depth, width, part):
+        self.depth, self.width, self.part = depth, width, part
+        super().__init__(
+            {
+                "write_address": In(range(depth)),
+                "write_enable": In(width // part),
+                "write_data": In(width),
+                "read_address": In(range(depth)),
+                "read_data": Out(width),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        write = memory.write_port(granularity=self.part)
+        read = memory.read_port()
+        m.d.comb += [
+            write.addr.eq(self.write_address),
+            write.en.eq(self.write_enable),
+            write.data.eq(self.write_data),
+            read.addr.eq(self.read_address),
+            read.en.eq(1),
+        ]
+        m.d.sync += self.read_data.eq(read.data)
+        return m
+
+
+class OperandMemory(wiring.Component):
+    """Left or right operands of the array.
+
+    Parameters
+    ----------
+    banks, depth, width : int
+        R or C banks of ``depth`` words of K bits.
+    drain_rows, columns : int
+        G and C: a drained group writes C bits in each of G neighbouring banks.
+    axi_bits : int
+        A: a LOAD writes A / K whole words, a GATHER one.
+
+    Members
+    -------
+    read_address : In;  o : Out(banks * depth bits)
+        One word of every bank, `read_latency` cycles later.
+    i_drain, i_row, i_load : In(stream)
+        Writers, in falling priority, but that a row unit that had to wait for the drain comes next: rows come at a
+        steady pace and would lose it, the drain has a buffer. A row unit writes a word of one bank. The drain writes
+        part ``column`` of C bits of a word in each of its banks; with column 0 it also clears the rest of the word, so
+        that columns that nobody computes are 0. A write is in memory `write_latency` cycles after its transfer.
+        Addresses must be in range.
+    """
+
+    read_latency = 2
+    write_latency = 2
+
+    def __init__(self, banks, depth, width, drain_rows, columns, axi_bits):
+        self.banks, self.depth, self.width = banks, depth, width
+        self.drain_rows, self.columns, self.axi_bits = drain_rows, columns, axi_bits
+        self.chunk_words = axi_bits // width
+        bank = range(banks)
+        super().__init__(
+            {
+                "read_address": In(range(depth)),
+                "o": Out(banks * width),
+                "i_drain": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {
+                                "address": range(depth),
+                                "bank": bank,
+                                "column": range(max(width // columns, 2)),
+                                "data": drain_rows * columns,
+                            }
+                        )
+                    )
+                ),
+                "i_row": In(stream.Signature(code_write(banks, depth, width))),
+                "i_load": In(
+                    stream.Signature(
+                        data.StructLayout(
+                            {
+                                "gather": 1,
+                                "address": range(depth),
+                                "bank": bank,
+                                "chunk": range(max(banks // self.chunk_words, 2)),
+                                "data": axi_bits,
+                            }
+                        )
+                    )
+                ),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        drain, row, load = self.i_drain, self.i_row, self.i_load
+        drain_turn, drains = Signal(init=1), Signal()
+        m.d.sync += drain_turn.eq(~(drains & row.valid))
+        m.d.comb += [
+            drains.eq(drain.valid & drain_turn),
+            drain.ready.eq(drain_turn),
+            row.ready.eq(~drains),
+            load.ready.eq(~drain.valid & ~row.valid),
+        ]
+        # First stage: the offers, and two selects, so that a bit of the bus is one LUT of 6 inputs.
+        use_drain, use_row, use_load = Signal(), Signal(), Signal()
+        m.d.sync += [
+            use_drain.eq(drains),
+            use_row.eq(row.valid & row.ready),
+            use_load.eq(load.valid & load.ready),
+        ]
+        codes = held(m, drains | row.valid)
+        narrow = held(m, drains | (~row.valid & load.p.gather))
+        clear = held(m, drains & (drain.p.column == 0))
+        drain_data, row_data, load_data = held(m, drain.p.data), held(m, row.p.data), held(m, load.p.data)
+        address = held(m, Mux(drains, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
+        bank = held(m, Mux(drains, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
+        chunk, column = held(m, load.p.chunk), held(m, drain.p.column)
+
+        # Second stage: a bus of words that all banks share, and in each bank which parts of its word.
+        words, parts = max(self.drain_rows, self.chunk_words), self.width // self.columns
+        bus = []
+        for word in range(words):
+            lane, beat = word % self.drain_rows, word % self.chunk_words
+            drained = drain_data[lane * self.columns : (lane + 1) * self.columns]
+            gathered, loaded = load_data[: self.width], load_data[beat * self.width : (beat + 1) * self.width]
+            content = []
+            for part in range(parts):
+                place = slice(part * self.columns, (part + 1) * self.columns)
+                register = Signal(self.columns, name=f"bus{word}_{part}", reset_less=True)
+                m.d.sync += register.eq(
+                    Mux(codes, Mux(narrow, drained, row_data[place]), Mux(narrow, gathered[place], loaded[place]))
+                )
+                if part:
+                    with m.If(clear):
+                        m.d.sync += register.eq(0)
+                content.append(register)
+            bus.append(Cat(content))
+        drain_parts = Cat((column == 0) | (column == part) for part in range(parts))
+        where = held(m, address)
+        name = f"bittern_bank_{self.depth}x{self.width}_{self.columns}"
+        bank_unit = Bank(self.depth, self.width, self.columns)
+        for b in range(self.banks):
+            drain_hit = use_drain & (bank >> log2(self.drain_rows) == b // self.drain_rows)
+            row_hit = use_row & (bank == b)
+            load_hit = use_load & Mux(narrow, bank == b, chunk == b // self.chunk_words)
+            enable = Signal(parts, name=f"enable{b}")
+            m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | (row_hit | load_hit).replicate(parts))
+            m.submodules[f"bank{b}"] = shared(
+                bank_unit,
+                name,
+                write_address=where,
+                write_enable=enable,
+                write_data=bus[b % words],
+                read_address=self.read_address,
+                read_data=self.o[b * self.width : (b + 1) * self.width],
+            )
+        return m

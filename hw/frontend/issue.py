@@ -1,0 +1,108 @@
+"""Issue queue: instructions of one kind wait here, in order, until their semaphores allow them to start."""
+
+from amaranth import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.instruction import HEADER, ISSUE
+from isa.instruction import INSTRUCTION_BITS
+
+
+class IssueQueue(wiring.Component):
+    """Offers its head once every queue has completed as many instructions as the head asks for.
+
+    Parameters
+    ----------
+    depth : int
+        Instructions that wait.
+    started : int
+        Instructions that the unit behind may have started and not completed, a power of two.
+    bits : int
+        Low bits of an instruction that are kept; those above come out as 0.
+
+    Members
+    -------
+    i, o : In(stream of `ISSUE`), Out(stream of `ISSUE`)
+    i_completed : In(3 x 16)
+        Instructions completed, by `Queue`.
+    i_done : In
+        The unit has completed its oldest instruction.
+    o_oldest : Out
+        ``valid`` and index of the oldest instruction here or in the unit.
+    o_waits : Out
+        The unit has nothing to do because the head waits for another queue.
+    o_idle : Out
+        There is no instruction, here or in the unit.
+    """
+
+    def __init__(self, depth=8, started=8, bits=INSTRUCTION_BITS):
+        if started < 2 or started & (started - 1):
+            raise ValueError(f"started must be a power of two, at least 2, not {started}")
+        self.depth, self.started, self.bits = depth, started, bits
+        super().__init__({
+            "i": In(stream.Signature(ISSUE)),
+            "o": Out(stream.Signature(ISSUE)),
+            "i_completed": In(data.ArrayLayout(16, 3)),
+            "i_done": In(1),
+            "o_oldest": Out(data.StructLayout({"payload": 16, "valid": 1})),
+            "o_waits": Out(1),
+            "o_idle": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        kept = data.StructLayout({"bits": self.bits, "index": 16})
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=kept.size, depth=self.depth)
+        entry, head = Signal(kept), Signal(kept)
+        header = HEADER(self.o.p.bits)
+        m.d.comb += [
+            entry.bits.eq(self.i.p.bits),
+            entry.index.eq(self.i.p.index),
+            fifo.w_data.eq(entry),
+            fifo.w_en.eq(self.i.valid),
+            self.i.ready.eq(fifo.w_rdy),
+            head.eq(fifo.r_data),
+            self.o.p.bits.eq(head.bits),
+            self.o.p.index.eq(head.index),
+        ]
+
+        # Indices of the started instructions: a ring. One can be read two cycles after its start; nobody asks sooner.
+        m.submodules.indices = indices = Memory(shape=16, depth=self.started, init=[])
+        put, get = indices.write_port(), indices.read_port()
+        first, next_ = Signal(range(self.started)), Signal(range(self.started))
+        count = Signal(range(self.started + 1))
+        start = Signal()
+        m.d.comb += [
+            start.eq(self.o.valid & self.o.ready),
+            put.addr.eq(next_),
+            put.data.eq(head.index),
+            put.en.eq(start),
+            get.addr.eq(Mux(self.i_done, first + 1, first)),
+        ]
+        m.d.sync += [first.eq(get.addr), next_.eq(next_ + start)]
+        with m.If(start != self.i_done):
+            m.d.sync += count.eq(Mux(start, count + 1, count - 1))
+
+        # Counts only grow, so a comparison made a cycle ago still holds.
+        reached, allowed, compared = Signal(3), Signal(), Signal()
+        thresholds = (header.wait_dma, header.wait_qmm, header.wait_row)
+        m.d.sync += [
+            reached[queue].eq(self.i_completed[queue] >= threshold) for queue, threshold in enumerate(thresholds)
+        ]
+        m.d.sync += [
+            compared.eq(fifo.r_rdy & ~start),
+            allowed.eq(compared & reached.all() & (count != self.started) & ~start),
+        ]
+        m.d.comb += [
+            self.o.valid.eq(allowed),
+            fifo.r_en.eq(start),
+            self.o_oldest.valid.eq((count != 0) | fifo.r_rdy),
+            self.o_oldest.payload.eq(head.index),
+            self.o_idle.eq((count == 0) & ~fifo.r_rdy),
+            self.o_waits.eq((count == 0) & compared & ~reached.all()),
+        ]
+        with m.If(count != 0):
+            m.d.comb += self.o_oldest.payload.eq(get.data)
+        return m

@@ -1,0 +1,251 @@
+"""Scheduler: runs a program; three queues in parallel, in step by counting what has completed."""
+
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hw.axi.axi import READ_REQUEST, read_data_layout
+from hw.dma.dma import STARTED as DMA_STARTED
+from hw.frontend.control import FAILURE, SETTINGS
+from hw.frontend.fetch import Fetch
+from hw.frontend.issue import IssueQueue
+from hw.instruction import ERROR, ISSUE
+from isa.instruction import QUEUE_OF, Opcode, Queue, layout
+from isa.registers import Error
+
+QUEUE = 8  #: instructions that wait for the engine, and for the row units
+STARTED = 8  #: instructions that each of them may have started and not completed
+PATIENCE = 1 << 16  #: cycles without a beat that clearing up waits for memory when the watchdog is off
+
+#: What `Scheduler` reports to the counters of the same names.
+SCHEDULER_EVENTS = data.StructLayout({
+    "instructions": 2, "qmm_wait_semaphore": 1, "dma_wait_semaphore": 1, "row_wait_semaphore": 1, "qmm_idle": 1,
+})  # fmt: skip
+
+
+def used_bits(queue):
+    """Bits of an instruction, from the lowest on, that the unit behind ``queue`` looks at."""
+    return max(sum(field.bits for field in layout(opcode)) for opcode, its in QUEUE_OF.items() if its is queue)
+
+
+class Scheduler(wiring.Component):
+    """Fetches, dispatches in program order, issues when the semaphores allow, and ends every run one way or the other.
+
+    Parameters
+    ----------
+    axi_bits : int
+        Width of the reader's beats.
+    dma_queue : int
+        Instructions that wait in the DMA queue; 8 in each of the others.
+
+    Members
+    -------
+    i_start, i_settings : In(1), In(SETTINGS)
+        Pulse; the settings are held while busy.
+    o_busy : Out
+    o_done, o_failure : Out(1), Out(FAILURE)
+        In the last cycle of `o_busy`, one of the two.
+    o_request : Out(stream of `READ_REQUEST`);  i_data : In(stream of `read_data_layout`)
+        To and from the reader; `i_data` is always taken.
+    o_dma, o_qmm, o_row : Out(stream of `ISSUE`)
+    i_done : In(3)
+        Bit `Queue`: pulse for each instruction completed, in order.
+    i_error : In(3 x ERROR)
+        By `Queue`, about that queue's oldest instruction that has not completed (after a done in the same cycle).
+    i_write_error : In
+        From the AXI writer; counts as the ROW queue's.
+    i_progress : In
+        A beat moved on the AXI master, or an instruction was issued.
+    i_idle : In
+        Nothing is under way in reader and writer.
+    o_reset, o_discard : Out
+        After an error: reset of all units, and `discard` of reader and writer.
+    o_events : Out(SCHEDULER_EVENTS)
+    """
+
+    def __init__(self, axi_bits, dma_queue=8):
+        self.axi_bits, self.dma_queue = axi_bits, dma_queue
+        super().__init__({
+            "i_start": In(1),
+            "i_settings": In(SETTINGS),
+            "o_busy": Out(1),
+            "o_done": Out(1),
+            "o_failure": Out(FAILURE),
+            "o_request": Out(stream.Signature(READ_REQUEST)),
+            "i_data": In(stream.Signature(read_data_layout(axi_bits))),
+            "o_dma": Out(stream.Signature(ISSUE)),
+            "o_qmm": Out(stream.Signature(ISSUE)),
+            "o_row": Out(stream.Signature(ISSUE)),
+            "i_done": In(3),
+            "i_error": In(data.ArrayLayout(ERROR, 3)),
+            "i_write_error": In(1),
+            "i_progress": In(1),
+            "i_idle": In(1),
+            "o_reset": Out(1),
+            "o_discard": Out(1),
+            "o_events": Out(SCHEDULER_EVENTS),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        settings = self.i_settings
+        running, recovering = Signal(), Signal()  # in which states the machine below is
+        busy = Signal()  # not in idle, from a register because it fans out to every counter
+        empty = Signal()  # forget everything of the run before
+        m.d.comb += [empty.eq(~running), self.o_busy.eq(busy)]
+        m.d.sync += [self.o_reset.eq(recovering), self.o_discard.eq(recovering)]  # they fan out widely
+
+        m.submodules.fetch = fetch = ResetInserter(empty)(Fetch(self.axi_bits))
+        wiring.connect(m, fetch.o_request, wiring.flipped(self.o_request))
+        wiring.connect(m, wiring.flipped(self.i_data), fetch.i_data)
+
+        # Decode and dispatch. Everything an instruction can do to the program's flow is decided here.
+        ending, missing_halt = Signal(), Signal()
+        depth = {Queue.DMA: self.dma_queue, Queue.QMM: QUEUE, Queue.ROW: QUEUE}
+        started = {Queue.DMA: DMA_STARTED, Queue.QMM: STARTED, Queue.ROW: STARTED}
+        queues = []
+        for queue, port in zip(Queue, (self.o_dma, self.o_qmm, self.o_row), strict=True):
+            unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(
+                IssueQueue(depth[queue], started[queue], used_bits(queue))
+            )
+            wiring.connect(m, unit.o, wiring.flipped(port))
+            m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
+            queues.append(unit)
+        target, halts = Signal(3), Signal()
+        decode_error = Signal(ERROR)
+        dispatch = Signal()
+        m.d.comb += [
+            dispatch.eq((target & Cat(unit.i.ready for unit in queues)).any()),
+            fetch.o.ready.eq(dispatch),
+        ]
+        m.d.comb += [queues[queue].i.valid.eq(target[queue]) for queue in Queue]
+        m.d.sync += [target.eq(0), halts.eq(0), decode_error.valid.eq(0)]
+        with m.If(fetch.o.valid & ~dispatch & running):
+            with m.If(fetch.o.p.error):
+                m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
+            with m.Else(), m.Switch(fetch.o.p.bits[:8]):
+                for opcode, queue in QUEUE_OF.items():
+                    with m.Case(opcode):
+                        m.d.sync += target[queue].eq(1)
+                with m.Case(Opcode.HALT):
+                    m.d.sync += halts.eq(1)
+                with m.Default():
+                    m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
+        past_end = Signal()
+        m.d.sync += past_end.eq((fetch.o.p.index == settings.program_length[:16]) & ~fetch.o.valid)
+        with m.If(running & ~ending):
+            m.d.sync += [ending.eq(halts | past_end), missing_halt.eq(past_end)]
+        m.d.comb += [fetch.i_count.eq(settings.program_length), fetch.i_stop.eq(ending)]
+
+        # What has completed, per queue, and what has not.
+        completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
+        # A cycle late, like HALT itself: what was dispatched just before it is counted when it takes effect.
+        unfinished = Signal(range(1 + sum(depth.values()) + sum(started.values())))
+        done_count, dispatched, finished = Signal(2), Signal(), Signal()
+        m.d.sync += [
+            done_count.eq(sum(self.i_done)),
+            dispatched.eq(dispatch),
+            unfinished.eq(unfinished + dispatched - done_count),
+            finished.eq(running & ending & ~unfinished.any() & fetch.o_idle),
+        ]
+        for queue, unit in zip(Queue, queues, strict=True):
+            m.d.sync += completed[queue].eq(completed[queue] + self.i_done[queue])
+            m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
+            m.d.comb += unit.i_done.eq(self.i_done[queue])
+
+        errors = self._collect_errors(m)
+        oldest, oldest_of_all = self._find_oldest(m, queues, fetch.o.p.index)
+
+        silence, limit = Signal(32), Signal(32)
+        guarded, quiet, moving = Signal(), Signal(), Signal()
+        m.d.comb += moving.eq(self.i_progress | self.i_done.any())
+        m.d.sync += [
+            silence.eq(Mux(moving | self.i_start, 0, silence + 1)),
+            guarded.eq(settings.watchdog != 0),
+            limit.eq(Mux(guarded, settings.watchdog, PATIENCE)),
+            quiet.eq((silence >= limit) & ~moving),
+        ]
+
+        failure = Signal(FAILURE)
+
+        def fail(code, index):
+            m.d.sync += [failure.code.eq(code), failure.instruction.eq(index), running.eq(0)]
+            m.next = "recover"
+
+        cleared = Signal(3)  # cycles since `o_discard`, until the units have let go
+        with m.FSM():
+            with m.State("idle"):
+                m.d.sync += [ending.eq(0), missing_halt.eq(0), unfinished.eq(0)]
+                m.d.sync += [count.eq(0) for count in completed]
+                m.d.sync += fetch.i_address.eq(settings.image_base + settings.program_offset)
+                m.d.sync += cleared.eq(0)
+                with m.If(self.i_start):
+                    m.d.sync += busy.eq(1)
+                    m.next = "prepare"
+            with m.State("prepare"):
+                misplaced = fetch.i_address[: (self.axi_bits // 8).bit_length() - 1].any()
+                with m.If(misplaced | settings.program_length[16:].any()):
+                    fail(Error.SHAPE, 0)
+                with m.Else():
+                    m.d.sync += [running.eq(1), fetch.i_start.eq(1)]
+                    m.next = "begin"
+            with m.State("begin"):
+                m.d.sync += fetch.i_start.eq(0)
+                m.next = "run"
+            with m.State("run"):
+                with m.If(finished & ~missing_halt):
+                    m.d.sync += running.eq(0)
+                    m.next = "done"
+                with m.If(quiet & guarded):
+                    fail(Error.WATCHDOG, oldest_of_all)
+                with m.If(finished & missing_halt):
+                    fail(Error.NO_HALT, settings.program_length[:16])
+                with m.If(decode_error.valid):
+                    fail(decode_error.code, fetch.o.p.index)
+                for queue in reversed(Queue):
+                    with m.If(errors[queue].valid):
+                        fail(errors[queue].code, oldest[queue])
+            with m.State("done"):
+                m.d.comb += self.o_done.eq(1)
+                m.d.sync += busy.eq(0)
+                m.next = "idle"
+            with m.State("recover"):
+                m.d.comb += recovering.eq(1)
+                with m.If(cleared != 7):
+                    m.d.sync += [cleared.eq(cleared + 1), silence.eq(0)]
+                with m.Elif(self.i_idle | quiet):
+                    m.next = "failed"
+            with m.State("failed"):
+                m.d.comb += [self.o_failure.eq(failure), self.o_failure.valid.eq(1)]
+                m.d.sync += busy.eq(0)
+                m.next = "idle"
+
+        m.d.sync += [
+            self.o_events.instructions.eq(done_count + (finished & ~missing_halt & running)),
+            self.o_events.dma_wait_semaphore.eq(queues[Queue.DMA].o_waits),
+            self.o_events.qmm_wait_semaphore.eq(queues[Queue.QMM].o_waits),
+            self.o_events.row_wait_semaphore.eq(queues[Queue.ROW].o_waits),
+            self.o_events.qmm_idle.eq(queues[Queue.QMM].o_idle),
+        ]
+        return m
+
+    def _collect_errors(self, m):
+        """The units' errors, as late as `_find_oldest`."""
+        early = [Signal(ERROR, name=f"early_error_{queue.name.lower()}") for queue in Queue]
+        errors = [Signal(ERROR, name=f"error_{queue.name.lower()}") for queue in Queue]
+        for queue in Queue:
+            m.d.sync += [early[queue].eq(self.i_error[queue]), errors[queue].eq(early[queue])]
+        with m.If(self.i_write_error & ~self.i_error[Queue.ROW].valid):
+            m.d.sync += [early[Queue.ROW].valid.eq(1), early[Queue.ROW].code.eq(Error.AXI_WRITE)]
+        return errors
+
+    def _find_oldest(self, m, queues, next_index):
+        """The first instruction of each queue that had not completed two cycles ago, its done in that cycle counted; and
+        the first of all, later still, as only the watchdog asks for it. ``next_index`` where there is none."""
+        oldest = [Signal(16, name=f"oldest_{queue.name.lower()}") for queue in Queue]
+        for signal, unit in zip(oldest, queues, strict=True):
+            m.d.sync += signal.eq(Mux(unit.o_oldest.valid, unit.o_oldest.payload, next_index))
+        pair, first = Signal(16), Signal(16)
+        dma, qmm, row = oldest
+        m.d.sync += [pair.eq(Mux(dma < qmm, dma, qmm)), first.eq(Mux(pair < row, pair, row))]
+        return oldest, first

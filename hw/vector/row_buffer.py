@@ -1,0 +1,178 @@
+"""Row buffer: takes tiles of rows from the drain as they come, gives whole rows to the row units."""
+
+from amaranth import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hw.engine.tile_writer import row_group_layout
+from hw.lib.pipeline import delayed, delayed_valid, held, log2
+from hw.lib.stream_queue import StreamQueue
+from hw.vector.row_stream import row_element
+
+#: One for each row instruction: how much of the buffer it reads, and the number of its first row.
+ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16})
+
+#: Row tiles that wait at most, beside the one that is read.
+MOST_WAITING = 32
+
+
+class RowBuffer(wiring.Component):
+    """A ring of column tiles, R x C values each: room for two of the widest row tiles, or for many narrow ones.
+
+    The k-th row tile written is the k-th one read, once it is complete; its column tiles are free again when it has been
+    read. A command reads rows 0 .. ``rows`` - 1, the first ``groups`` groups of L columns of each, row tile after row
+    tile; the rest of its last one is dropped. Groups beyond a row tile's columns are garbage. One element a cycle.
+
+    Parameters
+    ----------
+    rows, columns, drain_rows : int
+        R, C and G: a group is G rows of C values.
+    row_columns : int
+        Longest row, a multiple of C.
+    lanes : int
+        L, at most C.
+
+    Members
+    -------
+    i : In(stream)
+        Row ``group * drain_rows + r``, column ``column_tile * columns + c`` at ``values[r * columns + c]``. Column tiles
+        in order, and the groups of each in order.
+    i_command : In(stream)
+    o : Out(stream)
+        ``row`` counts from ``first_row``.
+    o_waiting : Out
+        A command waits for a complete row tile.
+    o_error : Out
+        Strobe: a group is beyond ``row_columns``. The buffer works again after a reset.
+    """
+
+    def __init__(self, rows, columns, drain_rows, row_columns, lanes):
+        if row_columns % columns:
+            raise ValueError(f"row_columns must be a multiple of columns ({columns}), not {row_columns}")
+        if lanes > columns:
+            raise ValueError(f"lanes must be at most columns ({columns}), not {lanes}")
+        self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
+        self.row_columns, self.lanes = row_columns, lanes
+        #: Column tiles in the ring.
+        self.slots = 2 * row_columns // columns
+        super().__init__({
+            "i": In(stream.Signature(row_group_layout(drain_rows, columns, rows // drain_rows))),
+            "i_command": In(stream.Signature(ROW_COMMAND)),
+            "o": Out(stream.Signature(row_element(lanes))),
+            "o_waiting": Out(1),
+            "o_error": Out(1),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        tiles = self.slots // 2
+        groups = self.rows // self.drain_rows
+        parts = self.columns // self.lanes
+
+        def around(slot):
+            """A slot number below twice the size of the ring, within the ring."""
+            if self.slots & (self.slots - 1) == 0:
+                return slot[: log2(self.slots)]
+            return Mux(slot >= self.slots, slot - self.slots, slot)
+
+        memories = []
+        for lane in range(self.drain_rows):
+            memory = Memory(shape=self.columns * 16, depth=groups * self.slots, init=[], attrs={"ram_style": "block"})
+            m.submodules[f"memory{lane}"] = memory
+            memories.append((memory.write_port(), memory.read_port()))
+
+        # The last column tile of each complete row tile, its number within that one.
+        waiting = min(MOST_WAITING, 1 << (self.slots - 1).bit_length())
+        m.submodules.widths = widths = StreamQueue(range(max(tiles, 2)), waiting)
+
+        filling, free = Signal(range(self.slots)), Signal(range(self.slots + 1), init=self.slots)
+        freed, left, room = Signal(range(tiles + 1)), Signal(range(self.slots + 1)), Signal(init=1)
+        put, filled, tile_read = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(room & widths.i.ready),
+            left.eq(free + freed),
+            put.eq(self.i.valid & self.i.ready),
+            filled.eq(put & (self.i.p.group == groups - 1)),
+            widths.i.valid.eq(put & self.i.p.last),
+            widths.i.payload.eq(self.i.p.column_tile),
+        ]
+        for lane, (write, _) in enumerate(memories):
+            values = [self.i.p.values[lane * self.columns + column] for column in range(self.columns)]
+            m.d.comb += [
+                write.addr.eq(Cat(self.i.p.group[: log2(groups)], filling)),
+                write.data.eq(Cat(values)),
+                write.en.eq(put),
+            ]
+        m.d.sync += [
+            self.o_error.eq(put & (self.i.p.column_tile >= tiles)),
+            freed.eq(Mux(tile_read, widths.o.payload + 1, 0)),
+            free.eq(Mux(filled, left - 1, left)),
+            room.eq(Mux(filled, left > 1, left != 0)),  # free != 0, of which the drain's path has no time to hear
+        ]
+        with m.If(filled):
+            m.d.sync += filling.eq(around(filling + 1))
+
+        # The four stages of the reader advance together: address, memory, its register, chosen part.
+        busy, advance, fire = Signal(), Signal(), Signal()
+        remaining, last_group = Signal(16), Signal(12)
+        row, group, tile_row = Signal(16), Signal(12), Signal(range(max(self.rows, 2)))
+        first_slot, slot = Signal(range(self.slots)), Signal(range(self.slots))
+        row_ends, tile_ends, ends = Signal(), Signal(), Signal()
+        part, part_ends = group[: log2(parts)], Signal()
+        m.d.comb += [
+            self.i_command.ready.eq(~busy),
+            self.o_waiting.eq(busy & ~widths.o.valid),
+            advance.eq(self.o.ready | ~self.o.valid),
+            fire.eq(busy & widths.o.valid & advance),
+            part_ends.eq(part == parts - 1),
+            row_ends.eq(group == last_group),
+            ends.eq(remaining == 1),
+            tile_ends.eq(row_ends & (ends | (tile_row == self.rows - 1))),
+            tile_read.eq(fire & tile_ends),
+            widths.o.ready.eq(tile_read),
+        ]
+        with m.If(self.i_command.valid & self.i_command.ready):
+            m.d.sync += [
+                busy.eq((self.i_command.p.rows != 0) & (self.i_command.p.groups != 0)),
+                remaining.eq(self.i_command.p.rows),
+                last_group.eq(self.i_command.p.groups - 1),
+                row.eq(self.i_command.p.first_row), group.eq(0), tile_row.eq(0),
+            ]  # fmt: skip
+        following = around(first_slot + widths.o.payload + 1)
+        with m.If(fire):
+            m.d.sync += group.eq(Mux(row_ends, 0, group + 1))
+            with m.If(tile_ends):
+                m.d.sync += [first_slot.eq(following), slot.eq(following)]
+            with m.Elif(row_ends):
+                m.d.sync += slot.eq(first_slot)
+            with m.Elif(part_ends):
+                m.d.sync += slot.eq(around(slot + 1))
+            with m.If(row_ends):
+                m.d.sync += [
+                    row.eq(row + 1),
+                    remaining.eq(remaining - 1),
+                    tile_row.eq(Mux(tile_ends, 0, tile_row + 1)),
+                    busy.eq(~ends),
+                ]
+
+        # A word is read for its first part and stays at the memory's output for the others.
+        lane = tile_row[: log2(self.drain_rows)]
+        for _, read in memories:
+            m.d.comb += [
+                read.addr.eq(Cat((tile_row >> log2(self.drain_rows))[: log2(groups)], slot)),
+                read.en.eq(fire & (part == 0)),
+            ]
+        with m.If(advance):
+            m.d.sync += self.o.valid.eq(delayed_valid(m, fire, 2)[-1])
+            row_read, group_read, chosen = (delayed(m, value, 2) for value in (row, group, Cat(part, lane)))
+            first, last = (delayed(m, value, 2) for value in (group == 0, row_ends))
+            choices = Cat(held(m, read.data) for _, read in memories)
+            m.d.sync += [
+                Cat(self.o.p.values).eq(choices.word_select(chosen, self.lanes * 16)),
+                self.o.p.row.eq(row_read),
+                self.o.p.group.eq(group_read),
+                self.o.p.first.eq(first),
+                self.o.p.last.eq(last),
+            ]
+        return m

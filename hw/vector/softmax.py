@@ -1,0 +1,247 @@
+"""Softmax over rows of integer scores, base 2, to unsigned codes."""
+
+from amaranth import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
+from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree, tree_latency
+from hw.lib.skid import Skid
+from hw.lib.stream_queue import StreamQueue
+from hw.vector.reciprocal import Reciprocal
+from hw.vector.row_ring import RowRing, ring_words
+from hw.vector.row_stream import code_element, row_element
+
+#: One for each instruction. ``columns``, at least 1: keys at and beyond it are masked.
+SOFTMAX_COMMAND = data.StructLayout({"rows": 16, "columns": 16, "step": 16, "step_shift": 5, "bits": 4})
+
+#: The least bit length of a row sum: the maximum alone contributes 2^16 - 1.
+LEAST_SHIFT = 16
+#: At and beyond this shift every code is 0.
+MOST_SHIFT = 34
+#: Most rows between two passes. A short row's share of the pipelines is many rows.
+ROWS = 32
+
+
+class Softmax(wiring.Component):
+    """Softmax of rows. Bit for bit `golden.softmax.softmax`.
+
+    Three passes over each row, each one element a cycle, on different rows at the same time: maximum, exponentials and
+    their sum, codes. Rows wait between passes in rings of words, at most `ROWS` of them, so a row
+    takes max(groups, (2 * groups + latency of a pass) / ROWS) cycles.
+
+    Parameters
+    ----------
+    lanes : int
+        L, a power of two.
+    row_columns : int
+        Longest row.
+
+    Members
+    -------
+    i_command : In(stream)
+        Taken when all rows of the command before have left.
+    i : In(stream)
+        ``rows`` rows of `hw.vector.row_stream.row_element`, taken after their command.
+    o : Out(stream)
+        `hw.vector.row_stream.code_element`, as many.
+    o_busy : Out
+        A command is in progress.
+    """
+
+    def __init__(self, lanes, row_columns):
+        self.lanes, self.row_columns = lanes, row_columns
+        #: Bits of a group number within a row.
+        self.group_bits = (-(-row_columns // lanes) - 1).bit_length()
+        self.sum_bits = EXPONENTIAL_BITS + row_columns.bit_length()
+        super().__init__(
+            {
+                "i_command": In(stream.Signature(SOFTMAX_COMMAND)),
+                "i": In(stream.Signature(row_element(lanes))),
+                "o": Out(stream.Signature(code_element(lanes))),
+                "o_busy": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        lanes = self.lanes
+
+        # The instruction in progress.
+        command = Signal(SOFTMAX_COMMAND)
+        rows_in, rows_out = Signal(16), Signal(16)
+        busy, entering = Signal(), Signal()
+        limit = Signal(8)
+        m.d.comb += [self.i_command.ready.eq(~busy), self.o_busy.eq(busy)]
+        with m.If(self.i_command.valid & ~busy):
+            m.d.sync += [
+                command.eq(self.i_command.p),
+                rows_in.eq(self.i_command.p.rows),
+                rows_out.eq(self.i_command.p.rows),
+                busy.eq(self.i_command.p.rows != 0),
+                entering.eq(self.i_command.p.rows != 0),
+            ]
+        with m.If(self.o.valid & self.o.ready & self.o.p.last):
+            m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
+        m.d.sync += limit.eq((1 << command.bits) - 1)
+
+        # First pass: store the scores, find the maximum.
+        m.submodules.scores = scores = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
+        token = data.StructLayout({"row": 16, "last_group": self.group_bits, "maximum": signed(16)})
+        m.submodules.maxima = maxima = StreamQueue(token, ROWS)
+        take, row_taken = Signal(), Signal()
+        i = self.i.p
+        m.d.comb += [
+            self.i.ready.eq(entering & ~scores.o_full),
+            take.eq(self.i.valid & self.i.ready),
+            row_taken.eq(take & i.last),
+            scores.i_claim.eq(take),
+            scores.i_claim_row.eq(row_taken),
+            scores.i_write.eq(take),
+            scores.i_data.eq(Cat(i.values)),
+        ]
+        with m.If(row_taken):
+            m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
+
+        highest, counts = self._highest(
+            m, [held(m, value) for value in i.values], lane_mask(m, i.group, command.columns, lanes)
+        )
+        cycles = 1 + tree_latency(lanes)
+        maximum = Signal(signed(16))
+        first = delayed(m, i.first, cycles)
+        with m.If(delayed_valid(m, take, cycles)[-1] & counts & (first | (highest > maximum))):
+            m.d.sync += maximum.eq(highest)
+        m.d.comb += [
+            maxima.i.valid.eq(delayed_valid(m, row_taken, cycles + 1)[-1]),
+            maxima.i.p.row.eq(delayed(m, i.row, cycles + 1)),
+            maxima.i.p.last_group.eq(delayed(m, i.group[: self.group_bits], cycles + 1)),
+            maxima.i.p.maximum.eq(maximum),
+        ]
+
+        # Second pass: powers of two, their sum, its reciprocal.
+        m.submodules.powers = powers = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
+        token = data.StructLayout({"row": 16, "last_group": self.group_bits, "gain": 17, "shift": 5})
+        m.submodules.gains = gains = StreamQueue(token, ROWS)
+        group = Signal(self.group_bits)
+        fire, row_summed = Signal(), Signal()
+        m.d.comb += [
+            fire.eq(maxima.o.valid & ~powers.o_full),
+            row_summed.eq(fire & (group == maxima.o.p.last_group)),
+            maxima.o.ready.eq(row_summed),
+            scores.i_enable.eq(1),
+            scores.i_read.eq(fire),
+            scores.i_read_row.eq(row_summed),
+            powers.i_claim.eq(fire),
+            powers.i_claim_row.eq(row_summed),
+        ]
+        with m.If(fire):
+            m.d.sync += group.eq(Mux(row_summed, 0, group + 1))
+
+        maximum = delayed(m, maxima.o.p.maximum, 2)
+        mask = lane_mask(m, delayed(m, group, 3), command.columns, lanes)
+        score_word = held(m, scores.o_data)
+        lane_powers = [
+            self._power(m, maximum, score_word.word_select(lane, 16).as_signed(), mask[lane]) for lane in range(lanes)
+        ]
+        cycles = 6
+        m.d.comb += [
+            powers.i_write.eq(delayed_valid(m, fire, cycles)[-1]),
+            powers.i_data.eq(Cat(lane_powers)),
+        ]
+        part = tree(m, lane_powers, lambda a, b: a + b)
+        cycles += tree_latency(lanes)
+        total = Signal(self.sum_bits)
+        first = delayed(m, group == 0, cycles)
+        with m.If(delayed_valid(m, fire, cycles)[-1]):
+            m.d.sync += total.eq(Mux(first, 0, total) + part)
+        m.submodules.reciprocal = reciprocal = Reciprocal(self.sum_bits)
+        m.d.comb += [
+            reciprocal.i_valid.eq(delayed_valid(m, row_summed, cycles + 1)[-1]),
+            reciprocal.i.eq(total),
+        ]
+        cycles += 1 + reciprocal.latency
+        gain = held(m, reciprocal.o * command.step)
+        shift = held(m, reciprocal.o_exponent + command.step_shift)
+        m.d.comb += [
+            gains.i.valid.eq(delayed_valid(m, reciprocal.o_valid, 2)[-1]),
+            gains.i.p.row.eq(delayed(m, maxima.o.p.row, cycles + 2)),
+            gains.i.p.last_group.eq(delayed(m, group, cycles + 2)),
+            gains.i.p.gain.eq(held(m, gain >> 16)),
+            gains.i.p.shift.eq(held(m, Mux(shift > MOST_SHIFT, MOST_SHIFT, shift) - LEAST_SHIFT)),
+        ]
+
+        # Third pass: multiply, shift, round, clip. It stalls as a whole with the output.
+        m.submodules.output = output = Skid(code_element(lanes))
+        group = Signal(self.group_bits)
+        fire, row_coded, advance = Signal(), Signal(), Signal()
+        m.d.comb += [
+            advance.eq(output.i.ready),
+            fire.eq(gains.o.valid & advance),
+            row_coded.eq(fire & (group == gains.o.p.last_group)),
+            gains.o.ready.eq(row_coded),
+            powers.i_enable.eq(advance),
+            powers.i_read.eq(fire),
+            powers.i_read_row.eq(row_coded),
+        ]
+        with m.If(fire):
+            m.d.sync += group.eq(Mux(row_coded, 0, group + 1))
+
+        with m.If(advance):
+            word = held(m, powers.o_data)
+            gain = delayed(m, gains.o.p.gain, 2)
+            shift = delayed(m, gains.o.p.shift, 2)
+            # A shift to the right as a product: the multipliers are there, the shifters would be as large as all the rest.
+            span = MOST_SHIFT - LEAST_SHIFT
+            factor = held(m, Cat(shift == span - 1 - n for n in range(span)))
+            codes = [self._code(m, word.word_select(lane, 16), gain, factor, limit) for lane in range(lanes)]
+            cycles = 7
+            valid = delayed_valid(m, fire, cycles)[-1]
+            row, group, last = (delayed(m, signal, cycles) for signal in (gains.o.p.row, group, row_coded))
+        m.d.comb += [
+            output.i.valid.eq(valid),
+            Cat(output.i.p.codes).eq(Cat(codes)),
+            output.i.p.row.eq(row),
+            output.i.p.group.eq(group),
+            output.i.p.last.eq(last),
+        ]
+        wiring.connect(m, output.o, wiring.flipped(self.o))
+        return m
+
+    def _highest(self, m, values, mask):
+        """The highest of the values that count, and whether any does, `tree_latency` cycles later.
+
+        Lanes that count come first: where a pair's second half does, so does its first.
+        """
+        if len(values) == 1:
+            return values[0], mask[0]
+        highest = [
+            held(m, Mux(counts & (b > a), b, a)) for a, b, counts in zip(values[::2], values[1::2], mask[1::2], strict=True)
+        ]
+        return self._highest(m, highest, [held(m, counts) for counts in mask[::2]])
+
+    def _power(self, m, maximum, score, counts):
+        """``2^((score - maximum) / 64)``, or 0, four cycles later; ``counts`` comes two cycles after the score."""
+        # Only masked lanes, which do not count, can be above the maximum.
+        distance = held(m, (maximum - score)[:16])
+        fraction = held(m, lookup(m, EXPONENTIAL_TABLE, EXPONENTIAL_BITS, distance[:SCORE_FRACTION]))
+        whole = distance[SCORE_FRACTION:]
+        # To the right by up to 3, then by up to 3 times 4, as products.
+        by_ones = held(m, Cat(whole[:2] == 3 - n for n in range(4)))
+        fours, gone = held(m, whole[2:4]), held(m, whole[4:].any())
+        shifted = held(m, fraction * by_ones)
+        by_fours = held(m, Cat((fours == 3 - n) & counts & ~gone for n in range(4)))
+        factor = Cat(Cat(bit, Const(0, 3)) for bit in by_fours)
+        return held(m, (shifted * factor)[15:31])
+
+    def _code(self, m, power, gain, factor, limit):
+        """``power * gain >> LEAST_SHIFT + shift``, rounded and clipped, five cycles later.
+
+        ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``; 0 for a shift of 18. Rounding at a shift of 0, which
+        would need a bit more, makes no difference: the sum of such a row is its maximum, all else is 0.
+        """
+        product = held(m, power * gain)
+        shifted = held(m, (product[LEAST_SHIFT:] * factor)[16:35])
+        code = held(m, (shifted[:9] + 1)[1:])
+        beyond = held(m, shifted[9:].any())
+        over = held(m, beyond | code[8] | (code[:8] & ~limit).any())
+        return held(m, Mux(over, limit, held(m, code[:8])))

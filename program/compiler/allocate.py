@@ -1,0 +1,119 @@
+"""Addresses: every buffer gets words that nobody else uses while it lives, and every load its place in the program."""
+
+from dataclasses import dataclass
+
+from isa.instruction import Memory
+from isa.memories import depth_of
+from program.program import CompileError
+
+
+class DoesNotFit(Exception):
+    """A buffer found no place at operation ``op``."""
+
+    def __init__(self, buffer, op):
+        super().__init__(buffer.name)
+        self.buffer, self.op = buffer, op
+
+
+@dataclass
+class _Tenant:
+    address: int
+    size: int
+    start: int
+    end: int
+
+
+class _Space:
+    """One memory over time, time counted in operations."""
+
+    def __init__(self, depth):
+        self.depth = depth
+        self.tenants = []
+
+    def find(self, size, start, end, from_top):
+        """First free address for ``size`` words over operations start .. end, or None."""
+        busy = sorted((t.address, t.address + t.size) for t in self.tenants if t.start <= end and start <= t.end)
+        gaps, edge = [], 0
+        for low, high in busy:
+            if low - edge >= size:
+                gaps.append((edge, low))
+            edge = max(edge, high)
+        if self.depth - edge >= size:
+            gaps.append((edge, self.depth))
+        if not gaps:
+            return None
+        return gaps[-1][1] - size if from_top else gaps[0][0]
+
+    def take(self, address, size, start, end):
+        self.tenants.append(_Tenant(address, size, start, end))
+
+
+def allocate(ops, config):
+    """Place all buffers of ``ops``.
+
+    What operations write comes first, from the bottom up; what is loaded goes where that leaves space, from the top
+    down and as early as possible, never before what is used earlier, so that the queue of loads is in order of use.
+
+    Returns
+    -------
+    list of list of Buffer
+        For each operation the buffers whose loads are issued just before it.
+
+    Raises
+    ------
+    DoesNotFit
+    """
+    spaces = {memory: _Space(depth_of(config, memory)[0]) for memory in Memory}
+    first, last = {}, {}
+    for index, op in enumerate(ops):
+        for buffer in op.buffers:
+            first.setdefault(buffer, index)
+            last[buffer] = index
+    for buffer in sorted((b for b in first if not b.fetches), key=lambda b: (first[b], -b.size, b.name)):
+        address = spaces[buffer.memory].find(buffer.size, first[buffer], last[buffer], from_top=False)
+        if address is None:
+            raise DoesNotFit(buffer, ops[first[buffer]])
+        _take(spaces, buffer, address, first[buffer], last[buffer])
+
+    # More loads than this, and their queue would be full so often that the operations behind could not be fetched.
+    ahead = config.dma_queue * 3 // 4
+    issued = [[] for _ in ops]
+    uses = []  # of each load so far, the operation that needs it
+    earliest = 0
+    for index, op in enumerate(ops):
+        for buffer in op.buffers:
+            if buffer.fetches and first[buffer] == index:
+                uses += [index] * len(buffer.fetches)
+                if len(uses) > ahead:
+                    earliest = max(earliest, min(uses[-ahead - 1] + 1, index))
+                earliest = _place_load(spaces, buffer, op, earliest, index, last[buffer])
+                issued[earliest].append(buffer)
+    return issued
+
+
+def _place_load(spaces, buffer, op, earliest, use, last):
+    """Place a loaded buffer; returns the operation before which its load is issued."""
+    for issue in range(earliest, use + 1):
+        # A load issued ahead of its use waits for nothing that the operation before it may still be using, so that
+        # it does not hold up the queue.
+        start = max(issue - 1, 0) if issue < use else issue
+        address = spaces[buffer.memory].find(buffer.size, start, last, from_top=True)
+        if address is not None:
+            _take(spaces, buffer, address, start, last)
+            return issue
+    raise DoesNotFit(buffer, op)
+
+
+def _take(spaces, buffer, address, start, end):
+    buffer.address = address
+    spaces[buffer.memory].take(address, buffer.size, start, end)
+
+
+def refusal(buffer, op, config):
+    """The CompileError for a buffer that found no place."""
+    depth, name = depth_of(config, buffer.memory)
+    memory = f"the {buffer.memory.name.lower()} memory"
+    have = f"{memory} has {depth}"
+    if buffer.size <= depth:
+        have = f"of the {depth} in {memory} so many are not free together during {op.name}"
+    return CompileError(f"{buffer.name} needs {buffer.size} words, but {have}; raise {name} or choose a larger preset")

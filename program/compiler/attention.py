@@ -1,0 +1,191 @@
+"""Lowering of attention: heads side by side, each padded to whole words or tiles."""
+
+import math
+
+import numpy as np
+
+from golden.model import Attention
+from golden.residual import HIGH, LOW
+from isa.instruction import Memory, Opcode
+from isa.layout import ceil_div, round_up
+from program.compiler.builder import Scaling
+from program.compiler.graph import At, Step
+from program.compiler.limits import check_product
+from program.compiler.product import Product
+from program.program import positions
+
+#: Heads whose queries of all row tiles but the last are computed before anything that needs the last one.
+QUERIES_AHEAD = 4
+#: Row tiles from which on the last head's are computed in two halves.
+LEAST_TO_HALVE = 4
+
+
+class AttentionLowering:
+    """Query, key, value, scores and context of one block; `context` is the operand for the output projection.
+
+    Queries and keys give each head whole words, since a head is a contraction of its own. Values and context give
+    it whole tiles of columns, since its context is a product of its own. What a head leaves of its last word is zero:
+    the engine clears a word with its first tile.
+
+    Everything is cut by head: while the softmax works on one, the engine computes all that the next one needs.
+    """
+
+    def __init__(self, lowering, name, block):
+        self.lowering, self.builder, self.config = lowering, lowering.builder, lowering.config
+        self.name, self.block = name, block
+        self.heads, self.head_width = lowering.model.heads, lowering.model.head_width
+        self.tokens = lowering.model.tokens
+        k, c = self.config.depth, self.config.columns
+        self.inner = self.heads * self.head_width
+        self.head_words = ceil_div(self.head_width, k)
+        self.head_columns = round_up(self.head_width, c)
+        self.in_tiles = positions(self.inner, self.head_width, self.head_columns)
+        self.padded_inner = round_up(self.heads * self.head_columns, k)
+        self.softmax = lowering.model.attention is Attention.SOFTMAX
+        self.token_tiles = ceil_div(self.tokens, c)
+
+        if self.softmax:
+            self.key_groups = lowering.groups_of(self.tokens, "the number of tokens")
+        self._queries_and_keys()
+        self._values()
+        self._place_constants()
+        self.context = self.builder.operand(
+            f"{name}.context", Memory.LEFT, lowering.row_tiles, self.builder.words(self.padded_inner), block.context_format
+        )
+        self._context_steps = []
+        probability = self._scores(0)
+        for head in range(self.heads - 1):
+            self._compute_queries_and_keys(head + 1)
+            self._compute_values(head)
+            following = self._scores(head + 1)
+            self._context(head, probability)
+            probability = following
+        self._compute_values(self.heads - 1)
+        self._last = probability
+        self._context(self.heads - 1, probability, self._bands(self.heads - 1)[:1])
+
+    def finish(self):
+        """Add what the constructor leaves out, for the first row tiles of the output projection to come before it."""
+        self._context(self.heads - 1, self._last, self._bands(self.heads - 1)[1:])
+        self._name_tensors()
+
+    def _bands(self, head):
+        """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head
+        (an odd one is left over), so that what comes behind attention can begin during its softmax."""
+        tiles = self.lowering.row_tiles
+        half = tiles // 2 if self.softmax and head + 1 == self.heads and tiles >= LEAST_TO_HALVE else tiles
+        return [(tile, min(half, tiles - tile)) for tile in range(0, tiles, half)]
+
+    def _queries_and_keys(self):
+        low, builder, block = self.lowering, self.builder, self.block
+        words = self.heads * self.head_words
+        # Keys are computed in tiles of R rows and read in tiles of C columns.
+        key_tiles = ceil_div(low.row_tiles * self.config.rows, self.config.columns)
+        self.query = builder.operand(f"{self.name}.query", Memory.LEFT, low.row_tiles, words, block.query.output)
+        self.key = builder.operand(f"{self.name}.key", Memory.RIGHT, key_tiles, words, block.key.output)
+        stride = self.head_words * self.config.depth
+        cuts = [(head * stride, head * stride + self.head_columns) for head in range(self.heads)]
+        in_words = positions(self.inner, self.head_width, stride)
+        self.query_product, self.key_product = (
+            Product(builder, f"{self.name}.{part}", low.x_left, layer, low.width, in_words, target, cuts=cuts)
+            for part, layer, target in (("query", block.query, self.query), ("key", block.key, self.key))
+        )
+        # While the norm of the last row tile is under way, the others can be used already.
+        self.ahead = min(self.heads, QUERIES_AHEAD) if low.row_tiles > 1 else 0
+        for head in range(self.ahead):
+            self.query_product.compute(self.tokens, head, tiles=low.row_tiles - 1)
+        self._compute_queries_and_keys(0)
+
+    def _compute_queries_and_keys(self, head):
+        self.query_product.compute(self.tokens, head, tile=self.lowering.row_tiles - 1 if head < self.ahead else 0)
+        self.key_product.compute(self.tokens, head)
+
+    def _values(self):
+        """Values, transposed: heads together that make whole tiles of rows and of columns."""
+        low, c, builder = self.lowering, self.config, self.builder
+        self.value_heads = max(c.rows, c.columns) // math.gcd(max(c.rows, c.columns), self.head_columns)
+        size = self.value_heads * self.head_columns
+        count = ceil_div(self.heads, self.value_heads)
+        words = builder.words(self.tokens)
+        self.value = builder.operand(
+            f"{self.name}.value", Memory.RIGHT, count * size // c.columns, words, self.block.value.output
+        )
+        cuts = [(index * size, (index + 1) * size) for index in range(count)]
+        self.value_product = Product(
+            builder, f"{self.name}.value", low.x_right, self.block.value, low.width, self.in_tiles, self.value,
+            cuts=cuts, transposed=True,
+        )  # fmt: skip
+
+    def _compute_values(self, head):
+        if head % self.value_heads == 0:
+            self.value_product.compute(self.tokens, head // self.value_heads)
+
+    def _place_constants(self):
+        """Constants of the scores, one per head, repeated for its columns, and of the context."""
+        builder, block = self.builder, self.block
+        scale, offset = builder.fold(block.score, block.query.output, block.key.output, self.head_width)
+        columns = self.token_tiles * self.config.columns
+        self.score_constant = builder.constants(f"{self.name}.score", np.repeat(scale, columns), np.repeat(offset, columns))
+        scale, offset = builder.fold(block.context, block.probability, block.value.output, self.tokens)
+        self.context_constant = builder.constants(
+            f"{self.name}.context",
+            builder.place(scale, self.in_tiles, self.padded_inner),
+            builder.place(offset, self.in_tiles, self.padded_inner),
+        )
+
+    def _name_tensors(self):
+        symbol, name, n, c = self.lowering.symbol, self.name, self.tokens, self.config
+        for part, product in (("query", self.query_product), ("key", self.key_product)):
+            symbol(f"{name}.{part}", product.steps, product.target, n, self.inner,
+                   column_map=(self.head_width, self.head_words * c.depth))  # fmt: skip
+        symbol(f"{name}.value", self.value_product.steps, self.value, n, self.inner,
+               column_map=(self.head_width, self.head_columns), transposed=True)  # fmt: skip
+        symbol(f"{name}.context", self._context_steps, self.context, n, self.inner,
+               column_map=(self.head_width, self.head_columns))  # fmt: skip
+
+    def _scores(self, head):
+        """Probabilities of a head, as the left operand of its context."""
+        low, builder, block = self.lowering, self.builder, self.block
+        name = f"{self.name}.probability{head}"
+        check_product(f"{self.name}.scores", self.config, block.query.output, block.key.output, self.head_width)
+        probability = builder.operand(name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability)
+        word = head * self.head_words
+        query = self.query.part(word=word, words=self.head_words)
+        key = self.key.part(word=word, words=self.head_words)
+        scaling = Scaling(At(self.score_constant, head * self.token_tiles), False, block.score.shift,
+                          *((LOW, HIGH) if self.softmax else block.probability.range))  # fmt: skip
+        if not self.softmax:
+            op = builder.qmm(name, query, key, low.row_tiles, self.token_tiles, scaling, self.tokens,
+                             target=probability, mask=True)  # fmt: skip
+            low.symbol(name, op.steps, probability, self.tokens, self.tokens)
+            return probability
+        steps = []
+        for tile, tiles in self._bands(head):
+            first = tile * self.config.rows
+            fields = {
+                "rows": min(tiles * self.config.rows, self.tokens - first), "first_row": first,
+                "groups": self.key_groups, "columns": self.tokens, "left_enable": 1,
+                "bits": block.probability.bits, "mask": 1, "step": block.step, "step_shift": block.step_shift,
+            } | probability.write_fields("left")  # fmt: skip
+            steps.append(Step(name, Opcode.SOFTMAX, fields, writes=(probability.use(tiles, tile=tile),)))
+            builder.qmm(f"{self.name}.scores{head}", query.part(tile=tile), key, tiles, self.token_tiles, scaling,
+                        self.tokens, row=steps[-1])  # fmt: skip
+        low.symbol(name, steps, probability, self.tokens, self.tokens)
+        return probability
+
+    def _context(self, head, probability, bands=None):
+        """Add the context of a head, for all row tiles or those of some bands."""
+        c, block = self.config, self.block
+        name = f"{self.name}.context{head}"
+        check_product(name, c, block.probability, block.value.output, self.tokens)
+        first = head * self.head_columns
+        scaling = Scaling(
+            At(self.context_constant, first // c.columns), False, block.context.shift, *block.context_format.range
+        )
+        value = self.value.part(tile=first // c.columns)
+        for tile, tiles in self._bands(head) if bands is None else bands:
+            op = self.builder.qmm(
+                name, probability.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
+                self.head_width, target=self.context.part(tile=tile), column=first,
+            )  # fmt: skip
+            self._context_steps += op.steps

@@ -1,0 +1,146 @@
+"""Builds steps: products with their weights, constants and destinations, on operands of any legal shape."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from golden.qmm import correction_constant
+from golden.rescale import OFFSET_BITS, fold_rounding
+from isa.instruction import Destination, Memory, Opcode, Region
+from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
+from isa.memories import banks, word_bits
+from program.compiler.graph import At, Buffer, Op, Operand, Step, Use
+from program.compiler.image import Image
+from program.program import CompileError
+
+
+class Scaling(NamedTuple):
+    """The rescale of a product: its constants, placed, and what they do not say."""
+
+    constant: At
+    by_row: bool
+    shift: int
+    low: int
+    high: int
+
+
+class Builder:
+    """Operations, image and symbols as they grow.
+
+    ``splits`` says into how many parts the weights of a product are cut, by name; 1 for those it does not name.
+    """
+
+    def __init__(self, config, splits):
+        self.config = config
+        self.splits = splits
+        self.image = Image(config.axi_bits)
+        self.ops = []
+        self.symbols = {}
+
+    def word_bytes(self, memory):
+        return word_bits(self.config, memory) // 8
+
+    def words(self, elements):
+        """Words of K bits."""
+        return ceil_div(elements, self.config.depth)
+
+    def row_tiles(self, rows):
+        return ceil_div(rows, self.config.rows)
+
+    def operand(self, name, memory, tiles, words, code_format):
+        """An operand that the steps write."""
+        buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
+        return Operand(buffer, tiles, words, code_format)
+
+    def load(self, name, memory, data, region=Region.IMAGE, parts=1):
+        """A buffer that LOADs fill, from the image or from the start of another region: one, or one for each of so many
+        ``parts`` of whole words."""
+        offset = self.image.add(name, data) if region is Region.IMAGE else 0
+        buffer = Buffer(name, memory, ceil_div(len(data), self.word_bytes(memory)))
+        size = ceil_div(buffer.size, parts)
+        for first in range(0, buffer.size, size):
+            self._fetch(buffer, first, min(size, buffer.size - first), region, offset, 0)
+        return buffer
+
+    def load_by_length(self, name, memory, entries):
+        """A buffer that a LOAD fills with one of the entries (bytes), chosen by LENGTH."""
+        size = max(len(entries[0]), self.image.beat)
+        shift = (size - 1).bit_length()
+        offset = self.image.add(name, b"".join(entry.ljust(1 << shift, b"\0") for entry in entries))
+        buffer = Buffer(name, memory, ceil_div(len(entries[0]), self.word_bytes(memory)))
+        self._fetch(buffer, 0, buffer.size, Region.IMAGE, offset, shift)
+        return buffer
+
+    def _fetch(self, buffer, first, words, region, offset, index_shift):
+        """A LOAD of some words of a buffer whose first word is at ``offset``."""
+        word = self.word_bytes(buffer.memory)
+        fields = {
+            "region": region, "offset": offset + first * word, "memory": buffer.memory, "address": At(buffer, first),
+            "beats": words * word // self.image.beat, "index_shift": index_shift,
+        }  # fmt: skip
+        use = Use(buffer, np.arange(first, first + words))
+        buffer.fetches.append(Step(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,)))
+
+    def weight(self, name, memory, codes, code_format, region=Region.IMAGE):
+        """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words."""
+        data = pack_operand(codes, code_format.bits, banks(self.config, memory), self.config.depth)
+        tiles = ceil_div(codes.shape[0], banks(self.config, memory))
+        return Operand(self.load(name, memory, data, region), tiles, self.words(codes.shape[1]), code_format)
+
+    def constants(self, name, scale, offset):
+        """Rescale constants, folded, (channels,) each, in whole words."""
+        self.check_offsets(name, offset)
+        total = round_up(len(scale), self.config.columns)
+        data = pack_constants(pad_to(np.asarray(scale), total), pad_to(np.asarray(offset), total))
+        return self.load(f"{name}.constants", Memory.CONSTANT, data)
+
+    @staticmethod
+    def check_offsets(name, offset):
+        """Refuse offsets, folded, that do not fit their field."""
+        limit = 1 << (OFFSET_BITS - 1)
+        wrong = [value for value in np.ravel(offset) if not -limit <= value < limit]
+        if wrong:
+            raise CompileError(
+                f"{name}: a rescale offset of {wrong[0]}, with rounding and depth folded in, does not fit {OFFSET_BITS} "
+                "bit; scale the model's output down"
+            )
+
+    def qmm(self, name, left, right, row_tiles, column_tiles, scaling, columns, *,
+            target=None, column=0, row=None, mask=False, split=None):  # fmt: skip
+        """Add a product, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
+        fields = left.read_fields("left") | right.read_fields("right")
+        fields |= {
+            "words": left.words, "row_tiles": row_tiles, "column_tiles": column_tiles,
+            "destination": Destination.ROWS, "columns": columns, "mask": int(mask),
+            "constant_base": scaling.constant, "constant_by_row": int(scaling.by_row), "shift": scaling.shift,
+            "low": scaling.low, "high": scaling.high,
+        }  # fmt: skip
+        writes: tuple[Use, ...] = ()
+        channels = ceil_div(row_tiles * self.config.rows, self.config.columns)
+        if target is not None:
+            left_memory = target.buffer.memory is Memory.LEFT
+            fields |= target.write_fields("destination") | {
+                "destination": Destination.LEFT if left_memory else Destination.RIGHT,
+                "destination_column": column, "destination_bits": target.format.bits,
+            }  # fmt: skip
+            word = column // self.config.depth
+            words = self.words(column + column_tiles * self.config.columns) - word
+            writes = (target.use(row_tiles if left_memory else channels, words, word=word),)
+        constants = scaling.constant.offset + np.arange(channels if scaling.by_row else column_tiles)
+        reads = (left.use(row_tiles), right.use(column_tiles), Use(scaling.constant.buffer, constants))
+        steps = [Step(name, Opcode.QMM, fields, reads, writes), *([] if row is None else [row])]
+        self.ops.append(Op(name, steps, split))
+        return self.ops[-1]
+
+    @staticmethod
+    def place(channels, positions, total):
+        """Constants at their positions; 0 elsewhere, which makes code 0 of any sum."""
+        wide = np.zeros(total, np.int64)
+        wide[positions] = channels
+        return wide
+
+    @staticmethod
+    def fold(constants, left, right, depth):
+        """Scale and offset as the hardware holds them: with the rounding half and the depth's share of the product."""
+        share = constants.scale * correction_constant(depth, left.kind, right.kind)
+        return constants.scale, fold_rounding(constants.offset + share, constants.shift)

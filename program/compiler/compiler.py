@@ -1,0 +1,74 @@
+"""The compiler: a quantized encoder and a configuration to a program."""
+
+from golden.check import check_encoder
+from isa.instruction import encode as encode_instruction
+from program.compiler.allocate import DoesNotFit, allocate, refusal
+from program.compiler.lowering import Lowering
+from program.compiler.schedule import emit, order, resolve, thresholds
+from program.program import CompileError, Program, Symbol
+
+
+def compile_encoder(encoder, config):
+    """Compile ``encoder`` for an accelerator.
+
+    Parameters
+    ----------
+    encoder : golden.model.Encoder
+    config : isa.config.AcceleratorConfig
+
+    Returns
+    -------
+    program.program.Program
+
+    Raises
+    ------
+    CompileError
+        If it does not fit: the tensor, the value and what to raise, in one sentence.
+    ValueError
+        If the encoder is not well formed.
+    """
+    check_encoder(encoder)
+    splits = {}
+    while True:
+        lowering = Lowering(encoder, config, splits)
+        try:
+            issued = allocate(lowering.builder.ops, config)
+            break
+        except DoesNotFit as failure:
+            _split(splits, failure, config)
+    steps = order(lowering.builder.ops, issued)
+    instructions = emit(steps, thresholds(steps, config))
+    image = lowering.builder.image
+    offset = image.add("program", b"".join(map(encode_instruction, instructions)))
+    return Program(
+        config=config,
+        instructions=tuple(instructions),
+        names=tuple(step.name for step in steps),
+        image=bytes(image.data),
+        program_offset=offset,
+        input=lowering.input,
+        output=lowering.output,
+        symbols=_symbols(lowering.builder.symbols, steps),
+        pieces=tuple(image.pieces),
+    )
+
+
+def _split(splits, failure, config):
+    """Cut the weights of the operation in more parts, or refuse."""
+    split = failure.op.split
+    if split is None or split.tiles <= 1 or not failure.buffer.fetches:
+        raise refusal(failure.buffer, failure.op, config) from None
+    splits[split.name] = 2 * splits.get(split.name, 1)
+
+
+def _symbols(symbols, steps):
+    """Symbols with addresses and instruction indices, in the order in which they are ready."""
+    index = {id(step): i for i, step in enumerate(steps)}
+    placed = {}
+    for name, (writers, fields) in symbols.items():
+        numbers = fields | {"base": resolve(fields["base"])}
+        placed[name] = Symbol(**numbers, writers=tuple(index[id(step)] for step in writers))
+    return dict(sorted(placed.items(), key=lambda item: item[1].ready))
+
+
+__all__ = ["CompileError", "compile_encoder"]

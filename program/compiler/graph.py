@@ -1,0 +1,129 @@
+"""What the encoder is lowered to: steps over buffers whose addresses are not known yet."""
+
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from golden.model import Format
+from isa.instruction import Memory, Opcode
+
+
+@dataclass(eq=False)
+class Buffer:
+    """Words of one on-chip memory that hold one tensor for part of the program.
+
+    ``fetches`` are the LOADs and GATHERs that fill it; a buffer without is written by the steps themselves.
+    """
+
+    name: str
+    memory: Memory
+    size: int
+    fetches: list["Step"] = field(default_factory=list)
+    address: int = -1
+
+
+class At(NamedTuple):
+    """A word address that is known once the buffer is placed."""
+
+    buffer: Buffer
+    offset: int = 0
+
+    @property
+    def address(self):
+        return self.buffer.address + self.offset
+
+
+class Use(NamedTuple):
+    """Words of a buffer that a step reads or writes: their offsets, ``(count,)`` int64, or None for all of them."""
+
+    buffer: Buffer
+    offsets: np.ndarray | None = None
+
+    def addresses(self):
+        """``(count,)`` int64, once the buffer is placed."""
+        offsets = np.arange(self.buffer.size) if self.offsets is None else self.offsets
+        return self.buffer.address + offsets
+
+
+@dataclass(eq=False)
+class Step:
+    """An instruction: its fields, with `At` for addresses, and what it touches."""
+
+    name: str
+    opcode: Opcode
+    fields: dict
+    reads: tuple[Use, ...] = ()
+    writes: tuple[Use, ...] = ()
+
+    @property
+    def buffers(self):
+        return [use.buffer for use in (*self.reads, *self.writes)]
+
+
+class Split(NamedTuple):
+    name: str
+    tiles: int
+
+
+@dataclass(eq=False)
+class Op:
+    """A QMM and, where its tiles go to the row buffer, the row instruction that takes them.
+
+    ``split`` names the product whose weights can be cut into more parts, and says of how many tiles this part is.
+    """
+
+    name: str
+    steps: list[Step]
+    split: Split | None
+
+    @property
+    def buffers(self):
+        """In the order in which the steps name them."""
+        return list(dict.fromkeys(buffer for step in self.steps for buffer in step.buffers))
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """A matrix of codes in an operand memory, planes outermost, then tiles, then words."""
+
+    buffer: Buffer
+    tiles: int
+    words: int
+    format: Format
+    first: int = 0
+
+    @staticmethod
+    def size(tiles, words, code_format):
+        return tiles * words * code_format.bits
+
+    @property
+    def plane(self):
+        return self.buffer.size // self.format.bits
+
+    @property
+    def tile(self):
+        return self.plane // self.tiles
+
+    def part(self, tile=0, word=0, words=None):
+        """The operand from a tile on, and of each row only some words."""
+        return replace(self, first=self.first + tile * self.tile + word, words=self.words if words is None else words)
+
+    def use(self, tiles, words=None, tile=0, word=0):
+        """The words of some tiles, of all planes: ``words`` of each, all by default, from ``word`` on."""
+        planes = np.arange(self.format.bits)[:, None, None] * self.plane
+        across = (tile + np.arange(tiles))[:, None] * self.tile
+        along = word + np.arange(self.words if words is None else words)
+        return Use(self.buffer, (self.first + planes + across + along).ravel())
+
+    def read_fields(self, side):
+        return {
+            f"{side}_base": At(self.buffer, self.first), f"{side}_plane": self.plane, f"{side}_tile": self.tile,
+            f"{side}_bits": self.format.bits, f"{side}_kind": self.format.kind,
+        }  # fmt: skip
+
+    def write_fields(self, prefix):
+        return {
+            f"{prefix}_base": At(self.buffer, self.first), f"{prefix}_plane": self.plane,
+            f"{prefix}_tile": self.tile,
+        }  # fmt: skip

@@ -1,0 +1,79 @@
+"""Lowering of the head: which rows are classified, the mean over tokens, pooler, classifier."""
+
+import numpy as np
+
+from golden.codes import Kind
+from golden.model import Constants, Format, Head, Linear
+from golden.rescale import fold_rounding
+from isa.instruction import Memory, Opcode, Region
+from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
+from program.compiler.builder import Scaling
+from program.compiler.graph import At, Operand, Step
+from program.compiler.limits import check_product
+from program.compiler.product import Product
+from program.program import CompileError, OutputLayout
+
+BIT = Format(Kind.UNSIGNED, 1)
+
+
+def lower_head(lowering):
+    """Lower everything behind the last layer; returns the layout of the output."""
+    encoder, builder, model = lowering.encoder, lowering.builder, lowering.model
+    c = lowering.config
+    x, rows = lowering.x_left, 1 if model.head is not Head.TOKEN else model.tokens
+    if model.head is Head.MEAN:
+        x = _mean(lowering)
+    tiles = builder.row_tiles(rows)
+    if encoder.pooler is not None:
+        target = builder.operand("pooler", Memory.LEFT, tiles, lowering.width_words, encoder.pooler.output)
+        pooler = Product(builder, "pooler", x, encoder.pooler, lowering.width, lowering.width, target)
+        pooler.compute(rows)
+        lowering.symbol("pooler", pooler.steps, target, rows, model.width)
+        x = target
+    groups = ceil_div(model.classes, c.row_lanes)
+    if round_up(model.classes, c.columns) > c.row_columns:
+        raise CompileError(
+            f"the number of classes is {model.classes}, but a row of logits has at most {c.row_columns} columns; raise "
+            "row_columns or choose a larger preset"
+        )
+    fields = {"rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": 0}
+    store = Step("logits", Opcode.STORE, fields)
+    Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes)).compute(rows, row=store)
+    row_bytes = groups * c.row_lanes * 2
+    lowering.plain_symbol("logits", [store], None, 0, row_bytes, rows, model.classes)
+    return OutputLayout(model.head, rows, model.classes, row_bytes)
+
+
+def _mean(lowering):
+    """The pooled codes in row 0 of a left operand.
+
+    Tokens are the contraction, so the codes are transposed by a product with an identity; then a row of LENGTH ones
+    sums them. That row and the constants depend on LENGTH: tables hold them for every length.
+    """
+    builder, c, n, d = lowering.builder, lowering.config, lowering.model.tokens, lowering.model.width
+    x, pooling = lowering.x_right, lowering.encoder.pooling
+    codes, words = x.format, builder.words(n)
+    bipolar = codes.kind is Kind.BIPOLAR
+    # A bipolar value -1 or 1 becomes code 0 or 1 again: (t + 1) >> 1, the 1 being the rounding.
+    unchanged = Constants(np.ones(d, np.int64), np.zeros(d, np.int64), int(bipolar))
+    identity = Linear(np.eye(d, dtype=np.int64), BIT, unchanged, codes)
+    tiles = round_up(d, max(c.rows, c.columns)) // c.columns
+    transposed = builder.operand("transposed", Memory.RIGHT, tiles, words, codes)
+    Product(builder, "transposed", x, identity, lowering.width, lowering.width, transposed, transposed=True).compute(n)
+
+    check_product("pooled", c, BIT, codes, n)
+    masks = [pack_operand(np.arange(n)[None] < length, 1, c.rows, c.depth) for length in range(n + 1)]
+    mask = Operand(builder.load_by_length("pooled.mask", Memory.LEFT, masks), 1, words, BIT)
+    offset = fold_rounding(pooling.constants.offset, pooling.constants.shift)
+    channels = round_up(c.rows, c.columns)
+    builder.check_offsets("pooled", offset)
+    entries = [
+        pack_constants(*(pad_to(part[length : length + 1], channels) for part in (pooling.constants.scale, offset)))
+        for length in range(n + 1)
+    ]
+    constant = builder.load_by_length("pooled.constants", Memory.CONSTANT, entries)
+    target = builder.operand("pooled", Memory.LEFT, 1, lowering.width_words, pooling.output)
+    scaling = Scaling(At(constant), True, pooling.constants.shift, *pooling.output.range)
+    op = builder.qmm("pooled", mask, transposed, 1, ceil_div(d, c.columns), scaling, d, target=target)
+    lowering.symbol("pooled", op.steps, target, 1, d)
+    return target

@@ -1,0 +1,31 @@
+"""The image: everything external memory holds before a run, each piece aligned."""
+
+from isa.instruction import INSTRUCTION_BYTES
+from isa.layout import round_up
+from program.program import Piece
+
+#: AXI bursts end at these boundaries.
+PAGE = 4096
+
+
+class Image:
+    """Collects pieces; equal pieces are stored once."""
+
+    def __init__(self, axi_bits):
+        self.beat = axi_bits // 8
+        self.data = bytearray()
+        self.pieces = []
+        self._offsets = {}
+
+    def add(self, name, data):
+        """Offset of ``data``, whole beats; a piece that fits a page does not cross into the next."""
+        data = bytes(data) + bytes(-len(data) % self.beat)
+        if data not in self._offsets:
+            offset = round_up(len(self.data), max(self.beat, INSTRUCTION_BYTES))
+            if len(data) <= PAGE and offset // PAGE != (offset + len(data) - 1) // PAGE:
+                offset = round_up(offset, PAGE)
+            self.data += bytes(offset - len(self.data)) + data
+            self._offsets[data] = offset
+        offset = self._offsets[data]
+        self.pieces.append(Piece(name, offset, len(data)))
+        return offset

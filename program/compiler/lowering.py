@@ -1,0 +1,194 @@
+"""Lowering: an encoder as operations of the machine, in program order, over buffers without addresses."""
+
+import numpy as np
+
+from golden.codes import Kind
+from golden.layernorm import width_reciprocal
+from golden.model import Constants, Format, Head, Input
+from golden.residual import HIGH, LOW
+from isa.instruction import Memory, Opcode, Region
+from isa.layout import ceil_div, pack_norm, pack_operand, pack_residual, pad_to, round_up
+from program.compiler.attention import AttentionLowering
+from program.compiler.builder import Builder, Scaling
+from program.compiler.graph import At, Operand, Step, Use
+from program.compiler.head import lower_head
+from program.compiler.limits import check_product
+from program.compiler.product import Product
+from program.program import CompileError, InputLayout
+
+BIT = Format(Kind.UNSIGNED, 1)
+#: Row tiles of a product to the row buffer that come before what needs the norm of the first.
+NORM_AHEAD = 2
+
+
+class Lowering:
+    """Walks an encoder; afterwards ``builder`` has the operations, ``input`` and ``output`` the layouts."""
+
+    def __init__(self, encoder, config, splits):
+        self.encoder, self.config = encoder, config
+        self.model = encoder.config
+        self.builder = Builder(config, splits)
+        n, d = self.model.tokens, self.model.width
+        self.row_tiles = self.builder.row_tiles(n)
+        self.width = np.arange(d)
+        self.width_words = self.builder.words(d)
+        self.groups = self.groups_of(d, "the width of the model")
+        self.x_left: Operand
+        self.x_right: Operand | None = None
+        self._embed()
+        for index, layer in enumerate(encoder.layers):
+            last = index + 1 == len(encoder.layers)
+            name = f"layer{index}.attention"
+            attention = AttentionLowering(self, name, layer.attention)
+            attended = self._norm(name, layer.attention.norm, transposes=False)
+            output = Product(self.builder, f"{name}.output", attention.context, layer.attention.output,
+                             attention.in_tiles, self.width)  # fmt: skip
+            self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward, attention, output, attended,
+                               transposes=not last or self.model.head is Head.MEAN)  # fmt: skip
+        self.output = lower_head(self)
+
+    def groups_of(self, columns, what):
+        """Groups of row_lanes in a row, which must fit the row buffer."""
+        padded = round_up(columns, self.config.columns)
+        if padded > self.config.row_columns:
+            raise CompileError(
+                f"{what} is {columns}, which takes {padded} columns of the row buffer, but it has "
+                f"{self.config.row_columns}; raise row_columns or choose a larger preset"
+            )
+        return ceil_div(columns, self.config.row_lanes)
+
+    def symbol(self, name, steps, operand, rows, columns, *, row_map=None, column_map=None, transposed=False):
+        """Record where a tensor lives; a map is (segment, stride), see `program.Symbol`."""
+        row_segment, row_stride = row_map or (rows, rows)
+        column_segment, column_stride = column_map or (columns, columns)
+        self.builder.symbols[name] = steps, {
+            "memory": operand.buffer.memory, "base": At(operand.buffer, operand.first), "plane": operand.plane,
+            "tile": operand.tile, "format": operand.format, "rows": rows, "columns": columns,
+            "row_segment": row_segment, "row_stride": row_stride, "column_segment": column_segment,
+            "column_stride": column_stride, "transposed": transposed,
+        }  # fmt: skip
+
+    def plain_symbol(self, name, steps, memory, base, tile, rows, columns):
+        """Record where a tensor of 16-bit elements lives."""
+        self.builder.symbols[name] = steps, {
+            "memory": memory, "base": base, "plane": 0, "tile": tile, "format": None, "rows": rows,
+            "columns": columns, "row_segment": rows, "row_stride": rows, "column_segment": columns,
+            "column_stride": columns, "transposed": False,
+        }  # fmt: skip
+
+    def _embed(self):
+        embedding, builder, model = self.encoder.embedding, self.builder, self.model
+        groups = self.groups
+        data = pack_residual(embedding.position, groups * self.config.row_lanes)
+        norm = self._norm("embedding", embedding.norm, transposes=True, residual=data)
+        if model.input is Input.PATCHES:
+            codes = embedding.input_format
+            zero = np.zeros((model.tokens, model.input_size), np.int64)
+            patches = builder.weight("patches", Memory.LEFT, zero, codes, Region.INPUT)
+            projection = Product(builder, "embedding.projection", patches, embedding.linear,
+                                 np.arange(model.input_size), self.width)  # fmt: skip
+            self._normed(projection, norm)
+            size = patches.buffer.size * builder.word_bytes(Memory.LEFT)
+        else:
+            codes = embedding.linear.weight_format
+            gathered = self._gather(embedding.linear.weight, codes)
+            check_product("embedding.projection", self.config, codes, BIT, 1)
+            identity = builder.weight("embedding.identity", Memory.RIGHT, np.eye(model.width, dtype=np.int64), BIT)
+            constants = embedding.linear.constants
+            scale, offset = builder.fold(constants, codes, BIT, 1)
+            constant = builder.constants("embedding.projection", scale, offset)
+            scaling = Scaling(At(constant), False, constants.shift, LOW, HIGH)
+            for tile, step in enumerate(norm):
+                builder.qmm("embedding.projection", gathered.part(tile=tile), identity, 1, identity.tiles, scaling,
+                            model.width, row=step)  # fmt: skip
+            size = round_up(4 * model.tokens, builder.image.beat)
+        self.input = InputLayout(model.input, model.tokens, model.input_size, codes, size)
+
+    def _gather(self, table, codes):
+        """Rows of the table by token id, one GATHER a plane."""
+        builder, c = self.builder, self.config
+        rows = builder.operand("embedding.gathered", Memory.LEFT, self.row_tiles, self.width_words, codes)
+        row_bytes = round_up(self.width_words * c.depth // 8, builder.image.beat)
+        packed = pack_operand(table, codes.bits, 1, c.depth)
+        packed = np.frombuffer(packed, np.uint8).reshape(codes.bits, len(table), -1)
+        packed = pad_to(packed, codes.bits, len(table), row_bytes)
+        for plane in range(codes.bits):
+            fields = {
+                "region": Region.IMAGE, "offset": builder.image.add(f"embedding.table{plane}", packed[plane].tobytes()),
+                "index_region": Region.INPUT, "index_offset": 0, "count": self.model.tokens, "limit": len(table),
+                "row_beats": row_bytes // builder.image.beat, "words": rows.words,
+                "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
+            }  # fmt: skip
+            step = Step(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(Use(rows.buffer),))
+            rows.buffer.fetches.append(step)
+        return rows
+
+    def _norm(self, name, norm, transposes, residual=None):
+        """The NORMs that end a block, one for each row tile: the new stream, and its codes left and, for ``transposes``,
+        right. They are steps yet to be added to the products that feed them."""
+        builder, c = self.builder, self.config
+        n, d, groups = self.model.tokens, self.model.width, self.groups
+        if residual is not None:
+            parts = max(1, n // c.rows)
+            self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual, parts=parts)
+        zero = np.zeros(d, np.int64)
+        to_residual = norm.residual or Constants(zero, zero, 0)
+        parts = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
+        data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in parts))
+        constant = builder.load(f"{name}.norm", Memory.NORM, data)
+        self.x_left = builder.operand(f"{name}.codes", Memory.LEFT, self.row_tiles, self.width_words, norm.output)
+        self.x_right = None
+        fields = {
+            "groups": groups, "columns": d, "left_enable": 1, "bits": norm.output.bits,
+            "constant_base": At(constant), "rms": int(norm.rms),
+            "keep_sum": int(norm.residual is None), "width_reciprocal": width_reciprocal(d),
+            "epsilon": norm.epsilon, "residual_shift": to_residual.shift, "code_shift": norm.codes.shift,
+            "low": norm.output.range[0], "high": norm.output.range[1],
+        } | self.x_left.write_fields("left")  # fmt: skip
+        if transposes:
+            self.x_right = builder.operand(
+                f"{name}.codes right", Memory.RIGHT, ceil_div(n, c.columns), self.width_words, norm.output
+            )
+            fields |= self.x_right.write_fields("right") | {"right_enable": 1}
+        steps = []
+        for first in range(0, n, c.rows):
+            rows = min(c.rows, n - first)
+            stream = Use(self.residual, np.arange(first * groups, (first + rows) * groups))
+            writes = [stream, self.x_left.use(1, tile=first // c.rows)]
+            if self.x_right is not None:
+                right = first // c.columns
+                writes.append(self.x_right.use(ceil_div(first + rows, c.columns) - right, tile=right))
+            mine = {"rows": rows, "first_row": first, "residual_base": At(self.residual, first * groups)}
+            steps.append(Step(f"{name}.norm", Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes)))
+        self.plain_symbol(f"{name}.residual", steps, Memory.RESIDUAL, At(self.residual), groups, n, d)
+        self.symbol(f"{name}.codes", steps, self.x_left, n, d)
+        return steps
+
+    def _normed(self, product, norm, tile=None):
+        """Add a product to the row buffer and its NORM: for one row tile, or all of them."""
+        for index in range(self.row_tiles) if tile is None else [tile]:
+            product.compute(self.model.tokens, tile=index, tiles=1, row=norm[index])
+
+    def _feed_forward(self, name, block, attention, output, attended, transposes):
+        """Output projection of the attention, then both products of the feed-forward block.
+
+        Row tiles of the output projection run ahead: of the end of attention, which they need not all wait for, and of
+        those of the first product, which wait for their norm.
+        """
+        builder, tokens, tiles = self.builder, self.model.tokens, self.row_tiles
+        hidden_width = np.arange(self.model.feed_forward)
+        words = builder.words(self.model.feed_forward)
+        hidden = builder.operand(f"{name}.hidden", Memory.LEFT, tiles, words, block.up.output)
+        up = Product(builder, f"{name}.hidden", self.x_left, block.up, self.width, hidden_width, hidden)
+        for tile in range(tiles + NORM_AHEAD):
+            if tile == min(NORM_AHEAD, tiles):
+                attention.finish()
+            if tile < tiles:
+                self._normed(output, attended, tile)
+            if tile >= NORM_AHEAD and up.whole:
+                up.compute(tokens, tile=tile - NORM_AHEAD, tiles=1)
+        if not up.whole:
+            up.compute(tokens)
+        self.symbol(f"{name}.hidden", up.steps, hidden, tokens, self.model.feed_forward)
+        norm = self._norm(name, block.norm, transposes)
+        self._normed(Product(builder, f"{name}.output", hidden, block.down, hidden_width, self.width), norm)

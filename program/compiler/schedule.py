@@ -1,0 +1,82 @@
+"""Order and dependencies: operations and loads as one list of instructions, with the thresholds each waits for."""
+
+import numpy as np
+
+from isa.instruction import QUEUE_OF, Instruction, Memory, Opcode, Queue
+from isa.instruction import encode as encode_instruction
+from isa.memories import depth_of
+from program.compiler.graph import At, Step
+from program.program import CompileError
+
+
+def order(ops, issued):
+    """All steps in program order: the loads issued before each operation, then the operation; HALT ends it.
+
+    A row instruction directly follows the QMM that feeds it, so that no load can come between and hold it up.
+    """
+    steps = []
+    for op, buffers in zip(ops, issued, strict=True):
+        steps += [step for buffer in buffers for step in buffer.fetches]
+        steps += op.steps
+    return [*steps, Step("halt", Opcode.HALT, {})]
+
+
+class _Users:
+    """For every word and queue, how many instructions of the queue must complete until its last use is over."""
+
+    def __init__(self, config):
+        self.counts = {memory: np.zeros((len(Queue), depth_of(config, memory)[0]), np.int64) for memory in Memory}
+
+    def waits(self, use):
+        """``(queues,)``: how many of each queue to wait for."""
+        return self.counts[use.buffer.memory][:, use.addresses()].max(axis=1)
+
+    def add(self, use, queue, count):
+        self.counts[use.buffer.memory][queue, use.addresses()] = count
+
+
+def thresholds(steps, config):
+    """For each step, how many instructions of each queue it waits for: ``(steps, queues)`` int64.
+
+    A step waits for the writers of what it reads, and for the readers and writers of what it writes. Those in its own
+    queue have read, and do write, before it does: a QMM starts when the one before has read its operands.
+    """
+    readers, writers = _Users(config), _Users(config)
+    waits = np.zeros((len(steps), len(Queue)), np.int64)
+    issued = np.zeros(len(Queue), np.int64)
+    for index, step in enumerate(steps):
+        if step.opcode is Opcode.HALT:
+            waits[index] = issued
+            continue
+        queue = QUEUE_OF[step.opcode]
+        for use in step.reads:
+            waits[index] = np.maximum(waits[index], writers.waits(use))
+        for use in step.writes:
+            others = np.maximum(readers.waits(use), writers.waits(use))
+            others[queue] = 0
+            waits[index] = np.maximum(waits[index], others)
+        issued[queue] += 1
+        for use in step.reads:
+            readers.add(use, queue, issued[queue])
+        for use in step.writes:
+            writers.add(use, queue, issued[queue])
+    return waits
+
+
+def emit(steps, waits):
+    """Instructions of placed steps. Raises CompileError for a number that does not fit its field."""
+    instructions = []
+    for step, (dma, qmm, row) in zip(steps, waits.tolist(), strict=True):
+        fields = {name: resolve(value) for name, value in step.fields.items()}
+        instruction = Instruction(step.opcode, {"wait_dma": dma, "wait_qmm": qmm, "wait_row": row} | fields)
+        try:
+            encode_instruction(instruction)
+        except ValueError as error:
+            raise CompileError(f"{step.name} does not fit its instruction: {error}; make the model smaller") from None
+        instructions.append(instruction)
+    return instructions
+
+
+def resolve(value):
+    """A field as a number, once buffers are placed."""
+    return value.address if isinstance(value, At) else int(value)

@@ -1,0 +1,241 @@
+"""The checker: refuses a program that could hang, race or leave its memories, before anything runs.
+
+It knows the instructions and the machine, nothing of the compiler. What the machine promises: instructions of one queue
+start in order and complete in order; a QMM starts when the one before has read its operands, and writes after it; a
+row instruction starts when all rows of the one before have left its unit, and writes after it; the DMA writes in order.
+So in one queue only a read after a write needs a threshold.
+"""
+
+import numpy as np
+
+from isa.instruction import (
+    INSTRUCTION_BYTES,
+    QUEUE_OF,
+    Destination,
+    Memory,
+    Opcode,
+    Queue,
+    decode,
+    encode,
+)
+from isa.layout import ceil_div
+from isa.memories import depth_of
+from program.program import ProgramError
+from program.verify.footprint import footprint, units_per_word
+from program.verify.rules import Broken, check_instruction, require
+
+#: Row tiles in the row buffer.
+ROW_TILES = 2
+#: Instructions that are sure to fit in a queue while they wait; the hardware has room for more.
+QUEUE_DEPTH = 1
+MAX_COUNT = (1 << 16) - 1
+
+
+def check(program):
+    """Raise ProgramError, naming the instruction, unless ``program`` is safe to run on its configuration."""
+    for part in (_check_image, _check_instructions, _check_thresholds, _check_pairs, _check_progress, _check_hazards):
+        part(program)
+
+
+def _fail(program, index, message):
+    name = f" ({program.names[index]})" if index < len(program.names) else ""
+    raise ProgramError(f"instruction {index}{name} {message}; compile the program again") from None
+
+
+def _check_image(program):
+    """The instructions are where the hardware will fetch them, and end with the only HALT."""
+    count = len(program.instructions)
+    if not count or program.instructions[-1].opcode is not Opcode.HALT:
+        raise ProgramError("the program does not end with HALT; compile it again")
+    beat = max(INSTRUCTION_BYTES, program.config.axi_bits // 8)
+    if program.program_offset % beat or program.program_offset + count * INSTRUCTION_BYTES > len(program.image):
+        raise ProgramError(f"the program at byte {program.program_offset} is not inside its image; compile it again")
+    for index, instruction in enumerate(program.instructions):
+        if instruction.opcode is Opcode.HALT and index + 1 < count:
+            _fail(program, index, "is a HALT before the end")
+
+
+def _check_instructions(program):
+    for index, instruction in enumerate(program.instructions):
+        start = program.program_offset + index * INSTRUCTION_BYTES
+        try:
+            check_instruction(instruction, program)
+            stored = program.image[start : start + INSTRUCTION_BYTES]
+            require(encode(instruction) == stored, "is not what the image holds at its place")
+            decode(stored)
+        except Broken as broken:
+            _fail(program, index, str(broken))
+
+
+def _queue(instruction):
+    return QUEUE_OF.get(instruction.opcode)
+
+
+def _waits(instruction):
+    return np.array([instruction.wait_dma, instruction.wait_qmm, instruction.wait_row], np.int64)
+
+
+def _check_thresholds(program):
+    """A threshold counts instructions that come earlier, so it is reached."""
+    issued = np.zeros(len(Queue), np.int64)
+    for index, instruction in enumerate(program.instructions):
+        for queue in Queue:
+            wanted = int(_waits(instruction)[queue])
+            if wanted > issued[queue]:
+                _fail(program, index, f"waits for {wanted} instructions of queue {queue.name}, but only "
+                      f"{issued[queue]} come before it")  # fmt: skip
+        if _queue(instruction) is not None:
+            issued[_queue(instruction)] += 1
+    if issued.max() > MAX_COUNT:
+        raise ProgramError(f"a queue has {issued.max()} instructions, more than the {MAX_COUNT} that can be counted")
+
+
+def _row_tiles(instruction, config):
+    """Row tiles that an instruction puts into the row buffer, or takes from it."""
+    if instruction.opcode is Opcode.QMM:
+        return instruction.row_tiles if instruction.destination == Destination.ROWS else 0
+    return ceil_div(instruction.rows, config.rows) if _queue(instruction) is Queue.ROW else 0
+
+
+def _check_pairs(program):
+    """Every QMM to the row buffer has its row instruction, for as many row tiles and no more columns."""
+    config = program.config
+    waiting = []
+    for index, instruction in enumerate(program.instructions):
+        if instruction.opcode is Opcode.QMM and _row_tiles(instruction, config):
+            waiting.append(index)
+        elif _queue(instruction) is Queue.ROW:
+            if not waiting:
+                _fail(program, index, "takes rows that no QMM before it gives")
+            source = program.instructions[waiting.pop(0)]
+            given, taken = source.row_tiles, _row_tiles(instruction, config)
+            if given != taken:
+                _fail(program, index, f"takes {taken} row tiles, but its QMM gives {given}")
+            if instruction.columns > source.columns:
+                _fail(program, index, f"takes {instruction.columns} columns, but its QMM gives {source.columns}")
+    if waiting:
+        _fail(program, waiting[0], "gives rows that no instruction takes")
+
+
+class _Machine:
+    """The program's progress alone: what is dispatched, started and completed, without time or data.
+
+    Whatever can happen next does not prevent anything else, so one order of events shows whether all come to an end.
+    """
+
+    def __init__(self, program):
+        self.program = program
+        self.completed = np.zeros(len(Queue), np.int64)
+        self.queues = {queue: [] for queue in Queue}
+        self.running = dict.fromkeys(Queue)
+        self.left = dict.fromkeys(Queue, 0)  # row tiles still to give or take
+        self.buffered = 0
+        self.next = 0
+
+    def step(self):
+        """Make everything happen that can; whether anything did."""
+        moved = False
+        instructions = self.program.instructions
+        while self.next < len(instructions) - 1:
+            queue = _queue(instructions[self.next])
+            if len(self.queues[queue]) >= QUEUE_DEPTH:
+                break
+            self.queues[queue].append(self.next)
+            self.next += 1
+            moved = True
+        for queue in Queue:
+            if self.running[queue] is None and self.queues[queue]:
+                instruction = instructions[self.queues[queue][0]]
+                if (self.completed >= _waits(instruction)).all():
+                    self.running[queue] = self.queues[queue].pop(0)
+                    self.left[queue] = _row_tiles(instruction, self.program.config)
+                    moved = True
+            if self.running[queue] is not None:
+                moved |= self._work(queue)
+        return moved
+
+    def _work(self, queue):
+        if queue is Queue.QMM:
+            amount = min(self.left[queue], ROW_TILES - self.buffered)
+            self.buffered += amount
+        else:
+            amount = min(self.left[queue], self.buffered)
+            self.buffered -= amount
+        self.left[queue] -= amount
+        if self.left[queue] == 0:
+            self.running[queue] = None
+            self.completed[queue] += 1
+            return True
+        return amount > 0
+
+
+def _check_progress(program):
+    """The program comes to its end however long anything takes."""
+    machine = _Machine(program)
+    while machine.step():
+        pass
+    stuck = [index for index in machine.running.values() if index is not None]
+    stuck += [index for waiting in machine.queues.values() for index in waiting]
+    if machine.next < len(program.instructions) - 1:
+        stuck.append(machine.next)
+    if stuck:
+        _fail(program, min(stuck), "never completes: what it waits for is behind it")
+
+
+def known_complete(program):
+    """For each instruction, how many of each queue have certainly completed when it starts: (instructions, queues).
+
+    What an instruction waited for is complete, and so is what that had waited for, and what came before in its queue.
+    """
+    starts = np.zeros((len(program.instructions), len(Queue)), np.int64)
+    ends = {queue: [np.zeros(len(Queue), np.int64)] for queue in Queue}
+    last_start = {queue: np.zeros(len(Queue), np.int64) for queue in Queue}
+    for index, instruction in enumerate(program.instructions):
+        queue = _queue(instruction)
+        start = np.zeros(len(Queue), np.int64) if queue is None else last_start[queue].copy()
+        for other, wanted in zip(Queue, _waits(instruction)):
+            start = np.maximum(start, ends[other][wanted])
+        starts[index] = start
+        if queue is not None:
+            last_start[queue] = start
+            end = np.maximum(start, ends[queue][-1])
+            end[queue] = len(ends[queue])
+            ends[queue].append(end)
+    return starts
+
+
+def _check_hazards(program):
+    """Instructions that touch the same words, one of them writing, run one after the other; reads have been written."""
+    config = program.config
+    shape = {m: (len(Queue), depth_of(config, m)[0] * units_per_word(config, m)) for m in Memory}
+    # Per unit and queue the last instruction to read or write it, as a count in the queue.
+    readers = {memory: np.zeros(size, np.int64) for memory, size in shape.items()}
+    writers = {memory: np.zeros(size, np.int64) for memory, size in shape.items()}
+    numbers = {queue: [] for queue in Queue}
+    starts = known_complete(program)
+    for index, instruction in enumerate(program.instructions):
+        queue = _queue(instruction)
+        if queue is None:
+            continue
+        accesses = footprint(instruction, config)
+        for access in accesses:
+            written = writers[access.memory][:, access.units]
+            if not access.write and not access.padding and not written.any(axis=0).all():
+                unit = int(access.units[~written.any(axis=0)][0])
+                word = unit // units_per_word(config, access.memory)
+                _fail(program, index, f"reads word {word} of the {access.memory.name} memory, which nothing has "
+                      "written before")  # fmt: skip
+            last = written.max(axis=1, initial=0)
+            if access.write:
+                last = np.maximum(last, readers[access.memory][:, access.units].max(axis=1, initial=0))
+                last[queue] = 0
+            for other in Queue:
+                if last[other] > starts[index][other]:
+                    culprit = numbers[other][last[other] - 1]
+                    verb = "writes" if access.write else "reads"
+                    _fail(program, index, f"{verb} words of the {access.memory.name} memory without waiting for "
+                          f"instruction {culprit} ({program.names[culprit]}), which uses them")  # fmt: skip
+        numbers[queue].append(index)
+        for access in accesses:
+            users = writers if access.write else readers
+            users[access.memory][queue, access.units] = len(numbers[queue])

@@ -1,0 +1,105 @@
+"""Compares everything the RTL computes with the reference, at the moment it is computed."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from isa.instruction import Memory, Opcode
+from program.memory_image import unpack_symbol
+
+
+class Difference(NamedTuple):
+    """The first element that differs: which instruction made it, where it is, what it should be."""
+
+    instruction: int
+    instruction_name: str
+    tensor: str
+    coordinates: tuple[int, ...]
+    expected: int
+    got: int
+
+    def __str__(self):
+        where = ", ".join(map(str, self.coordinates))
+        return (
+            f"instruction {self.instruction} ({self.instruction_name}): {self.tensor}[{where}] is {self.got}, "
+            f"expected {self.expected}"
+        )
+
+
+class Comparison:
+    """Watches one run on a `sim.simulator.RtlSimulator`; pass `completed` as ``on_completed``.
+
+    Tensors are compared when the instruction that makes them has completed, weights when they have been loaded:
+    so whatever goes wrong is named where it first shows.
+
+    Parameters
+    ----------
+    simulator : RtlSimulator
+        With a program loaded.
+    expected : dict
+        All tensors of the sample, from `golden.encoder.encode`.
+    """
+
+    def __init__(self, simulator, expected):
+        self.simulator, self.program, self.expected = simulator, simulator.program, expected
+        #: Tensors compared so far.
+        self.count = 0
+        #: The difference at the earliest instruction, or None.
+        self.first = None
+        self._ready = {}
+        for name, symbol in self.program.symbols.items():
+            if symbol.memory is not None:
+                self._ready.setdefault(symbol.ready, []).append(name)
+
+    def completed(self, index):
+        """Look at what instruction ``index`` has written."""
+        instruction = self.program.instructions[index]
+        if instruction.opcode is Opcode.LOAD:
+            self._check_load(index, instruction)
+        for name in self._ready.get(index, ()):
+            symbol = self.program.symbols[name]
+            memory = _Window(self.simulator, symbol.memory)
+            self._check(index, name, self.expected[name], unpack_symbol(self.program, name, {symbol.memory: memory}))
+
+    def finished(self, logits):
+        """Compare the output; the index is that of the instruction that stored it."""
+        self._check(self.program.symbols["logits"].ready, "logits", self.expected["logits"], logits)
+
+    def _check_load(self, index, instruction):
+        memory = Memory(instruction.memory)
+        if instruction.region != 0 or instruction.index_shift or memory not in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL):
+            return
+        c = self.program.config
+        width = {Memory.LEFT: c.rows * c.depth, Memory.RIGHT: c.columns * c.depth, Memory.RESIDUAL: 16 * c.row_lanes}[
+            memory
+        ] // 8
+        size = instruction.beats * c.axi_bits // 8
+        words = -(-size // width)
+        got = self.simulator.dump(memory, instruction.address, words).view(np.uint8).reshape(-1)[:size]
+        expected = np.frombuffer(self.program.image, np.uint8, size, instruction.offset)
+        bits = np.unpackbits(np.stack([expected, got]), axis=1, bitorder="little").reshape(
+            2, -1, 8 * width if size % width == 0 else 8
+        )
+        name = self.program.names[index].removesuffix(" load")
+        self._check(index, f"{name} (loaded bits)", bits[0], bits[1])
+
+    def _check(self, index, name, expected, got):
+        self.count += 1
+        wrong = np.argwhere(expected != got)
+        if len(wrong) and (self.first is None or index < self.first.instruction):
+            at = tuple(int(i) for i in wrong[0])
+            self.first = Difference(index, self.program.names[index], name, at, int(expected[at]), int(got[at]))
+
+
+class _Window:
+    """An on-chip memory that is read where it is indexed."""
+
+    def __init__(self, simulator, memory):
+        self._simulator, self._memory = simulator, memory
+        self.shape = simulator.dump(memory, 0, 0).shape
+
+    def __getitem__(self, key):
+        address = np.asarray(key[0] if isinstance(key, tuple) else key)
+        first, last = int(address.min()), int(address.max())
+        words = self._simulator.dump(self._memory, first, last - first + 1)
+        return words[(address - first, *key[1:])] if isinstance(key, tuple) else words[address - first]

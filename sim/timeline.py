@@ -1,0 +1,79 @@
+"""What the units did when: a picture, and a trace for the Perfetto viewer."""
+
+import json
+from typing import NamedTuple
+
+import matplotlib
+
+from formats.files import whole, write_whole
+
+matplotlib.use("Agg")
+from matplotlib import pyplot
+
+from isa.instruction import QUEUE_OF, Opcode, Queue
+
+_COLOURS = {
+    Opcode.LOAD: "#8d99ae", Opcode.GATHER: "#5c677d", Opcode.QMM: "#2a6f97",
+    Opcode.SOFTMAX: "#e09f3e", Opcode.NORM: "#6a994e", Opcode.STORE: "#bc4749",
+}  # fmt: skip
+
+
+class Span(NamedTuple):
+    """An instruction from issue to completion, in cycles of the run."""
+
+    instruction: int
+    opcode: Opcode
+    name: str
+    start: int
+    end: int
+
+
+def spans(program, events):
+    """One `Span` per instruction from the events of a run, in program order."""
+    order = {queue: [] for queue in Queue}
+    for index, instruction in enumerate(program.instructions):
+        if instruction.opcode is not Opcode.HALT:
+            order[QUEUE_OF[instruction.opcode]].append(index)
+    origin = min((event.cycle for event in events), default=0)
+    times = {(queue, done): [e.cycle - origin for e in events if e.queue is queue and e.completed is done]
+             for queue in Queue for done in (False, True)}  # fmt: skip
+    found = []
+    for queue, indices in order.items():
+        for index, start, end in zip(indices, times[queue, False], times[queue, True], strict=True):
+            found.append(Span(index, program.instructions[index].opcode, program.names[index], start, end))
+    return sorted(found, key=lambda span: span.instruction)
+
+
+def write_trace(program, events, path):
+    """Perfetto (Chrome trace) JSON: one track per queue, a cycle shown as a microsecond."""
+    records = [
+        {"name": "thread_name", "ph": "M", "pid": 0, "tid": queue.value, "args": {"name": f"{queue.name} queue"}}
+        for queue in Queue
+    ]
+    for span in spans(program, events):
+        records.append({
+            "name": f"{span.opcode.name} {span.name}", "ph": "X", "pid": 0, "tid": QUEUE_OF[span.opcode].value,
+            "ts": span.start, "dur": span.end - span.start, "args": {"instruction": span.instruction},
+        })  # fmt: skip
+    write_whole(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}))
+
+
+def write_picture(program, events, path, title):
+    """The same as a PNG."""
+    figure, axes = pyplot.subplots(figsize=(12, 3), dpi=110)
+    for span in spans(program, events):
+        # Instructions of a queue overlap: the next one starts while the last still drains.
+        row = QUEUE_OF[span.opcode].value + (0.22 if span.instruction % 2 else -0.22)
+        axes.barh(row, span.end - span.start, left=span.start, height=0.4, color=_COLOURS[span.opcode], linewidth=0)
+    axes.set_yticks([queue.value for queue in Queue], [queue.name for queue in Queue])
+    axes.invert_yaxis()
+    axes.set_xlabel("cycle")
+    axes.set_title(title, fontsize=10)
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colour) for colour in _COLOURS.values()]
+    axes.legend(
+        handles, [opcode.name for opcode in _COLOURS], ncols=6, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2)
+    )
+    figure.tight_layout()
+    with whole(path) as partial:
+        figure.savefig(partial, format="png")
+    pyplot.close(figure)

@@ -1,0 +1,127 @@
+"""The `bittern` command: what it prints, its exit status, and one sentence for whatever is wrong."""
+
+
+import pytest
+
+from boards.c.image import flat_image
+from cli.main import main
+from formats.bundle import load
+from formats.errors import BuildError
+from formats.files import ROOT
+from hw.tools import find_tool
+from isa.config import preset
+from program.compiler.compiler import compile_encoder
+from sim.simulator import Interrupted
+
+BUNDLE = min((ROOT / "bundles").glob("*.bundle"))
+
+
+def test_info_describes_a_bundle(capsys):
+    assert main(["info", str(BUNDLE)]) == 0
+    printed = capsys.readouterr().out
+    assert "encoder" in printed
+    assert "weights bipolar 1" in printed
+
+
+def refused(capsys, *arguments):
+    """The one sentence on standard error of a refused command."""
+    assert main([str(argument) for argument in arguments]) == 2
+    output = capsys.readouterr()
+    assert "Traceback" not in output.err
+    assert output.err.startswith("bittern: ")
+    assert output.err.count("\n") == 1
+    return output.err
+
+
+def test_a_missing_bundle_is_refused(capsys, tmp_path):
+    assert "there is no bundle at" in refused(capsys, "info", tmp_path / "none.bundle")
+
+
+@pytest.mark.parametrize("keep", [0, 5, 1000, -1])
+def test_a_truncated_bundle_is_refused(capsys, tmp_path, keep):
+    path = tmp_path / "cut.bundle"
+    path.write_bytes(BUNDLE.read_bytes()[:keep])
+    assert "corrupt or truncated" in refused(capsys, "sim", "--bundle", path)
+
+
+def test_a_corrupt_bundle_is_refused(capsys, tmp_path):
+    data = bytearray(BUNDLE.read_bytes())
+    data[-100] ^= 1
+    path = tmp_path / "bad.bundle"
+    path.write_bytes(data)
+    assert "checksum" in refused(capsys, "sim", "--bundle", path)
+
+
+def test_an_image_for_the_c_library_is_that_of_the_compiled_bundle(tmp_path):
+    path = tmp_path / "a.image"
+    assert main(["image", str(BUNDLE), "--preset", "small", "--output", str(path)]) == 0
+    assert path.read_bytes() == flat_image(compile_encoder(load(BUNDLE).encoder, preset("small")))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["image", BUNDLE, "--preset", "small"], ["sim", "--bundle", BUNDLE, "--samples", "1"]],
+    ids=lambda arguments: arguments[0],
+)
+def test_an_output_that_cannot_be_written_is_refused(capsys, tmp_path, arguments):
+    (tmp_path / "a").write_text("no folder")
+    assert "cannot be used (Not a directory); give another path" in refused(
+        capsys, *arguments, "--output", tmp_path / "a" / "b"
+    )
+
+
+def test_an_unknown_preset_is_refused(capsys):
+    for command in ("sim", "verilog", "lint"):
+        assert "choose one of tiny, small, ecp5, zcu102" in refused(capsys, command, "--preset", "huge")
+
+
+def test_a_bundle_too_large_for_the_preset_is_refused(capsys):
+    message = refused(capsys, "sim", "--bundle", BUNDLE, "--preset", "tiny")
+    assert "tiny" not in message or "raise" in message
+
+
+@pytest.mark.parametrize(("option", "value"), [
+    ("--samples", "0"), ("--samples", "100000"), ("--bandwidth", "0"), ("--latency", "0"), ("--flip", "x:9"),
+    ("--flip", "999999999:0"),
+])  # fmt: skip
+def test_options_out_of_range_are_refused(capsys, option, value):
+    refused(capsys, "sim", "--bundle", BUNDLE, option, value)
+
+
+@pytest.mark.parametrize(("interrupt", "where"), [
+    (KeyboardInterrupt(), ""), (Interrupted(1234, 5, 70, 6, "a name"), " at cycle 1234, 5 of 70 instructions completed"),
+], ids=["build", "run"])  # fmt: skip
+def test_an_interruption_is_one_sentence_and_status_130(interrupt, where, monkeypatch, capsys):
+    def interrupted(options):
+        raise interrupt
+
+    monkeypatch.setattr("cli.main._sim", interrupted)
+    assert main(["sim"]) == 130
+    printed = capsys.readouterr().err
+    assert printed.startswith(f"bittern: interrupted{where}")
+    assert printed.count("\n") == 1
+
+
+def test_a_missing_simulator_is_named(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BuildError, match="verilator is not on the PATH; run `make setup`"):
+        find_tool("verilator")
+
+
+@pytest.mark.slow
+def test_verilog_is_the_same_from_run_to_run(tmp_path):
+    for folder in ("a", "b"):
+        assert main(["verilog", "--preset", "tiny", "--output", str(tmp_path / folder)]) == 0
+    first, second = ((tmp_path / folder / "tiny" / "bittern.v").read_bytes() for folder in ("a", "b"))
+    assert first == second
+    assert b"m_axi_memory_araddr" in first
+    assert b"s_axi_control_awaddr" in first
+
+
+def test_verilog_in_primitives_of_the_chip_goes_to_a_folder_of_its_own(tmp_path):
+    for mapping in ("plain", "ultrascale"):
+        assert main(["verilog", "--preset", "tiny", "--mapping", mapping, "--output", str(tmp_path)]) == 0
+    plain, primitives = ((tmp_path / folder / "bittern.v").read_text() for folder in ("tiny", "tiny-ultrascale"))
+    for cell in ("LUT6_2", "CARRY8"):
+        assert cell in primitives
+        assert cell not in plain

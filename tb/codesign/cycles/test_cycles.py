@@ -1,0 +1,117 @@
+"""The cycle model: instruction by instruction as the RTL, and with its latencies."""
+
+import numpy as np
+import pytest
+
+from codesign.cycles import timing
+from codesign.cycles.engine import RowRoom
+from codesign.cycles.events import Port
+from codesign.cycles.model import predict
+from codesign.cycles.timing import Timing
+from hw.axi.read_arbiter import ReadArbiter
+from hw.axi.reader import AxiReader
+from hw.dma import dma
+from hw.engine.array import Array
+from hw.engine.operand_memory import OperandMemory
+from hw.engine.qmm import Qmm
+from hw.engine.rescale import Rescale
+from hw.frontend import scheduler
+from hw.frontend.fetch import Fetch
+from hw.lib.skid import Skid
+from hw.lib.stream_queue import StreamQueue
+from hw.vector import layernorm, row_buffer, softmax
+from hw.vector.norm_statistics import NormStatistics
+from hw.vector.reciprocal import Reciprocal
+from hw.vector.row_processor import RowProcessor
+from hw.vector.row_ring import ring_words
+from isa.config import PRESETS, preset
+from isa.instruction import Queue
+from program.compiler.compiler import compile_encoder
+from sim.simulator import RtlSimulator
+from sim.timeline import spans
+from tb.models import random_encoder, random_inputs
+
+CONFIG = preset("tiny")
+
+
+@pytest.fixture(scope="module")
+def model():
+    rng = np.random.default_rng(70)
+    encoder = random_encoder(rng, width=20, heads=2, head_width=9, feed_forward=33, tokens=7, input_size=9)
+    return compile_encoder(encoder, CONFIG), *random_inputs(rng, encoder)[0]
+
+
+@pytest.mark.parametrize(("latency", "bandwidth", "slack"), [(1, 256, 0), (40, 256, 0), (200, 256, 0), (40, 60, 8)])
+def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, slack):
+    """With slack where a row unit and the drain take turns at a write port: how often is known, not to whom it matters."""
+    program, inputs, length = model
+    with RtlSimulator(CONFIG, memory_bytes=1 << 20, latency=latency, bandwidth=bandwidth) as simulator:
+        simulator.load(program)
+        run = simulator.run(inputs, length)
+    predicted = predict(program, latency, bandwidth)
+    assert predicted.cycles == run.cycles
+    origin = min(span.start for span in predicted.spans)
+    for got, rtl in zip(predicted.spans, spans(program, run.events), strict=True):
+        assert (got.instruction, got.name) == (rtl.instruction, rtl.name)
+        assert abs(got.start - origin - rtl.start) <= slack, got
+        assert abs(got.end - origin - rtl.end) <= slack, got
+
+
+def test_every_cycle_has_a_cause(model):
+    predicted = predict(model[0])
+    assert sum(predicted.breakdown.values()) == predicted.cycles
+    assert all(count > 0 for count in predicted.breakdown.values())
+    assert all(span.bound_by in span.bound and span.start < span.end for span in predicted.spans)
+
+
+def test_a_slower_memory_takes_longer_and_is_blamed(model):
+    program = model[0]
+    fast, late, slow = predict(program, 1), predict(program, 2000), predict(program, 1, 8)
+    assert fast.cycles < late.cycles
+    assert fast.cycles < slow.cycles
+    assert slow.spans[0].bound_by == "memory bandwidth"
+    assert "memory latency" in {span.bound_by for span in late.spans}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_numbers_are_those_of_the_rtl(name):
+    c, t = preset(name), Timing.of(preset(name))
+    fetch, engine, rows = Fetch(c.axi_bits), Qmm(c), RowProcessor(c)
+    assert (t.fetch_room, t.fetch_chunk) == (fetch.room, fetch.chunk)
+    assert timing.BURST == ReadArbiter(c.axi_bits)._fetch.burst == ReadArbiter(c.axi_bits)._dma.burst
+    assert AxiReader(c.axi_bits).outstanding == timing.OUTSTANDING
+    assert timing.AHEAD == dma.AHEAD
+    assert t.queue_depth == {Queue.DMA: c.dma_queue, Queue.QMM: scheduler.QUEUE, Queue.ROW: scheduler.QUEUE}
+    assert {Queue.DMA: dma.STARTED, Queue.QMM: scheduler.STARTED, Queue.ROW: scheduler.STARTED} == timing.STARTED
+    assert (t.groups, t.tiles) == (engine._array.groups, engine.tiles)
+    assert (OperandMemory.read_latency, OperandMemory.write_latency) == (timing.OPERAND_READ, timing.OPERAND_WRITE)
+    assert {depth: Array(4, 4, depth, 2, 24).latency for depth in timing.ARRAY} == timing.ARRAY
+    assert engine._array.latency == timing.ARRAY[c.depth]
+    assert Rescale.latency == timing.RESCALE
+    assert (StreamQueue.latency, Skid.latency) == (timing.QUEUE, timing.SKID)
+    assert softmax.ROWS == layernorm.ROWS == timing.ROWS
+    assert t.ring_words == ring_words(rows._softmax.group_bits) == ring_words(rows._norm.group_bits)
+    assert timing.reciprocal(rows._softmax.sum_bits) == Reciprocal(rows._softmax.sum_bits).latency
+    assert NormStatistics().latency == timing.STATISTICS
+    assert RowRoom.waiting == row_buffer.MOST_WAITING
+    assert t.row_slots == rows._buffer.slots
+
+
+def test_a_port_gives_way():
+    port = Port()
+    port.hold("drain", 10, 14, 4)
+    port.hold("row", 20, 30, 5)
+    assert port.used(("drain",), 0, 100) == 4
+    assert port.used(("drain", "row"), 12, 24) == 2 + 2
+    assert port.finish(("drain",), 0, 10) == 10
+    assert port.finish(("drain",), 9, 2) == 15
+    assert port.finish(("drain", "row"), 15, 7) == 23
+
+
+def test_a_row_unit_and_a_drain_that_wants_every_cycle_take_turns_until_the_drain_has_caught_up():
+    port = Port()
+    port.hold("drain", 10, 20, 10)
+    assert port.turns(10, 3) == 16
+    port.extend("drain", 25)  # ten writes in fifteen cycles: it wants the port in every one of them
+    assert port.turns(10, 12) == 30
+    assert port.turns(3, 4) == 7

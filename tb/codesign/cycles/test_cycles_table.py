@@ -1,0 +1,55 @@
+"""The cycle model is within two percent of the RTL on every pair that was measured."""
+
+import csv
+from types import SimpleNamespace
+
+import pytest
+
+from bench import cycles
+from bench.cycles import DATA, fingerprint, pair
+from codesign.cycles.model import predict
+
+TOLERANCE = 0.02
+ROWS = list(csv.DictReader(DATA.open()))
+
+
+def test_the_table_is_large_enough():
+    assert len({row["pair"] for row in ROWS}) == len(ROWS) >= 50
+    assert len({(row["latency"], row["bandwidth"]) for row in ROWS}) >= 4
+    assert len({tuple(row[name] for name in "RCKDLA") for row in ROWS}) >= 10
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row["pair"] for row in ROWS])
+def test_every_pair_is_within_two_percent_of_the_rtl(row):
+    chosen = pair(int(row["pair"]))
+    got = predict(chosen.program, chosen.latency, chosen.bandwidth).cycles
+    rtl = int(row["rtl"])
+    what = "the" if fingerprint(chosen.program) == row["program"] else "another than the"
+    assert abs(got - rtl) <= TOLERANCE * rtl, f"{what} program measured; `python -m bench.cycles` measures again"
+
+
+def test_what_ran_is_not_run_again_but_for_another_rtl(tmp_path, monkeypatch):
+    ran = []
+
+    class Simulator:
+        def __init__(self, config, **memory):
+            ran.append(memory)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def load(self, program):
+            pass
+
+        def run(self, inputs, length):
+            return SimpleNamespace(cycles=1000 * len(ran))
+
+    monkeypatch.setattr("sim.simulator.RtlSimulator", Simulator)
+    monkeypatch.setattr(cycles, "KEPT", tmp_path / "kept")
+    assert [cycles.measure(number)["rtl"] for number in (3, 3, 14, 3)] == [1000, 1000, 2000, 1000]
+    monkeypatch.setattr(cycles.rtl, "fingerprint", lambda: "another")
+    assert cycles.measure(3)["rtl"] == 3000
+    assert ran[0] == {"latency": pair(3).latency, "bandwidth": pair(3).bandwidth}

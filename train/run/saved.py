@@ -1,0 +1,59 @@
+"""A trained model as a file: what `bittern train` ends with and `bittern export` starts from."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+
+from golden.model import EncoderConfig
+from train.errors import CheckpointError
+from train.model.bmt import Encoder
+from train.model.precision import precision
+from train.run import checkpoint
+from train.run.recipe import Recipe, build
+
+KIND = "model"
+
+
+@dataclass(frozen=True)
+class Saved:
+    """``model`` of the last stage and ``teacher`` of the first, on the processor, in evaluation mode, with their recipe and
+    what a bundle says of the data: ``labels``, ``preprocessing`` and ``hashes``."""
+
+    model: Encoder
+    teacher: Encoder
+    recipe: Recipe
+    labels: tuple[str, ...]
+    preprocessing: dict
+    hashes: dict
+
+
+def save_model(trained, recipe, dataset, path):
+    """Write the first and the last of the models of all stages, whole or not at all."""
+    described = {"recipe": dataclasses.asdict(recipe), "labels": list(dataset.labels), "hashes": dataset.hashes,
+                 "preprocessing": dataset.preprocessing}  # fmt: skip
+    models = {
+        name: {"config": dataclasses.asdict(model.config), "state": model.state_dict()}
+        for name, model in (("teacher", trained[0]), ("model", trained[-1]))
+    }
+    described |= {name: part["config"] for name, part in models.items()}
+    states = {name: part["state"] for name, part in models.items()}
+    checkpoint.save({"kind": KIND, "described": json.dumps(described), "states": states}, path)
+
+
+def load_model(path):
+    """What `save_model` wrote: `Saved`. Raises CheckpointError."""
+    content = checkpoint.load(path, KIND)
+    try:
+        described = json.loads(content["described"])
+        recipe = build(Recipe, described["recipe"], "the recipe")
+        models = {}
+        for name, step in (("teacher", recipe.steps[0]), ("model", recipe.steps[-1])):
+            config = build(EncoderConfig, described[name], "the encoder")
+            formats = precision(step.activation_bits, step.scheme, recipe.model.table_bits)
+            models[name] = Encoder(config, formats, structure=recipe.model.structure(step)).eval()
+            models[name].load_state_dict(content["states"][name])
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise CheckpointError(f"checkpoint {path} does not hold what it should ({reason}); train again") from None
+    return Saved(**models, recipe=recipe, labels=tuple(described["labels"]), preprocessing=described["preprocessing"],
+                 hashes=described["hashes"])  # fmt: skip

@@ -58,8 +58,8 @@ _MODEL = """
 `python -m codesign predict` needs no synthesis. Each kind of unit has features that follow from its structure, with
 coefficients fitted by least squares to {fitted} configurations; {held_out} others measure the error. Block memories follow
 from the depth and width of every memory, by rule. The configurations were drawn by seed, and of each two neighbours in size
-one was held out, before any error on them was seen (`configurations.py` and `configurations.csv` in `codesign/resources/`); only
-the presets tiny and zcu102 were known from an earlier list, to which the model was fitted.
+one was held out, before any error on them was seen (`configurations.py`, `configurations.csv` in
+`codesign/resources/`); only the presets tiny and zcu102 were known from an earlier list, to which the model was fitted.
 Features are changed by the errors of the fitted ones only. `python -m codesign fit-resources` synthesises all of them and
 writes `codesign/resources/resources.csv`.
 

@@ -5,7 +5,8 @@ import shutil
 import pytest
 
 from codesign import rtl
-from codesign.rtl import ROOT, fingerprint
+from codesign.rtl import PACKAGES, fingerprint
+from formats.files import ROOT
 
 TOP = '''"""The top."""
 
@@ -81,15 +82,15 @@ def test_another_amaranth_may_emit_other_verilog(of, monkeypatch):
 
 
 def test_presets_of_this_design_do_not_count(tmp_path):
-    for package in ("hw", "golden"):
+    for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / "hw" / "config.py"
+    path = tmp_path / "isa" / "config.py"
     path.write_text(path.read_text() + "\nPRESETS.clear()\n")
     assert fingerprint("hw.top", tmp_path) == fingerprint()
 
 
 def test_units_deep_in_this_design_count(tmp_path):
-    for package in ("hw", "golden"):
+    for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     assert fingerprint("hw.top", tmp_path) == fingerprint()
     path = tmp_path / "golden" / "rescale.py"

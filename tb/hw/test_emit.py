@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import cocotb
 import numpy as np
@@ -14,12 +13,12 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from formats.files import ROOT
 from hw.emit import emit, shared
 from hw.engine.operand_memory import OperandMemory
 from tb.lib.harness import SIMULATORS, simulate, start_clock
 from tb.lib.ports import play
 
-ROOT = Path(__file__).resolve().parent.parent
 TABLE = [3, 1, 4, 1, 5, 9, 2, 6]
 MEMORY = dict(banks=4, depth=16, width=16, drain_rows=2, columns=4, axi_bits=64)
 

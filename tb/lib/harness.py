@@ -21,10 +21,10 @@ from cocotb.clock import Clock
 from cocotb.task import Task
 from cocotb.triggers import ClockCycles, RisingEdge, Timer
 
+from formats.files import ROOT
 from hw.emit import emit
 from tb.lib.payload import pack, unpack
 
-ROOT = Path(__file__).resolve().parent.parent
 DAY = 24 * 3600  # seconds
 PERIOD = 5  # ns of a clock cycle
 #: Cycles that no bench needs.

@@ -39,7 +39,7 @@ zcu102: setup  ## build/zcu102: a folder that Vivado makes a bitstream for the Z
 	bittern zcu102 --preset zcu102
 
 ulx3s: setup  ## a bitstream for the ULX3S with open tools only: Yosys, nextpnr-ecp5, ecppack; up to 30 minutes
-	@scripts/setup-ecp5
+	@scripts/setup-extra ecp5
 	python -m boards.ulx3s.build; status=$$?; python -m codesign routed >/dev/null && exit $$status
 
 lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets

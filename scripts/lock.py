@@ -1,6 +1,7 @@
 """Resolve the dependencies of pyproject.toml into requirements/*.lock: every version, for every platform, with hashes.
 
-    base.lock   what `make setup` installs: the project, benches, checks
+    base.lock   what `make setup` installs: the project, benches, checks, serial lines
+    docs.lock   what `make docs` adds
     ecp5.lock   what `make ulx3s` adds: place and route
     train.lock  what `make train-setup` adds: PyTorch and training
     cuda.lock   what PyTorch needs besides, where the package index has only its CUDA build
@@ -19,6 +20,8 @@ from pathlib import Path
 
 LOCKS = Path(__file__).resolve().parent.parent / "requirements"
 PYTHONS = ("3.11", "3.12", "3.13")
+#: Extras that `make setup` installs.
+BASE = ("dev", "serial")
 
 
 def resolve(output, *extras):
@@ -57,23 +60,23 @@ def write(name, title, entries):
     (LOCKS / name).write_text(head + "".join(chain.from_iterable(entries)))
 
 
+def beyond(base, extra, *locks):
+    """What ``extra`` needs besides the packages of ``base``; what is in ``locks`` already stays as it is, so that all locks
+    fit into one environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.lock"
+        whole.write_text("".join(path.read_text() for path in (LOCKS / n for n in ("base.lock", *locks)) if path.exists()))
+        resolve(whole, *BASE, extra)
+        return {name: entries for name, entries in packages(whole.read_text()).items() if name not in base}
+
+
 def main():
     base_path = LOCKS / "base.lock"
-    resolve(base_path, "dev")
+    resolve(base_path, *BASE)
     base = packages(base_path.read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole.lock"
-        whole.write_text("".join(path.read_text() for path in (base_path, LOCKS / "ecp5.lock") if path.exists()))
-        resolve(whole, "dev", "ecp5")
-        routing = [entry for name, entry in packages(whole.read_text()).items() if name not in base]
-    write("ecp5.lock", "Place and route for the ECP5, on top of base.lock.", routing)
-    with tempfile.TemporaryDirectory() as folder:
-        whole = Path(folder) / "whole.lock"
-        # What is already locked stays as it is, so that both locks fit into one environment.
-        locks = [path.read_text() for path in (base_path, LOCKS / "train.lock", LOCKS / "cuda.lock") if path.exists()]
-        whole.write_text("".join(locks))
-        resolve(whole, "dev", "train")
-        added = {name: entries for name, entries in packages(whole.read_text()).items() if name not in base}
+    for extra, title in (("ecp5", "Place and route for the ECP5"), ("docs", "The documentation as a site")):
+        write(f"{extra}.lock", f"{title}, on top of base.lock.", beyond(base, extra, f"{extra}.lock").values())
+    added = beyond(base, "train", "train.lock", "cuda.lock")
     (torch,) = added["torch"]
     version = torch.split()[0].removeprefix("torch==")
     hashes = sorted({*re.findall(r"sha256:(\w+)", torch), *cpu_hashes(version)})

@@ -1,15 +1,15 @@
 """Transport to the reference: the register map in front of `program.verify.interpreter`, in place of hardware."""
 
 from dataclasses import dataclass
-from types import SimpleNamespace
 
 import numpy as np
 
 from driver.errors import TransportError
 from driver.transport import Transport
-from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, decode
+from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Region, decode
+from isa.machine import Machine
 from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
-from program.verify.interpreter import Interpreter, MachineError
+from program.verify.interpreter import MachineError, execute
 
 _NAME = {address: name for name, address in ADDRESS.items()}
 _ACCESS = {register.name: register.access for register in REGISTERS}
@@ -86,15 +86,14 @@ class GoldenTransport(Transport):
         """``((code, instruction) or None, instructions completed, residual elements saturated)``."""
         image, inputs, output = (self._region(name) for name in ("image", "input", "output"))
         instructions = _Instructions(image, self._registers["program_offset"], self._registers["program_length"])
-        program = SimpleNamespace(
-            config=self.config, instructions=instructions, image=image, output=SimpleNamespace(bytes=len(output))
-        )
-        machine = Interpreter(program, inputs, self._registers["length"])
+        regions = {Region.IMAGE: image.data, Region.INPUT: inputs.data}
+        machine = Machine(self.config, regions, len(output), self._registers["length"])
         machine.memories[None] = bytearray(output)  # only what the program stores changes
         try:
             for index in range(instructions.count):
-                machine.step(index)
-                if instructions[index].opcode is Opcode.HALT:
+                instruction = instructions[index]
+                execute(machine, index, instruction)
+                if instruction.opcode is Opcode.HALT:
                     output[:] = np.frombuffer(machine.memories[None], np.uint8)
                     return None, index + 1, machine.saturated
         except MachineError as error:

@@ -4,7 +4,7 @@ from amaranth import signed, unsigned
 from amaranth.lib import data
 
 from isa.instruction import HEADER as HEADER_FIELDS
-from isa.instruction import INSTRUCTION_BITS, layout
+from isa.instruction import INSTRUCTION_BITS, operation
 from isa.registers import Error
 
 
@@ -16,7 +16,7 @@ def _struct(fields):
 
 def instruction_layout(opcode):
     """All 512 bits of an instruction: its fields by name, lowest first, then ``padding``."""
-    return _struct(layout(opcode))
+    return _struct(operation(opcode).layout)
 
 
 #: The fields that every instruction has.

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.model import Format, Head, Input
+from isa.bounds import Bounds
 from isa.config import AcceleratorConfig
-from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory
+from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory, Region
 
 
 class CompileError(ValueError):
@@ -116,6 +117,12 @@ class Program:
     output: OutputLayout
     symbols: dict[str, Symbol]
     pieces: tuple[Piece, ...]
+
+    @property
+    def bounds(self) -> Bounds:
+        """What its instructions must stay within."""
+        sizes = {Region.IMAGE: len(self.image), Region.INPUT: self.input.bytes, Region.OUTPUT: self.output.bytes}
+        return Bounds(self.config, sizes, self.input.tokens)
 
     @property
     def instruction_bytes(self):

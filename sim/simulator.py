@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isa.instruction import QUEUE_OF, Memory, Opcode, Queue
+from isa.instruction import Memory, Queue, queue_of
 from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, Error, Status
 from program.memory_image import pack_input, unpack_output
 from sim.build import RESIDUAL_BANK, build
@@ -200,8 +200,8 @@ class RtlSimulator:
         self._place = {}
         counts = dict.fromkeys(Queue, 0)
         for index, instruction in enumerate(program.instructions):
-            if instruction.opcode is not Opcode.HALT:
-                queue = QUEUE_OF[instruction.opcode]
+            queue = queue_of(instruction)
+            if queue is not None:
                 counts[queue] += 1
                 self._place[queue, counts[queue]] = index
 

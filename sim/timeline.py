@@ -10,12 +10,10 @@ from formats.files import whole, write_whole
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from isa.instruction import QUEUE_OF, Opcode, Queue
+from isa.instruction import Opcode, Queue, operation, queue_of
 
-_COLOURS = {
-    Opcode.LOAD: "#8d99ae", Opcode.GATHER: "#5c677d", Opcode.QMM: "#2a6f97",
-    Opcode.SOFTMAX: "#e09f3e", Opcode.NORM: "#6a994e", Opcode.STORE: "#bc4749",
-}  # fmt: skip
+#: The queue of each opcode that takes time.
+_QUEUES = {opcode: queue for opcode in Opcode if (queue := operation(opcode).queue) is not None}
 
 
 class Span(NamedTuple):
@@ -32,8 +30,9 @@ def spans(program, events):
     """One `Span` per instruction from the events of a run, in program order."""
     order = {queue: [] for queue in Queue}
     for index, instruction in enumerate(program.instructions):
-        if instruction.opcode is not Opcode.HALT:
-            order[QUEUE_OF[instruction.opcode]].append(index)
+        queue = queue_of(instruction)
+        if queue is not None:
+            order[queue].append(index)
     origin = min((event.cycle for event in events), default=0)
     times = {(queue, done): [e.cycle - origin for e in events if e.queue is queue and e.completed is done]
              for queue in Queue for done in (False, True)}  # fmt: skip
@@ -52,7 +51,7 @@ def write_trace(program, events, path):
     ]
     for span in spans(program, events):
         records.append({
-            "name": f"{span.opcode.name} {span.name}", "ph": "X", "pid": 0, "tid": QUEUE_OF[span.opcode].value,
+            "name": f"{span.opcode.name} {span.name}", "ph": "X", "pid": 0, "tid": _QUEUES[span.opcode].value,
             "ts": span.start, "dur": span.end - span.start, "args": {"instruction": span.instruction},
         })  # fmt: skip
     write_whole(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}))
@@ -63,15 +62,15 @@ def write_picture(program, events, path, title):
     figure, axes = pyplot.subplots(figsize=(12, 3), dpi=110)
     for span in spans(program, events):
         # Instructions of a queue overlap: the next one starts while the last still drains.
-        row = QUEUE_OF[span.opcode].value + (0.22 if span.instruction % 2 else -0.22)
-        axes.barh(row, span.end - span.start, left=span.start, height=0.4, color=_COLOURS[span.opcode], linewidth=0)
+        row = _QUEUES[span.opcode].value + (0.22 if span.instruction % 2 else -0.22)
+        axes.barh(row, span.end - span.start, left=span.start, height=0.4, color=operation(span.opcode).colour, linewidth=0)
     axes.set_yticks([queue.value for queue in Queue], [queue.name for queue in Queue])
     axes.invert_yaxis()
     axes.set_xlabel("cycle")
     axes.set_title(title, fontsize=10)
-    handles = [pyplot.Rectangle((0, 0), 1, 1, color=colour) for colour in _COLOURS.values()]
+    handles = [pyplot.Rectangle((0, 0), 1, 1, color=operation(opcode).colour) for opcode in _QUEUES]
     axes.legend(
-        handles, [opcode.name for opcode in _COLOURS], ncols=6, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2)
+        handles, [opcode.name for opcode in _QUEUES], ncols=6, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2)
     )
     figure.tight_layout()
     with whole(path) as partial:

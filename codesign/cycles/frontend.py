@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from codesign.cycles.timing import STARTED
-from isa.instruction import INSTRUCTION_BITS, QUEUE_OF, Opcode, Queue
+from isa.instruction import INSTRUCTION_BITS, Queue, queue_of
 
 #: From START to fetch's first request.
 FIRST_REQUEST = 5
@@ -72,10 +72,10 @@ class Frontend:
                 beat += 1
             self._assembled.post(time)
             time += 2
-            if instruction.opcode is Opcode.HALT:
+            queue = queue_of(instruction)
+            if queue is None:  # HALT
                 self.halted.post(time)
                 return
-            queue = QUEUE_OF[instruction.opcode]
             place = counts[queue]
             counts[queue] += 1
             # All but one wait in a memory, and leave it for the FIFO's output one by one.

@@ -10,7 +10,7 @@ from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.fetch import Fetch
 from hw.frontend.issue import IssueQueue
 from hw.instruction import ERROR, ISSUE
-from isa.instruction import QUEUE_OF, Opcode, Queue, layout
+from isa.instruction import Opcode, Queue, operation
 from isa.registers import Error
 
 QUEUE = 8  #: instructions that wait for the engine, and for the row units
@@ -25,7 +25,7 @@ SCHEDULER_EVENTS = data.StructLayout({
 
 def used_bits(queue):
     """Bits of an instruction, from the lowest on, that the unit behind ``queue`` looks at."""
-    return max(sum(field.bits for field in layout(opcode)) for opcode, its in QUEUE_OF.items() if its is queue)
+    return max(operation(opcode).bits for opcode in Opcode if operation(opcode).queue is queue)
 
 
 class Scheduler(wiring.Component):
@@ -124,9 +124,11 @@ class Scheduler(wiring.Component):
             with m.If(fetch.o.p.error):
                 m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
             with m.Else(), m.Switch(fetch.o.p.bits[:8]):
-                for opcode, queue in QUEUE_OF.items():
-                    with m.Case(opcode):
-                        m.d.sync += target[queue].eq(1)
+                for opcode in Opcode:
+                    queue = operation(opcode).queue
+                    if queue is not None:
+                        with m.Case(opcode):
+                            m.d.sync += target[queue].eq(1)
                 with m.Case(Opcode.HALT):
                     m.d.sync += halts.eq(1)
                 with m.Default():

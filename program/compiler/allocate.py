@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from isa.instruction import Memory
-from isa.memories import depth_of
+from isa.memory import depth_of
 from program.program import CompileError
 
 

@@ -8,7 +8,7 @@ from golden.qmm import correction_constant
 from golden.rescale import OFFSET_BITS, fold_rounding
 from isa.instruction import Destination, Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
-from isa.memories import banks, word_bits
+from isa.memory import banks, word_bits
 from program.compiler.graph import At, Buffer, Op, Operand, Step, Use
 from program.compiler.image import Image
 from program.program import CompileError

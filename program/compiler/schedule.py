@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from isa.instruction import QUEUE_OF, Instruction, Memory, Opcode, Queue
+from isa.instruction import Instruction, Memory, Opcode, Queue, operation
 from isa.instruction import encode as encode_instruction
-from isa.memories import depth_of
+from isa.memory import depth_of
 from program.compiler.graph import At, Step
 from program.program import CompileError
 
@@ -48,7 +48,7 @@ def thresholds(steps, config):
         if step.opcode is Opcode.HALT:
             waits[index] = issued
             continue
-        queue = QUEUE_OF[step.opcode]
+        queue = operation(step.opcode).queue
         for use in step.reads:
             waits[index] = np.maximum(waits[index], writers.waits(use))
         for use in step.writes:

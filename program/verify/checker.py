@@ -8,21 +8,21 @@ So in one queue only a read after a write needs a threshold.
 
 import numpy as np
 
+from isa.bounds import check_instruction
 from isa.instruction import (
     INSTRUCTION_BYTES,
-    QUEUE_OF,
-    Destination,
+    Illegal,
     Memory,
     Opcode,
     Queue,
     decode,
     encode,
+    operation,
+    queue_of,
+    require,
 )
-from isa.layout import ceil_div
-from isa.memories import depth_of
+from isa.memory import depth_of, units_per_word
 from program.program import ProgramError
-from program.verify.footprint import footprint, units_per_word
-from program.verify.rules import Broken, check_instruction, require
 
 #: Row tiles in the row buffer.
 ROW_TILES = 2
@@ -59,16 +59,12 @@ def _check_instructions(program):
     for index, instruction in enumerate(program.instructions):
         start = program.program_offset + index * INSTRUCTION_BYTES
         try:
-            check_instruction(instruction, program)
+            check_instruction(instruction, program.bounds)
             stored = program.image[start : start + INSTRUCTION_BYTES]
             require(encode(instruction) == stored, "is not what the image holds at its place")
             decode(stored)
-        except Broken as broken:
+        except Illegal as broken:
             _fail(program, index, str(broken))
-
-
-def _queue(instruction):
-    return QUEUE_OF.get(instruction.opcode)
 
 
 def _waits(instruction):
@@ -84,17 +80,15 @@ def _check_thresholds(program):
             if wanted > issued[queue]:
                 _fail(program, index, f"waits for {wanted} instructions of queue {queue.name}, but only "
                       f"{issued[queue]} come before it")  # fmt: skip
-        if _queue(instruction) is not None:
-            issued[_queue(instruction)] += 1
+        if queue_of(instruction) is not None:
+            issued[queue_of(instruction)] += 1
     if issued.max() > MAX_COUNT:
         raise ProgramError(f"a queue has {issued.max()} instructions, more than the {MAX_COUNT} that can be counted")
 
 
 def _row_tiles(instruction, config):
     """Row tiles that an instruction puts into the row buffer, or takes from it."""
-    if instruction.opcode is Opcode.QMM:
-        return instruction.row_tiles if instruction.destination == Destination.ROWS else 0
-    return ceil_div(instruction.rows, config.rows) if _queue(instruction) is Queue.ROW else 0
+    return operation(instruction.opcode).row_tiles(instruction, config)
 
 
 def _check_pairs(program):
@@ -102,9 +96,9 @@ def _check_pairs(program):
     config = program.config
     waiting = []
     for index, instruction in enumerate(program.instructions):
-        if instruction.opcode is Opcode.QMM and _row_tiles(instruction, config):
+        if queue_of(instruction) is Queue.QMM and _row_tiles(instruction, config):
             waiting.append(index)
-        elif _queue(instruction) is Queue.ROW:
+        elif queue_of(instruction) is Queue.ROW:
             if not waiting:
                 _fail(program, index, "takes rows that no QMM before it gives")
             source = program.instructions[waiting.pop(0)]
@@ -137,7 +131,8 @@ class _Machine:
         moved = False
         instructions = self.program.instructions
         while self.next < len(instructions) - 1:
-            queue = _queue(instructions[self.next])
+            queue = queue_of(instructions[self.next])
+            assert queue is not None, "HALT is the last instruction"
             if len(self.queues[queue]) >= QUEUE_DEPTH:
                 break
             self.queues[queue].append(self.next)
@@ -191,7 +186,7 @@ def known_complete(program):
     ends = {queue: [np.zeros(len(Queue), np.int64)] for queue in Queue}
     last_start = {queue: np.zeros(len(Queue), np.int64) for queue in Queue}
     for index, instruction in enumerate(program.instructions):
-        queue = _queue(instruction)
+        queue = queue_of(instruction)
         start = np.zeros(len(Queue), np.int64) if queue is None else last_start[queue].copy()
         for other, wanted in zip(Queue, _waits(instruction)):
             start = np.maximum(start, ends[other][wanted])
@@ -214,10 +209,10 @@ def _check_hazards(program):
     numbers = {queue: [] for queue in Queue}
     starts = known_complete(program)
     for index, instruction in enumerate(program.instructions):
-        queue = _queue(instruction)
+        queue = queue_of(instruction)
         if queue is None:
             continue
-        accesses = footprint(instruction, config)
+        accesses = operation(instruction.opcode).footprint(instruction, config)
         for access in accesses:
             written = writers[access.memory][:, access.units]
             if not access.write and not access.padding and not written.any(axis=0).all():

@@ -8,7 +8,7 @@ from golden.codes import Kind
 from golden.encoder import encode
 from golden.model import Attention, Format, Head, Input, Order
 from isa.config import AcceleratorConfig
-from isa.instruction import INSTRUCTION_BYTES, QUEUE_OF, Destination, Instruction, Opcode, Queue
+from isa.instruction import INSTRUCTION_BYTES, Destination, Instruction, Opcode, Queue, queue_of
 from isa.instruction import encode as encode_instruction
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input, unpack_symbol
@@ -109,7 +109,7 @@ def orders(program, prefer):
     """Instruction indices in an order that the machine may complete them in."""
     queues = {queue: [] for queue in Queue}
     for index, instruction in enumerate(program.instructions[:-1]):
-        queues[QUEUE_OF[instruction.opcode]].append(index)
+        queues[queue_of(instruction)].append(index)
     done = dict.fromkeys(Queue, 0)
     rows = 0
     while any(done[queue] < len(queues[queue]) for queue in Queue):

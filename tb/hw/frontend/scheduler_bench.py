@@ -15,7 +15,7 @@ from hw.axi.reader import AxiReader
 from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.scheduler import SCHEDULER_EVENTS, Scheduler, used_bits
 from hw.instruction import ERROR, ISSUE
-from isa.instruction import INSTRUCTION_BYTES, QUEUE_OF, Instruction, Opcode, Queue, encode
+from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, encode, operation, queue_of
 from isa.registers import Error
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
@@ -173,9 +173,9 @@ class Bench:
         """Random instructions; thresholds name earlier ones."""
         counts, program = [0, 0, 0], []
         for _ in range(count):
-            opcode = self.rng.choice(list(QUEUE_OF))
+            opcode = self.rng.choice([opcode for opcode in Opcode if operation(opcode).queue is not None])
             waits = [int(self.rng.integers(max(0, n - 3), n + 1)) if self.rng.random() < 0.5 else 0 for n in counts]
-            counts[QUEUE_OF[opcode]] += 1
+            counts[operation(opcode).queue] += 1
             program.append(Instruction(Opcode(opcode), {"wait_dma": waits[0], "wait_qmm": waits[1], "wait_row": waits[2]}))
         return program + [Instruction(Opcode.HALT, {})] * halt
 
@@ -214,7 +214,7 @@ class Bench:
             mask = (1 << used_bits(queue)) - 1
             expected = [
                 (index, words[index] & mask) for index, i in enumerate(program)
-                if i.opcode is not Opcode.HALT and QUEUE_OF[i.opcode] is queue
+                if queue_of(i) is queue
             ]  # fmt: skip
             seen = self.seen[queue]
             assert seen == (expected if complete else expected[: len(seen)])

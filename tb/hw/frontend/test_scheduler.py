@@ -7,7 +7,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.axi.axi import Tag
 from hw.frontend.scheduler import SCHEDULER_EVENTS
-from isa.instruction import INSTRUCTION_BYTES, QUEUE_OF, Instruction, Opcode, Queue
+from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, queue_of
 from isa.registers import Error
 from tb.hw.frontend.scheduler_bench import IMAGE, PROGRAM, Bench, SchedulerWithReader
 from tb.lib.harness import SIMULATORS, reset, simulate, start_clock
@@ -209,7 +209,7 @@ async def names_the_instruction_that_failed(dut, speed):
     for number in range(12):
         program = bench.program(40)
         code = [Error.SHAPE, Error.ADDRESS_RANGE, Error.AXI_WRITE][number % 3]
-        wanted = [i for i, x in enumerate(program[:-1]) if code is not Error.AXI_WRITE or QUEUE_OF[x.opcode] is Queue.ROW]
+        wanted = [i for i, x in enumerate(program[:-1]) if code is not Error.AXI_WRITE or queue_of(x) is Queue.ROW]
         place = int(bench.rng.choice(wanted))
         bench.fail_at = {place: code}
         bench.put(program)

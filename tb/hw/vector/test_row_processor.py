@@ -7,7 +7,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from hw.vector.row_processor import RowProcessor
-from isa.instruction import FIELDS, Opcode
+from isa.instruction import Opcode, operation
 from isa.registers import Error
 from tb.hw.vector.row_bench import CONFIGS, Bench
 from tb.lib.harness import SIMULATORS, reset, simulate, start_clock
@@ -107,7 +107,7 @@ async def an_error_is_about_its_own_instruction(dut):
             task.cancel()
         dut.o_left__ready.value = 0
         bench.softmax(1, 1, mask=0, bits=8)
-        names = {field.name for field in FIELDS[opcode]}
+        names = {field.name for field in operation(opcode).fields}
         fields = {name: value for name, value in (good | wrong).items() if name in names}
         bench.send_instruction(opcode, fields)
         bench.send_rows(bench.rng.integers(-(2**15), 2**15, (2, 2 * bench.config.row_lanes)))
@@ -177,7 +177,7 @@ async def bad_instructions_are_errors_and_the_next_program_runs(dut):
     for opcode, fields, error in bad_instructions(bench.config):
         dut.i_length.value = 0
         done = bench.done
-        names = {field.name for field in FIELDS[opcode]}
+        names = {field.name for field in operation(opcode).fields}
         fields = {name: value for name, value in (good | fields).items() if name in names}
         bench.send_instruction(opcode, fields)
         bench.send_rows(bench.rng.integers(-(2**15), 2**15, (8, 16)))

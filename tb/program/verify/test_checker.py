@@ -8,8 +8,8 @@ import pytest
 
 from golden.model import Head, Input
 from isa.config import preset
-from isa.instruction import Destination, Memory, Opcode, Queue, layout
-from isa.memories import depth_of
+from isa.instruction import Destination, Memory, Opcode, Queue, operation
+from isa.memory import depth_of
 from program.memory_image import pack_input
 from program.program import ProgramError
 from program.verify.checker import check, known_complete
@@ -108,10 +108,10 @@ def test_a_load_outside_memory_or_image_is_refused(case):
         name = Memory(instruction.memory).name
         assert_refused(changed(program, index, address=depth), index, f"writes word .* of the {name} memory")
         assert_refused(changed(program, index, offset=1 << 20), index, "of region")
-        assert_refused(changed(program, index, offset=instruction.offset + 1), index, "no multiple of the AXI width")
-        assert_refused(changed(program, index, beats=0), index, "no beats")
-        assert_refused(changed(program, index, memory=5), index, "memory 5, which is none")
-        assert_refused(changed(program, index, region=3), index, "region 3, which is none")
+        assert_refused(changed(program, index, offset=instruction.offset + 1), index, "not a multiple of the AXI width")
+        assert_refused(changed(program, index, beats=0), index, "has beats 0")
+        assert_refused(changed(program, index, memory=5), index, "memory 5, but there are only 0 \\(LEFT\\)")
+        assert_refused(changed(program, index, region=3), index, "region 3, but there are only 0 \\(IMAGE\\)")
         assert_refused(changed(program, index, region=2), index, "reads region OUTPUT")
 
 
@@ -120,7 +120,7 @@ def test_a_destination_outside_its_memory_is_refused(case):
     for index in indices(program, Opcode.QMM):
         if program.instructions[index].destination != Destination.ROWS:
             assert_refused(changed(program, index, destination_base=CONFIG.left_depth), index, "writes word")
-            assert_refused(changed(program, index, destination_column=1), index, "no multiple of 4")
+            assert_refused(changed(program, index, destination_column=1), index, "not a multiple of 4")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,8 @@ def test_a_changed_program_that_passes_still_computes_the_same_in_every_order(ca
         index = int(rng.integers(len(program.instructions) - 1))
         instruction = program.instructions[index]
         # Indices are the input's: the checker cannot know them.
-        fields = [f for f in layout(instruction.opcode) if f.name not in ("opcode", "reserved", "limit", "index_offset")]
+        left_out = ("opcode", "reserved", "limit", "index_offset")
+        fields = [field for field in operation(instruction.opcode).layout if field.name not in left_out]
         field = fields[rng.integers(len(fields))]
         low = -(1 << (field.bits - 1)) if field.signed else 0
         value = int(np.clip(getattr(instruction, field.name) + rng.integers(-8, 9), low, low + (1 << field.bits) - 1))

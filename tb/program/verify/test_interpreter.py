@@ -1,15 +1,15 @@
 """The interpreter where programs of the compiler do not reach: row instructions cut into parts, and their footprints."""
 
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from golden.layernorm import width_reciprocal
-from isa.instruction import Destination, Instruction, Memory, Opcode
-from program.verify.footprint import footprint, units_per_word
-from program.verify.interpreter import Interpreter
-from program.verify.rules import Broken, check_instruction
+from isa.bounds import Bounds, check_instruction
+from isa.instruction import Destination, Illegal, Instruction, Memory, Opcode, operation
+from isa.machine import Machine
+from isa.memory import units_per_word
+from program.verify.interpreter import execute
 from tb.program.cases import any_config
 
 CODES = (Memory.LEFT, Memory.RIGHT)
@@ -17,14 +17,13 @@ CODES = (Memory.LEFT, Memory.RIGHT)
 
 def machine(config, instructions, rng):
     """With random memories, no image, and the rows that ``instructions`` take in the row buffer."""
-    program = SimpleNamespace(config=config, instructions=instructions, image=b"", output=SimpleNamespace(bytes=0))
-    interpreter = Interpreter(program, b"", 0)
-    for memory, content in interpreter.memories.items():
+    found = Machine(config, {}, 0, 0)
+    for memory, content in found.memories.items():
         if memory is not None and memory is not Memory.CONSTANT:
             content[:] = rng.integers(0, 100, content.shape)
     tiles = sum(-(-i.rows // config.rows) for i in instructions if i.opcode is Opcode.NORM)
-    interpreter.row_buffer = list(rng.integers(-99, 99, (tiles, config.rows, config.row_columns)))
-    return interpreter
+    found.row_buffer = list(rng.integers(-99, 99, (tiles, config.rows, config.row_columns)))
+    return found
 
 
 def norm(config, rows, groups, **fields):
@@ -59,19 +58,19 @@ def test_rows_in_parts_are_the_rows_in_one(seed):
         parts.append(part_of(whole, first, size, config))
         first += size
     one, many = (machine(config, instructions, np.random.default_rng(seed)) for instructions in ([whole], parts))
-    one.step(0)
+    execute(one, 0, whole)
     touched = {memory: set() for memory in CODES}
     for index, part in enumerate(parts):
         before = {memory: many.memories[memory].copy() for memory in CODES}
-        many.step(index)
+        execute(many, index, part)
         for memory in CODES:
-            (access,) = (access for access in footprint(part, config) if access.memory is memory)
+            (access,) = (access for access in operation(part.opcode).footprint(part, config) if access.memory is memory)
             changed = np.flatnonzero((many.memories[memory] != before[memory]).any(axis=(1, 2)))
             assert set(changed) <= set(access.units // units_per_word(config, memory))
             touched[memory] |= set(access.units)
     for memory in (*CODES, Memory.RESIDUAL):
         assert np.array_equal(one.memories[memory], many.memories[memory]), memory
-    for access in footprint(whole, config):
+    for access in operation(whole.opcode).footprint(whole, config):
         assert access.memory not in CODES or set(access.units) == touched[access.memory]
 
 
@@ -87,14 +86,14 @@ def test_columns_at_the_beginning_of_a_word_clear_the_rest_of_it(seed):
         "destination_column": first * config.columns,
     }  # fmt: skip
     instruction = Instruction(Opcode.QMM, fields)
-    interpreter = machine(config, [instruction], rng)
-    interpreter.memories[Memory.LEFT][:] = 255
-    interpreter.step(0)
-    left = interpreter.memories[Memory.LEFT]
+    filled = machine(config, [instruction], rng)
+    filled.memories[Memory.LEFT][:] = 255
+    execute(filled, 0, instruction)
+    left = filled.memories[Memory.LEFT]
     parts = np.unpackbits(left, axis=-1, bitorder="little").reshape(len(left), config.rows, -1, config.columns)
     assert ((parts == 0).all(axis=(1, 3)) | (parts == 1).all(axis=(1, 3))).all()
     cleared = set(np.flatnonzero((parts == 0).all(axis=(1, 3))))
-    (access,) = (access for access in footprint(instruction, config) if access.write)
+    (access,) = (access for access in operation(instruction.opcode).footprint(instruction, config) if access.write)
     assert cleared == set(access.units)
     parts_of_word = units_per_word(config, Memory.LEFT)
     written = {3 * parts_of_word + unit for unit in range(first, first + tiles)}
@@ -104,12 +103,12 @@ def test_columns_at_the_beginning_of_a_word_clear_the_rest_of_it(seed):
 
 def test_a_row_beyond_the_numbers_of_rows_is_refused():
     config = any_config(np.random.default_rng(0))
-    program = SimpleNamespace(config=config)
-    check_instruction(norm(config, 3, 2), program)
-    with pytest.raises(Broken, match="writes row 65537, which is not 16 bit"):
-        check_instruction(norm(config, 3, 2, first_row=65535, left_tile=0, right_tile=0), program)
-    with pytest.raises(Broken, match=r"writes word .* of the LEFT memory"):
-        check_instruction(norm(config, 3, 2, first_row=60000, left_tile=100, right_tile=0), program)
+    bounds = Bounds(config, {}, 1)
+    check_instruction(norm(config, 3, 2), bounds)
+    with pytest.raises(Illegal, match="writes row 65537, which is not 16 bit"):
+        check_instruction(norm(config, 3, 2, first_row=65535, left_tile=0, right_tile=0), bounds)
+    with pytest.raises(Illegal, match=r"writes word .* of the LEFT memory"):
+        check_instruction(norm(config, 3, 2, first_row=60000, left_tile=100, right_tile=0), bounds)
 
 
 def test_a_disabled_side_keeps_its_memory():

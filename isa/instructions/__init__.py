@@ -1,0 +1,1 @@
+"""One file an opcode, named as it: fields, legality, footprint, execution on the reference, colour."""

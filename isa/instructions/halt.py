@@ -1,0 +1,5 @@
+"""HALT: the end of a program."""
+
+from isa.instruction import Operation
+
+OPERATION = Operation

@@ -36,6 +36,12 @@ def banks(config: AcceleratorConfig, memory: Memory) -> int:
     return config.rows if memory is Memory.LEFT else config.columns
 
 
+def word_shape(config: AcceleratorConfig, memory: Memory) -> tuple[int, int]:
+    """Banks of a memory, and bytes that a word has in each."""
+    count = banks(config, memory) if memory in (Memory.LEFT, Memory.RIGHT) else 1
+    return count, word_bits(config, memory) // 8 // count
+
+
 def units_per_word(config: AcceleratorConfig, memory: Memory) -> int:
     """Parts of a word that are written alone: of an operand memory's K / C, of any other one."""
     return config.depth // config.columns if memory in (Memory.LEFT, Memory.RIGHT) else 1

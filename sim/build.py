@@ -19,8 +19,8 @@ from formats.files import ROOT
 from hw.emit import emit
 from hw.tools import find_tool
 from hw.top import Accelerator
-from hw.vector.row_memory import BANK as RESIDUAL_BANK
 from isa.instruction import Memory
+from isa.memory import row_memory_banks
 
 BUILDS = ROOT / "build" / "rtl"
 TOP = "bittern"
@@ -70,7 +70,7 @@ def _modules(config):
 
 
 def _residual_banks(config):
-    return -(-config.residual_depth // RESIDUAL_BANK)
+    return len(row_memory_banks(config.residual_depth))
 
 
 def _run(command, log, **kwargs):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from isa.instruction import Memory, Opcode
+from isa.memory import word_bits
 from program.memory_image import unpack_symbol
 
 
@@ -70,9 +71,7 @@ class Comparison:
         if instruction.region != 0 or instruction.index_shift or memory not in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL):
             return
         c = self.program.config
-        width = {Memory.LEFT: c.rows * c.depth, Memory.RIGHT: c.columns * c.depth, Memory.RESIDUAL: 16 * c.row_lanes}[
-            memory
-        ] // 8
+        width = word_bits(c, memory) // 8
         size = instruction.beats * c.axi_bits // 8
         words = -(-size // width)
         got = self.simulator.dump(memory, instruction.address, words).view(np.uint8).reshape(-1)[:size]

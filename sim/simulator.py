@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isa.instruction import Memory, Queue, queue_of
+from isa.memory import ROW_MEMORY_BANK, depth_of, word_shape
 from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, Error, Status
 from program.memory_image import pack_input, unpack_output
-from sim.build import RESIDUAL_BANK, build
+from sim.build import build
 
 PAGE = 4096
 CHUNK = 1_000  # cycles between two looks at the world: Ctrl-C waits for no more, even at a few thousand cycles a second
@@ -272,16 +273,12 @@ class RtlSimulator:
 
     def dump(self, memory, first=0, count=None):
         """Words ``first`` .. of an on-chip memory, as `program.memory_image.unpack_symbol` takes them."""
-        c = self.config
-        depth, banks, size = {
-            Memory.LEFT: (c.left_depth, c.rows, c.depth // 8),
-            Memory.RIGHT: (c.right_depth, c.columns, c.depth // 8),
-            Memory.RESIDUAL: (c.residual_depth, 1, 2 * c.row_lanes),
-        }[memory]
+        depth, _ = depth_of(self.config, memory)
+        banks, size = word_shape(self.config, memory)
         count = depth - first if count is None else count
         if not 0 <= first <= first + count <= depth:
             raise ValueError(f"words {first}..{first + count - 1} are outside the {memory.name} memory of {depth}")
         words = np.empty((count, banks, size), np.uint8)
-        stacked = RESIDUAL_BANK if memory is Memory.RESIDUAL else 0
+        stacked = ROW_MEMORY_BANK if memory is Memory.RESIDUAL else 0
         self._lib.bittern_dump(self._handle, memory.value, first, count, size, stacked, words.ctypes.data)
         return words.view("<i2")[:, 0] if memory is Memory.RESIDUAL else words

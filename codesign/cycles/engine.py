@@ -1,7 +1,8 @@
 """The QMM engine tile by tile: sequencer, drain and tile writer, and the room in the row buffer."""
 
-from codesign.cycles.timing import OPERAND_WRITE
 from isa.instruction import Destination, Memory, Queue
+from isa.latency import OPERAND_WRITE
+from isa.sizes import ROW_TILES_WAITING
 
 AHEAD = 2  #: cycles in which the drain knows whom it will meet at a write port
 LOOK_AHEAD = 2  #: from issue to the start, of an idle engine
@@ -18,7 +19,6 @@ class RowRoom:
 
     readable = 2  #: from the last put to the first read
     free = 2  #: from the last read to the first put in its place
-    waiting = 32  #: most complete row tiles that wait beside the one being read
 
     def __init__(self, events, slots):
         self.filled, self.released = events.times(), events.times()
@@ -34,7 +34,7 @@ class RowRoom:
             while len(released) <= before:
                 yield released
             time = released[before] + self.free
-        before = len(self.filled) - self.waiting - 1
+        before = len(self.filled) - ROW_TILES_WAITING - 1
         if before >= 0:
             while len(released) <= before:
                 yield released

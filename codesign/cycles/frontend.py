@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from codesign.cycles.timing import STARTED
 from isa.instruction import INSTRUCTION_BITS, Queue, queue_of
+from isa.sizes import STARTED
 
 #: From START to fetch's first request.
 FIRST_REQUEST = 5

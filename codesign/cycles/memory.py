@@ -3,8 +3,9 @@
 from collections import deque
 from typing import Any
 
-from codesign.cycles.timing import AHEAD, BURST, OUTSTANDING, QUEUE, SKID
 from isa.instruction import Memory, Opcode, Queue, Region
+from isa.latency import SKID, STREAM_QUEUE
+from isa.sizes import BURST_BEATS, LOADS_AHEAD, OUTSTANDING_BURSTS
 
 PAGE = 4096
 FULL = 256  #: beats per 256 cycles
@@ -44,7 +45,7 @@ class _Cutter:
     def take(self, time):
         """Its request and beats; it is taken in cycle ``time``."""
         request = self._current
-        size = min(request.left, BURST - request.first % BURST)
+        size = min(request.left, BURST_BEATS - request.first % BURST_BEATS)
         request.first += size
         request.left -= size
         self.time, self._free = time + 2, time + 1
@@ -132,13 +133,13 @@ class ExternalMemory:
             request, size = next(cutter for cutter in offers if cutter.time <= time).take(time)
             free = time + 1
             place = len(bursts)
-            if place >= OUTSTANDING - 1:
+            if place >= OUTSTANDING_BURSTS - 1:
                 # All but one wait in a memory, and leave it for the FIFO's output one by one.
-                moved = bursts[place - OUTSTANDING + 1][0] + 1
-                if place >= OUTSTANDING:
-                    while len(popped) <= place - OUTSTANDING:
+                moved = bursts[place - OUTSTANDING_BURSTS + 1][0] + 1
+                if place >= OUTSTANDING_BURSTS:
+                    while len(popped) <= place - OUTSTANDING_BURSTS:
                         yield popped
-                    moved = max(moved, popped[place - OUTSTANDING])
+                    moved = max(moved, popped[place - OUTSTANDING_BURSTS])
                 free = max(free, moved + 1)
             bursts.post((free, size, request, not request.left))
 
@@ -205,7 +206,7 @@ class ExternalMemory:
         """The second half takes an instruction with the last beat of the one before, if it is there by then."""
         place = len(self.taken)
         if place == len(self.completed) and place < len(self.placed):
-            soonest = self.placed[place] + QUEUE + 1
+            soonest = self.placed[place] + STREAM_QUEUE + 1
             self.taken.post(max(soonest, self._ended, self.taken[-1] + 2) if place else soonest)
 
 
@@ -308,14 +309,14 @@ class Dma:
         """Queue the k-th instruction for the second half, from cycle ``time`` on; returns when."""
         placed, taken = self.memory.placed, self.memory.taken
         # All but one wait in a memory, and leave it for the FIFO's output one by one.
-        if place >= AHEAD - 1:
-            time = max(time, placed[place - AHEAD + 1] + 2)
-        if place >= AHEAD:
-            time = max(time, placed[place - AHEAD] + 3)
-        if place > AHEAD:
-            while len(taken) < place - AHEAD:
+        if place >= LOADS_AHEAD - 1:
+            time = max(time, placed[place - LOADS_AHEAD + 1] + 2)
+        if place >= LOADS_AHEAD:
+            time = max(time, placed[place - LOADS_AHEAD] + 3)
+        if place > LOADS_AHEAD:
+            while len(taken) < place - LOADS_AHEAD:
                 yield taken
-            time = max(time, taken[place - AHEAD - 1] + 2)
+            time = max(time, taken[place - LOADS_AHEAD - 1] + 2)
         self.memory.place(time)
         return time
 

@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-from codesign.cycles.timing import ROWS, SKID, norm_preparation
+from codesign.cycles.timing import norm_preparation
 from isa.instruction import Memory, Opcode, Queue
+from isa.latency import SKID
+from isa.sizes import ROWS_BETWEEN_PASSES
 
 CHECKED = 3  #: from issue to the command of the row buffer
 STORE = 6  #: from a STORE's request to its first data
@@ -128,7 +130,7 @@ class RowUnits:
         groups, height, rows = i.groups, self.config.rows, i.rows
         reads, entering = yield from self._start(issued)
         entering += 1 if softmax else 1 + norm_preparation(i.columns)
-        slots = min(ROWS, self.timing.ring_words // groups)
+        slots = min(ROWS_BETWEEN_PASSES, self.timing.ring_words // groups)
         last = max(entering, reads + 1 + READ) - 1  # element taken
         summed, done = [], self.events.times()  # last elements of the passes of each row
         unit = "softmax" if softmax else "norm"

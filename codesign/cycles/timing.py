@@ -1,36 +1,21 @@
-"""Latencies of the RTL that the cycle model needs, in cycles. Each is tied to its source by tb/codesign/cycles."""
+"""Latencies of ways through several units that the cycle model needs, in cycles, from those of `isa.latency`."""
 
 from dataclasses import dataclass
 
 from golden.layernorm import MAX_WIDTH_BITS
-from golden.softmax import EXPONENTIAL_BITS
-from isa.instruction import INSTRUCTION_BITS, Queue
-
-BURST = 16  #: beats of a burst (`hw.axi.reader`)
-OUTSTANDING = 16  #: bursts announced and not answered (`hw.axi.reader`)
-AHEAD = 8  #: LOADs queued for the second half of the DMA (`hw.dma.dma`)
-QUEUE_DEPTH = 8  #: instructions that wait in the QMM and ROW queues (`hw.frontend.scheduler`)
-STARTED = {Queue.DMA: 16, Queue.QMM: 8, Queue.ROW: 8}  #: instructions that a unit may have started and not completed
-BUFFERED_GROUPS = 32  #: drained groups that wait for the tile writer
-OPERAND_READ = 2  #: `hw.engine.operand_memory`
-OPERAND_WRITE = 2
-#: From words of K bits to the tile's first group (`hw.engine.array`): longer words take more counters in a row.
-ARRAY = {8: 7, 16: 7, 32: 8, 64: 9, 128: 9, 256: 10, 512: 11, 1024: 12}
-RESCALE = 7
-QUEUE = 2  #: `hw.lib.stream_queue`, and Amaranth's buffered FIFO: from empty to the output
-SKID = 1
-STATISTICS = 22  #: `hw.vector.norm_statistics`
-ROWS = 32  #: between two passes (`hw.vector.softmax`, `hw.vector.layernorm`)
-
-
-def tree(count):
-    """Cycles of an adder or maximum tree."""
-    return (count - 1).bit_length()
-
-
-def reciprocal(width):
-    """Cycles of `hw.vector.reciprocal.Reciprocal`: one a step of the normalisation, and five."""
-    return (width - 1).bit_length() + 5
+from isa import latency
+from isa.instruction import Queue
+from isa.sizes import (
+    fetch_chunk,
+    fetch_room,
+    groups_of_a_tile,
+    queue_depths,
+    ring_words,
+    row_group_bits,
+    row_slots,
+    softmax_sum_bits,
+    tiles_in_flight,
+)
 
 
 @dataclass(frozen=True)
@@ -54,24 +39,24 @@ class Timing:
 
     @classmethod
     def of(cls, config):
-        sum_bits = EXPONENTIAL_BITS + config.row_columns.bit_length()
-        lanes = tree(config.row_lanes)
-        groups = config.rows // config.drain_rows
-        room = max(8, 32 * config.axi_bits // INSTRUCTION_BITS)
+        lanes = latency.tree(config.row_lanes)
+        groups = groups_of_a_tile(config)
+        queue, skid = latency.STREAM_QUEUE, latency.SKID
+        reciprocal = latency.reciprocal(softmax_sum_bits(config.row_columns))
         return cls(
-            fetch_room=room,
-            fetch_chunk=max(4, room // 4),
-            queue_depth={Queue.DMA: config.dma_queue, Queue.QMM: QUEUE_DEPTH, Queue.ROW: QUEUE_DEPTH},
+            fetch_room=fetch_room(config.axi_bits),
+            fetch_chunk=fetch_chunk(config.axi_bits),
+            queue_depth=queue_depths(config.dma_queue),
             groups=groups,
-            tiles=max(4, BUFFERED_GROUPS // groups),
-            row_slots=2 * config.row_columns // config.columns,
-            drain=1 + OPERAND_READ + ARRAY[config.depth] + 4 + RESCALE + QUEUE,
-            ring_words=max(512, 4 << (-(-config.row_columns // config.row_lanes) - 1).bit_length()),
-            softmax_maximum=2 + lanes + QUEUE,
-            softmax_sum=6 + lanes + 1 + reciprocal(sum_bits) + 2 + QUEUE,
-            softmax_output=7 + SKID,
-            norm_statistics=6 + lanes + 1 + STATISTICS + QUEUE,
-            norm_output=12 + SKID,
+            tiles=tiles_in_flight(groups),
+            row_slots=row_slots(config.row_columns, config.columns),
+            drain=1 + latency.OPERAND_READ + latency.array(config.depth) + 4 + latency.RESCALE + queue,
+            ring_words=ring_words(row_group_bits(config.row_columns, config.row_lanes)),
+            softmax_maximum=2 + lanes + queue,
+            softmax_sum=6 + lanes + 1 + reciprocal + 2 + queue,
+            softmax_output=7 + skid,
+            norm_statistics=6 + lanes + 1 + latency.norm_statistics() + queue,
+            norm_output=12 + skid,
             norm_residual=11,
         )
 

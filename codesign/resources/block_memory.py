@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from golden.rescale import OFFSET_BITS, SCALE_BITS
+from isa.instruction import Memory
+from isa.memory import CONSTANT_BITS, CONSTANT_IMAGE_BITS, RESIDUAL_BITS, row_memory_banks, word_bits
+from isa.sizes import groups_of_a_tile, ring_words, row_group_bits, row_slots
 
 #: Widths that a block memory of 32 K data bits can have; half a block has the same, up to 32, at half the depth. A part of a
 #: word that is written alone takes whole bytes of 9 bits.
 _WIDTHS = (1, 2, 4, 9, 18, 36, 72)
 _BITS = 1 << 15
-BANK = 4096  #: words of a bank of the residual memory (`hw.vector.row_memory`)
-IMAGE_BITS = 64  #: of a constant in external memory (`hw.engine.drain`)
 #: As Yosys weighs them: of a RAMB36, and of 64 words of 7 bits in LUTs.
 _BLOCK_COST, _LUT_COST = 257, 16
 
@@ -48,28 +48,24 @@ class BlockMemory:
         return deep * wide / share
 
 
-def residual_banks(config):
-    """Words of each bank of the residual memory (`hw.vector.row_memory`)."""
-    return [min(BANK, config.residual_depth - start) for start in range(0, config.residual_depth, BANK)]
-
-
 def memories(config):
     """The `BlockMemory` of a configuration."""
     c = config
-    slots = 2 * c.row_columns // c.columns
-    row_groups = -(-c.row_columns // c.row_lanes)
-    ring = max(512, 4 << (row_groups - 1).bit_length())
+    buffer = groups_of_a_tile(c) * row_slots(c.row_columns, c.columns)
+    ring = ring_words(row_group_bits(c.row_columns, c.row_lanes))
     # A beat holds whole constants, kept without their unused bits, or half of one.
-    beat = c.axi_bits // IMAGE_BITS * (SCALE_BITS + OFFSET_BITS)
-    constants = (c.columns * (SCALE_BITS + OFFSET_BITS), beat) if beat else (c.columns * IMAGE_BITS, c.axi_bits)
+    beat = c.axi_bits // CONSTANT_IMAGE_BITS * CONSTANT_BITS
+    constant_word = c.columns * CONSTANT_BITS if beat else word_bits(c, Memory.CONSTANT)
+    constant_part = beat or c.axi_bits
+    element = c.row_lanes * RESIDUAL_BITS
     return [
         BlockMemory(c.rows, c.left_depth, c.depth, c.columns, free=True),
         BlockMemory(c.columns, c.right_depth, c.depth, c.columns, free=True),
-        BlockMemory(c.drain_rows, c.rows // c.drain_rows * slots, c.columns * 16, c.columns * 16),
-        BlockMemory(1, c.constant_depth, *constants, free=True),
-        BlockMemory(1, c.norm_depth, c.row_lanes * 64, c.axi_bits),
-        *(BlockMemory(1, depth, c.row_lanes * 16, c.axi_bits) for depth in residual_banks(c)),
-        BlockMemory(3, ring, c.row_lanes * 16, c.row_lanes * 16),
+        BlockMemory(c.drain_rows, buffer, c.columns * RESIDUAL_BITS, c.columns * RESIDUAL_BITS),
+        BlockMemory(1, c.constant_depth, constant_word, constant_part, free=True),
+        BlockMemory(1, c.norm_depth, word_bits(c, Memory.NORM), c.axi_bits),
+        *(BlockMemory(1, depth, element, c.axi_bits) for depth in row_memory_banks(c.residual_depth)),
+        BlockMemory(3, ring, element, element),
     ]
 
 

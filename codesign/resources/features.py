@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from codesign.resources.block_memory import memories, residual_banks
+from codesign.resources.block_memory import memories
+from isa.memory import row_memory_banks
+from isa.sizes import groups_of_a_tile
 
 #: Wider accumulators take seven multipliers a lane of the rescaler instead of four.
 _NARROW_BITS = 25
@@ -24,7 +26,7 @@ class _Sizes:
         self.units, self.borders = c.rows * c.columns, c.rows + c.columns
         self.words = self.borders * c.depth
         self.G = c.drain_rows
-        self.groups = c.rows // c.drain_rows
+        self.groups = groups_of_a_tile(c)
         self.bus = max(c.drain_rows, c.axi_bits // c.depth) * c.depth
         self.a, self.queue = c.accumulator_bits, c.dma_queue
         #: Bits of counts that leave the array in a cycle.
@@ -32,7 +34,7 @@ class _Sizes:
         self.wide = self.D * (c.accumulator_bits > _NARROW_BITS)
         self.constants = next((memory.luts for memory in memories(c) if memory.free and not memory.blocks), 0)
         #: Bits that the banks of the residual memory give, each to a register, and the multiplexer behind those.
-        banks = len(residual_banks(c))
+        banks = len(row_memory_banks(c.residual_depth))
         self.residuals, self.chosen_residuals = 16 * self.L * banks, 16 * self.L * choice(banks)
 
 

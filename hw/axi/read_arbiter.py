@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import READ_REQUEST, Tag, read_data_layout
 from hw.axi.bursts import BURST, AxiBursts
+from isa.sizes import BURST_BEATS
 
 
 class ReadArbiter(wiring.Component):
@@ -34,7 +35,7 @@ class ReadArbiter(wiring.Component):
         Those with tag FETCH as they pass. Must be taken.
     """
 
-    def __init__(self, axi_bits, burst=16):
+    def __init__(self, axi_bits, burst=BURST_BEATS):
         self._fetch, self._dma = AxiBursts(axi_bits, burst), AxiBursts(axi_bits, burst)
         request = stream.Signature(READ_REQUEST)
         beat = stream.Signature(read_data_layout(axi_bits))

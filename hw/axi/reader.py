@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from hw.axi.axi import AxiRead, count_bursts, drive_address_channel, read_data_layout
 from hw.axi.bursts import BURST
 from hw.lib.skid import Skid
+from isa.sizes import OUTSTANDING_BURSTS
 
 
 class AxiReader(wiring.Component):
@@ -35,7 +36,7 @@ class AxiReader(wiring.Component):
     axi : Out(AxiRead)
     """
 
-    def __init__(self, axi_bits, outstanding=16):
+    def __init__(self, axi_bits, outstanding=OUTSTANDING_BURSTS):
         self.axi_bits, self.outstanding = axi_bits, outstanding
         super().__init__({
             "i": In(stream.Signature(BURST)),

@@ -10,11 +10,8 @@ from hw.dma.placer import DmaPlacer, dma_write_layout
 from hw.dma.requests import PLACEMENT, DmaRequests
 from hw.frontend.control import SETTINGS
 from hw.instruction import ERROR, ISSUE
-
-AHEAD = 8  #: instructions whose data is awaited, beyond the two that the placer holds
-
-#: Instructions taken and not completed: also one that is being checked, and those whose writes are on their way.
-STARTED = 16
+from isa.instruction import Queue
+from isa.sizes import LOADS_AHEAD, STARTED
 
 
 class Dma(wiring.Component):
@@ -59,7 +56,7 @@ class Dma(wiring.Component):
         m.submodules.placer = placer = DmaPlacer(self.config)
         wiring.connect(m, wiring.flipped(self.i), requests.i)
         wiring.connect(m, requests.o_request, wiring.flipped(self.o_request))
-        m.submodules.ahead = ahead = SyncFIFOBuffered(width=PLACEMENT.size, depth=AHEAD)
+        m.submodules.ahead = ahead = SyncFIFOBuffered(width=PLACEMENT.size, depth=LOADS_AHEAD)
         wiring.connect(m, placer.o, wiring.flipped(self.o))
 
         index, mine = Signal(), Signal()
@@ -83,7 +80,7 @@ class Dma(wiring.Component):
         ]
 
         # The first half is ahead: its error waits until the instructions before are complete.
-        pending, arrived = Signal(range(STARTED + 1)), Signal()
+        pending, arrived = Signal(range(STARTED[Queue.DMA] + 1)), Signal()
         m.d.sync += [arrived.eq(self.i.valid & self.i.ready), pending.eq(pending + arrived - self.o_done)]
         m.d.comb += [
             self.o_error.valid.eq(placer.error.valid | (requests.error.valid & (pending == 1))),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.emit import shared
 from hw.engine.dpu import Border, Dpu, Plain
+from isa import latency
 
 
 class Array(wiring.Component):
@@ -40,8 +41,7 @@ class Array(wiring.Component):
         self.drain_rows, self.accumulator_bits = drain_rows, accumulator_bits
         self.groups = rows // drain_rows
         self._unit, self._border = Dpu(depth, accumulator_bits, mapping), Border(depth, accumulator_bits, mapping)
-        #: Fan-out register, unit, load of the drain register, choice of a group.
-        self.latency = 1 + self._unit.latency + 1 + 1
+        self.latency = latency.array(depth)
         a = accumulator_bits
         super().__init__(
             {

@@ -5,9 +5,8 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.lib.pipeline import held
-
-#: Pairs that a lane of full adders takes: one to begin with, two at each of four full adders.
-LANE = 9
+from isa import latency
+from isa.popcount import LANE, counter_sizes, unit_stages
 
 
 class Plain:
@@ -96,11 +95,10 @@ class Dpu(wiring.Component):
 
     def __init__(self, depth, accumulator_bits, mapping=Plain):
         self.depth, self.accumulator_bits, self.mapping = depth, accumulator_bits, mapping
-        lanes = depth // LANE
         #: Counters in a row, as many in units and border units.
-        self.stages = max(_stages([depth - (LANE - 1) * lanes, LANE // 2 * lanes]), _stages([depth]) - 1)
+        self.stages = unit_stages(depth)
         #: Cycles from words to the updated accumulator.
-        self.latency = 1 + self.stages + 2
+        self.latency = latency.dot_product(depth)
         super().__init__(
             {
                 **dict.fromkeys(self.words, In(depth)),
@@ -167,32 +165,11 @@ class Border(Dpu):
         return _count(m, cells, [[*self.word]], "stage0")
 
 
-def _groups(height):
-    """Sizes of the groups of bits that counters take from a column: sevens, and what is left of three bits or more."""
-    sevens, rest = divmod(height, 7)
-    return [7] * sevens + ([rest] if rest > 4 else [3] if rest > 2 else [])
-
-
-def _stages(heights):
-    """Counters in a row until no more than three bits of each weight are left, from so many of weights 1, 2, 4.."""
-    stages = 0
-    while max(heights) > 3:
-        after = [0] * (len(heights) + 2)
-        for weight, height in enumerate(heights):
-            groups = _groups(height)
-            after[weight] += height - sum(groups)
-            for size in groups:
-                for bit in range(size.bit_length()):
-                    after[weight + bit] += 1
-        heights, stages = after, stages + 1
-    return stages
-
-
 def _count(m, cells, columns, name):
     """Bits of weights 1, 2, 4.. counted in groups, a register later. Few enough are only passed on."""
     groups, after = [], [[] for _ in range(len(columns) + 2)]
     for weight, bits in enumerate(columns):
-        for size in _groups(len(bits)) if max(map(len, columns)) > 3 else []:
+        for size in counter_sizes(len(bits)) if max(map(len, columns)) > 3 else []:
             groups.append((weight, bits[:size]))
             bits = bits[size:]
         after[weight] += bits

@@ -13,9 +13,7 @@ from hw.engine.tile import drained_layout, tile_layout
 from hw.lib import pipeline
 from hw.lib.pipeline import log2
 from hw.lib.stream_queue import StreamQueue
-
-CONSTANT_BITS = SCALE_BITS + OFFSET_BITS
-IMAGE_BITS = 64  # of a constant in external memory
+from isa.memory import CONSTANT_BITS, CONSTANT_IMAGE_BITS
 
 
 class Drain(wiring.Component):
@@ -48,7 +46,7 @@ class Drain(wiring.Component):
         self.accumulator_bits, self.constant_depth, self.axi_bits = accumulator_bits, constant_depth, axi_bits
         self.tiles = tiles
         self.groups = rows // drain_rows
-        self.chunks = columns * IMAGE_BITS // axi_bits  # beats of a word
+        self.chunks = columns * CONSTANT_IMAGE_BITS // axi_bits  # beats of a word
         a, lanes = accumulator_bits, drain_rows * columns
         super().__init__(
             {
@@ -140,9 +138,9 @@ class Drain(wiring.Component):
         """Scales four registers after the group, offsets as much later as `rescale` wants: by column the word's, by row
         the row's, 0 for the other. Returns whether they lie outside, with the scales."""
         load = self.i_constant
-        entries = self.axi_bits // IMAGE_BITS
-        chunk = Cat(load.p.data[e * IMAGE_BITS :][:CONSTANT_BITS] for e in range(entries)) if entries else load.p.data
-        entry_bits = CONSTANT_BITS if entries else IMAGE_BITS
+        entries, data = self.axi_bits // CONSTANT_IMAGE_BITS, load.p.data
+        chunk = Cat(data[e * CONSTANT_IMAGE_BITS :][:CONSTANT_BITS] for e in range(entries)) if entries else data
+        entry_bits = CONSTANT_BITS if entries else CONSTANT_IMAGE_BITS
         m.submodules.constants = memory = Memory(shape=self.columns * entry_bits, depth=self.constant_depth, init=[])
         write = memory.write_port(granularity=len(chunk))
         read = memory.read_port()

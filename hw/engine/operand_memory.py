@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 from hw.emit import shared
 from hw.lib.pipeline import held, log2
 from hw.vector.row_stream import code_write
+from isa.latency import OPERAND_READ, OPERAND_WRITE
 
 
 class Bank(wiring.Component):
@@ -65,8 +66,8 @@ class OperandMemory(wiring.Component):
         Addresses must be in range.
     """
 
-    read_latency = 2
-    write_latency = 2
+    read_latency = OPERAND_READ
+    write_latency = OPERAND_WRITE
 
     def __init__(self, banks, depth, width, drain_rows, columns, axi_bits):
         self.banks, self.depth, self.width = banks, depth, width

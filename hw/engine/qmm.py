@@ -12,9 +12,7 @@ from hw.engine.sequencer import Sequencer
 from hw.engine.tile_writer import TileWriter
 from hw.instruction import ERROR, ISSUE
 from isa.registers import Error
-
-#: Groups that the drain's buffer holds: as many as a memory in LUTs does.
-BUFFERED_GROUPS = 32
+from isa.sizes import groups_of_a_tile, tiles_in_flight
 
 
 class Qmm(wiring.Component):
@@ -43,10 +41,9 @@ class Qmm(wiring.Component):
     def __init__(self, config, mapping=Plain):
         self.config = config
         c = config
-        groups = c.rows // c.drain_rows
-        #: Tiles on the way from their last word to their last write: what hides the latency of that way, about 31
-        #: cycles, from tiles that end as often as they may.
-        self.tiles = max(4, BUFFERED_GROUPS // groups)
+        groups = groups_of_a_tile(c)
+        #: Tiles on the way from their last word to their last write.
+        self.tiles = tiles_in_flight(groups)
         self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
         self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)

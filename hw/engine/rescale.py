@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from golden.rescale import MAX_SHIFT, SCALE_BITS
 from hw.lib import pipeline
+from isa.latency import RESCALE
 
 CLIP_BITS = 17
 #: Two bits more than a constant's, so that its owner may double it twice; and the shift by so much more.
@@ -45,7 +46,7 @@ class Rescale(wiring.Component):
     o : Out(array of signed(17))
     """
 
-    latency = 7
+    latency = RESCALE
     t_lag = 1
     offset_lag = 2
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import ADDRESS_BITS, READ_REQUEST, Tag, read_data_layout
 from isa.instruction import INSTRUCTION_BITS, INSTRUCTION_BYTES
+from isa.sizes import fetch_chunk, fetch_room
 
 #: An instruction, its place in the program, and whether one of its beats came with an error.
 FETCHED = data.StructLayout({"bits": INSTRUCTION_BITS, "index": 16, "error": 1})
@@ -39,8 +40,8 @@ class Fetch(wiring.Component):
 
     def __init__(self, axi_bits):
         self.axi_bits = axi_bits
-        self.room = max(8, 32 * axi_bits // INSTRUCTION_BITS)  # instructions in the FIFO
-        self.chunk = max(4, self.room // 4)  # instructions read together
+        self.room = fetch_room(axi_bits)  # instructions in the FIFO
+        self.chunk = fetch_chunk(axi_bits)  # instructions read together
         super().__init__({
             "i_start": In(1),
             "i_address": In(ADDRESS_BITS),

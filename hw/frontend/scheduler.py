@@ -5,16 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import READ_REQUEST, read_data_layout
-from hw.dma.dma import STARTED as DMA_STARTED
 from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.fetch import Fetch
 from hw.frontend.issue import IssueQueue
 from hw.instruction import ERROR, ISSUE
 from isa.instruction import Opcode, Queue, operation
 from isa.registers import Error
+from isa.sizes import STARTED, queue_depths
 
-QUEUE = 8  #: instructions that wait for the engine, and for the row units
-STARTED = 8  #: instructions that each of them may have started and not completed
 PATIENCE = 1 << 16  #: cycles without a beat that clearing up waits for memory when the watchdog is off
 
 #: What `Scheduler` reports to the counters of the same names.
@@ -101,12 +99,11 @@ class Scheduler(wiring.Component):
 
         # Decode and dispatch. Everything an instruction can do to the program's flow is decided here.
         ending, missing_halt = Signal(), Signal()
-        depth = {Queue.DMA: self.dma_queue, Queue.QMM: QUEUE, Queue.ROW: QUEUE}
-        started = {Queue.DMA: DMA_STARTED, Queue.QMM: STARTED, Queue.ROW: STARTED}
+        depth = queue_depths(self.dma_queue)
         queues = []
         for queue, port in zip(Queue, (self.o_dma, self.o_qmm, self.o_row), strict=True):
             unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(
-                IssueQueue(depth[queue], started[queue], used_bits(queue))
+                IssueQueue(depth[queue], STARTED[queue], used_bits(queue))
             )
             wiring.connect(m, unit.o, wiring.flipped(port))
             m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
@@ -142,7 +139,7 @@ class Scheduler(wiring.Component):
         # What has completed, per queue, and what has not.
         completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
         # A cycle late, like HALT itself: what was dispatched just before it is counted when it takes effect.
-        unfinished = Signal(range(1 + sum(depth.values()) + sum(started.values())))
+        unfinished = Signal(range(1 + sum(depth.values()) + sum(STARTED.values())))
         done_count, dispatched, finished = Signal(2), Signal(), Signal()
         m.d.sync += [
             done_count.eq(sum(self.i_done)),

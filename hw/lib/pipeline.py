@@ -41,17 +41,12 @@ def delayed_valid(m, valid, cycles):
 
 
 def tree(m, terms, combine):
-    """Reduce ``terms`` pairwise, a register after each level; takes `tree_latency` cycles."""
+    """Reduce ``terms`` pairwise, a register after each level; takes `isa.latency.tree` cycles."""
     terms = list(terms)
     while len(terms) > 1:
         pairs = [combine(a, b) for a, b in zip(terms[::2], terms[1::2], strict=False)]
         terms = [held(m, term) for term in pairs + terms[len(pairs) * 2 :]]
     return terms[0]
-
-
-def tree_latency(count):
-    """Cycles that `tree` takes for ``count`` terms."""
-    return (count - 1).bit_length()
 
 
 def lookup(m, table, bits, index):

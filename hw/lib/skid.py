@@ -4,6 +4,8 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from isa.latency import SKID
+
 
 class Skid(wiring.Component):
     """Two registers on a stream: one payload a cycle, `latency` 1, ``o.valid`` and ``i.ready`` come from registers.
@@ -17,7 +19,7 @@ class Skid(wiring.Component):
     i : In(stream);  o : Out(stream)
     """
 
-    latency = 1
+    latency = SKID
 
     def __init__(self, shape):
         self.shape = shape

@@ -6,6 +6,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from isa.latency import STREAM_QUEUE
+
 
 class StreamQueue(wiring.Component):
     """Holds ``depth`` payloads and one more at its output, a register. One payload a cycle, `latency` cycles later; less
@@ -22,7 +24,7 @@ class StreamQueue(wiring.Component):
     i : In(stream);  o : Out(stream)
     """
 
-    latency = 2
+    latency = STREAM_QUEUE
 
     def __init__(self, shape, depth):
         if depth < 2 or depth & (depth - 1):

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.layernorm import MAX_WIDTH_BITS, NORMAL_FRACTION
-from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree, tree_latency
+from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree
 from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.norm_statistics import (
@@ -18,8 +18,10 @@ from hw.vector.norm_statistics import (
     NormStatistics,
 )
 from hw.vector.row_memory import RowMemory
-from hw.vector.row_ring import RowRing, ring_words
+from hw.vector.row_ring import RowRing
 from hw.vector.row_stream import code_element, load_chunk, row_element
+from isa import latency
+from isa.sizes import ROWS_BETWEEN_PASSES, ring_words, row_group_bits
 
 #: One for each instruction; fields as in `isa.instruction`. ``columns`` is 2..4095.
 NORM_COMMAND = data.StructLayout({
@@ -39,16 +41,14 @@ ROOM = 20
 HALF = 17
 #: Where in their products with a factor (see `_shift_factors`) half the shifted total begins.
 NEAR_PLACE, FAR_PLACE = 24, 13
-#: Most rows between the passes. A short row's share of the pipelines is many rows.
-ROWS = 32
 
 
 class LayerNorm(wiring.Component):
     """``golden.residual.add_residual``, then ``golden.layernorm``, bit for bit. Holds residual stream and norm constants.
 
     Two passes over each row, one element a cycle, on different rows at the same time: residual sum and its statistics;
-    normalised values and both affine maps. Rows wait in between in a ring of words, at most `ROWS` of them, so a row
-    takes max(groups, (2 * groups + latency) / ROWS) cycles.
+    normalised values and both affine maps. Rows wait in between in a ring of words, at most `ROWS_BETWEEN_PASSES`, so
+    a row takes max(groups, (2 * groups + latency) / ROWS_BETWEEN_PASSES) cycles.
 
     Element by element of the rows the residual memory is read, and written, from ``residual_base`` up; columns that
     are not real are written as 0.
@@ -84,7 +84,7 @@ class LayerNorm(wiring.Component):
         self.lanes, self.row_columns = lanes, row_columns
         self.residual_depth, self.norm_depth, self.axi_bits = residual_depth, norm_depth, axi_bits
         #: Bits of a group number within a row.
-        self.group_bits = (-(-row_columns // lanes) - 1).bit_length()
+        self.group_bits = row_group_bits(row_columns, lanes)
         super().__init__(
             {
                 "i_command": In(stream.Signature(NORM_COMMAND)),
@@ -140,7 +140,7 @@ class LayerNorm(wiring.Component):
             m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
 
         # First pass: residual sum, stored; its sum and sum of squares.
-        m.submodules.rows = rows = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
+        m.submodules.rows = rows = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         take, row_taken = Signal(), Signal()
         i = self.i.p
         m.d.comb += [
@@ -168,7 +168,7 @@ class LayerNorm(wiring.Component):
             sum_flags.append(held(m, mask[lane] & over))
         summed = delayed_valid(m, take, 5)[-1]
         m.d.comb += [rows.i_data.eq(Cat(totals)), rows.i_write.eq(summed)]
-        cycles = 6 + tree_latency(lanes)
+        cycles = 6 + latency.tree(lanes)
         part = held(m, tree(m, totals, lambda a, b: a + b))
         part_squares = tree(m, [held(m, total * total) for total in totals], lambda a, b: a + b)
         total, squares = Signal(signed(TOTAL_BITS)), Signal(SQUARES_BITS)
@@ -184,7 +184,7 @@ class LayerNorm(wiring.Component):
         token = data.StructLayout({
             "row": 16, "last_group": self.group_bits, "factor": FACTOR_BITS, "offset": signed(OFFSET_BITS), "window": 2,
         })  # fmt: skip
-        m.submodules.waiting = waiting = StreamQueue(token, ROWS)
+        m.submodules.waiting = waiting = StreamQueue(token, ROWS_BETWEEN_PASSES)
         m.d.comb += [
             waiting.i.valid.eq(statistics.o_valid),
             waiting.i.p.row.eq(delayed(m, i.row, cycles)),

@@ -7,14 +7,15 @@ from amaranth.lib.wiring import In, Out
 from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, WIDTH_RECIPROCAL_BITS
 from hw.lib.pipeline import delayed, delayed_valid, held, lookup
 from hw.vector.reciprocal import ReciprocalSqrt
+from isa import latency
+from isa.latency import NORM_GAIN, NORM_SPREAD_BITS, NORM_SUMS
 
 #: Sums over at most 2^12 - 1 elements of 16 bits.
 TOTAL_BITS = 16 + MAX_WIDTH_BITS
 SQUARES_BITS = 31 + MAX_WIDTH_BITS
 MEAN_BITS = 17 + MEAN_FRACTION
-SPREAD_BITS = 56
 #: Most that a product of the normalisation is shifted: half of the bits of a spread, and a width's 10.
-MOST_SHIFT = SPREAD_BITS // 2 - 1 + MAX_WIDTH_BITS - 2
+MOST_SHIFT = NORM_SPREAD_BITS // 2 - 1 + MAX_WIDTH_BITS - 2
 
 #: Shifts ``WINDOW_STEP * n`` and up become ``WINDOW_STEP * n + WINDOW_STEP - 1``, by a larger factor.
 WINDOW_STEP = 10
@@ -44,12 +45,9 @@ class NormStatistics(wiring.Component):
         that leaves the lanes one product, one sum and a choice of four.
     """
 
-    _sums = 5
-    _gain = 7
-
     def __init__(self):
-        self._root = ReciprocalSqrt(SPREAD_BITS)
-        self.latency = self._sums + self._root.latency + self._gain
+        self._root = ReciprocalSqrt(NORM_SPREAD_BITS)
+        self.latency = latency.norm_statistics()
         super().__init__({
             "i_width": In(NORM_WIDTH),
             "i_valid": In(1), "i_total": In(signed(TOTAL_BITS)), "i_squares": In(SQUARES_BITS),
@@ -71,10 +69,10 @@ class NormStatistics(wiring.Component):
         low_low, low_high, high_high = held(m, low * low), held(m, low * high), held(m, high * high)
         weighted = held(m, weighted_low + (weighted_high << 22))
         square = held(m, Cat(low_low, high_high[: 2 * half]) + (low_high << (half + 1)))
-        spread = held(m, (weighted - square)[:SPREAD_BITS])
+        spread = held(m, (weighted - square)[:NORM_SPREAD_BITS])
         m.d.comb += [
             root.i.eq(held(m, spread + self.i_width.epsilon)),
-            root.i_valid.eq(delayed_valid(m, self.i_valid, self._sums)[-1]),
+            root.i_valid.eq(delayed_valid(m, self.i_valid, NORM_SUMS)[-1]),
         ]
 
         parts = [[held(m, factor * word) for word in (reciprocal[:16], reciprocal[16:])] for factor in (low, high)]
@@ -103,7 +101,7 @@ class NormStatistics(wiring.Component):
         rounding = held(m, Cat(delayed(m, window, 1) == n for n in range(len(WINDOWS))))
         rounding = sum(rounding[n] << (WINDOWS[n] - 1) for n in range(len(WINDOWS)))
         m.d.comb += [
-            self.o_valid.eq(delayed_valid(m, root.o_valid, self._gain)[-1]),
+            self.o_valid.eq(delayed_valid(m, root.o_valid, NORM_GAIN)[-1]),
             self.o_factor.eq(delayed(m, factor, 3)),
             self.o_offset.eq(held(m, product + rounding)),
             self.o_window.eq(delayed(m, window, 3)),

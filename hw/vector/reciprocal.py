@@ -12,6 +12,7 @@ from golden.reciprocal import (
     RSQRT_TABLE,
 )
 from hw.lib.pipeline import delayed, delayed_valid, held, lookup
+from isa import latency
 
 
 def _normalised(m, x, steps):
@@ -31,13 +32,13 @@ def _mantissa(value):
 class _Pipeline(wiring.Component):
     """``valid`` and ``o_valid`` bound a pipeline of `latency` cycles; an input every cycle, no back-pressure."""
 
-    def __init__(self, width, exponent):
+    def __init__(self, width, cycles):
         if not 18 <= width <= 62:
             raise ValueError(f"the width of the argument must be in 18..62, not {width}")
         self.width = width
         #: Width of the normalised argument: a power of two, so that its shift is a plain binary number.
         self.wide = 1 << (width - 1).bit_length()
-        self.latency = self.wide.bit_length() - 1 + exponent
+        self.latency = cycles
         super().__init__({
             "i_valid": In(1), "i": In(width),
             "o_valid": Out(1), "o": Out(17), "o_exponent": Out(6),
@@ -70,7 +71,7 @@ class Reciprocal(_Pipeline):
     """
 
     def __init__(self, width):
-        super().__init__(width, 5)
+        super().__init__(width, latency.reciprocal(width))
 
     def elaborate(self, platform):
         m = Module()
@@ -102,7 +103,7 @@ class ReciprocalSqrt(_Pipeline):
     """
 
     def __init__(self, width):
-        super().__init__(width, 4)
+        super().__init__(width, latency.reciprocal_sqrt(width))
 
     def elaborate(self, platform):
         m = Module()

@@ -9,12 +9,11 @@ from hw.engine.tile_writer import row_group_layout
 from hw.lib.pipeline import delayed, delayed_valid, held, log2
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.row_stream import row_element
+from isa.sizes import row_slots, row_tiles_waiting
 
 #: One for each row instruction: how much of the buffer it reads, and the number of its first row.
 ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16})
 
-#: Row tiles that wait at most, beside the one that is read.
-MOST_WAITING = 32
 
 
 class RowBuffer(wiring.Component):
@@ -55,7 +54,7 @@ class RowBuffer(wiring.Component):
         self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
         self.row_columns, self.lanes = row_columns, lanes
         #: Column tiles in the ring.
-        self.slots = 2 * row_columns // columns
+        self.slots = row_slots(row_columns, columns)
         super().__init__({
             "i": In(stream.Signature(row_group_layout(drain_rows, columns, rows // drain_rows))),
             "i_command": In(stream.Signature(ROW_COMMAND)),
@@ -83,7 +82,7 @@ class RowBuffer(wiring.Component):
             memories.append((memory.write_port(), memory.read_port()))
 
         # The last column tile of each complete row tile, its number within that one.
-        waiting = min(MOST_WAITING, 1 << (self.slots - 1).bit_length())
+        waiting = row_tiles_waiting(self.slots)
         m.submodules.widths = widths = StreamQueue(range(max(tiles, 2)), waiting)
 
         filling, free = Signal(range(self.slots)), Signal(range(self.slots + 1), init=self.slots)

@@ -7,16 +7,14 @@ from amaranth.lib.wiring import In, Out
 
 from hw.lib.pipeline import held, log2
 from hw.vector.row_stream import load_chunk
-
-#: Words of a bank: a column of block memory that needs no multiplexer behind it.
-BANK = 4096
+from isa.memory import ROW_MEMORY_BANK, row_memory_banks
 
 
 class RowMemory(wiring.Component):
     """A read port of latency 2, writers that take turns, and a stream of chunks for the cycles in which none writes.
 
-    More than `BANK` words are in several banks, each with a register behind it, and `read_data` is chosen from those:
-    whoever reads puts it into another register. What is written is there to be read two cycles later.
+    More than `ROW_MEMORY_BANK` words are in several banks, each with a register behind it, and `read_data` is chosen from
+    those: whoever reads puts it into another register. What is written is there to be read two cycles later.
 
     Parameters
     ----------
@@ -74,22 +72,21 @@ class RowMemory(wiring.Component):
         write_fits, read_fits = Signal(), Signal()
         m.d.comb += [write_fits.eq(address < self.depth), read_fits.eq(self.read_address < self.depth)]
         read_banks = []
-        for number, start in enumerate(range(0, self.depth, BANK)):
-            depth = min(BANK, self.depth - start)
+        for number, depth in enumerate(row_memory_banks(self.depth)):
             memory = Memory(shape=self.width, depth=depth, init=[], attrs={"ram_style": "block"})
             m.submodules[f"memory{number}"] = memory
             write, read = memory.write_port(granularity=self.axi_bits), memory.read_port()
             m.d.comb += [
                 write.addr.eq(address),
                 write.data.eq(word),
-                write.en.eq(Mux(write_fits & (address >> log2(BANK) == number), enable, 0)),
+                write.en.eq(Mux(write_fits & (address >> log2(ROW_MEMORY_BANK) == number), enable, 0)),
                 read.addr.eq(self.read_address),
                 read.en.eq(self.read_enable),
             ]
             with m.If(self.read_advance):
                 read_banks.append(held(m, read.data))
         with m.If(self.read_enable):
-            bank = held(m, self.read_address >> log2(BANK))
+            bank = held(m, self.read_address >> log2(ROW_MEMORY_BANK))
         with m.If(self.read_advance):
             bank = held(m, bank)
         m.d.comb += self.read_data.eq(read_banks[0])

@@ -63,8 +63,3 @@ class RowRing(wiring.Component):
             read.addr.eq(read.addr + self.i_read),
         ]
         return m
-
-
-def ring_words(group_bits):
-    """Words of a ring for rows of up to ``2^group_bits`` words: two rows and a pipeline, a block RAM at least."""
-    return max(512, 4 << group_bits)

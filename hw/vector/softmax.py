@@ -5,12 +5,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
-from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree, tree_latency
+from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree
 from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.reciprocal import Reciprocal
-from hw.vector.row_ring import RowRing, ring_words
+from hw.vector.row_ring import RowRing
 from hw.vector.row_stream import code_element, row_element
+from isa import latency
+from isa.sizes import ROWS_BETWEEN_PASSES, ring_words, row_group_bits, softmax_sum_bits
 
 #: One for each instruction. ``columns``, at least 1: keys at and beyond it are masked.
 SOFTMAX_COMMAND = data.StructLayout({"rows": 16, "columns": 16, "step": 16, "step_shift": 5, "bits": 4})
@@ -19,16 +21,14 @@ SOFTMAX_COMMAND = data.StructLayout({"rows": 16, "columns": 16, "step": 16, "ste
 LEAST_SHIFT = 16
 #: At and beyond this shift every code is 0.
 MOST_SHIFT = 34
-#: Most rows between two passes. A short row's share of the pipelines is many rows.
-ROWS = 32
 
 
 class Softmax(wiring.Component):
     """Softmax of rows. Bit for bit `golden.softmax.softmax`.
 
     Three passes over each row, each one element a cycle, on different rows at the same time: maximum, exponentials and
-    their sum, codes. Rows wait between passes in rings of words, at most `ROWS` of them, so a row
-    takes max(groups, (2 * groups + latency of a pass) / ROWS) cycles.
+    their sum, codes. Rows wait between passes in rings of words, at most `ROWS_BETWEEN_PASSES` of them, so a row
+    takes max(groups, (2 * groups + latency of a pass) / ROWS_BETWEEN_PASSES) cycles.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ class Softmax(wiring.Component):
     def __init__(self, lanes, row_columns):
         self.lanes, self.row_columns = lanes, row_columns
         #: Bits of a group number within a row.
-        self.group_bits = (-(-row_columns // lanes) - 1).bit_length()
-        self.sum_bits = EXPONENTIAL_BITS + row_columns.bit_length()
+        self.group_bits = row_group_bits(row_columns, lanes)
+        self.sum_bits = softmax_sum_bits(row_columns)
         super().__init__(
             {
                 "i_command": In(stream.Signature(SOFTMAX_COMMAND)),
@@ -86,9 +86,9 @@ class Softmax(wiring.Component):
         m.d.sync += limit.eq((1 << command.bits) - 1)
 
         # First pass: store the scores, find the maximum.
-        m.submodules.scores = scores = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
+        m.submodules.scores = scores = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         token = data.StructLayout({"row": 16, "last_group": self.group_bits, "maximum": signed(16)})
-        m.submodules.maxima = maxima = StreamQueue(token, ROWS)
+        m.submodules.maxima = maxima = StreamQueue(token, ROWS_BETWEEN_PASSES)
         take, row_taken = Signal(), Signal()
         i = self.i.p
         m.d.comb += [
@@ -106,7 +106,7 @@ class Softmax(wiring.Component):
         highest, counts = self._highest(
             m, [held(m, value) for value in i.values], lane_mask(m, i.group, command.columns, lanes)
         )
-        cycles = 1 + tree_latency(lanes)
+        cycles = 1 + latency.tree(lanes)
         maximum = Signal(signed(16))
         first = delayed(m, i.first, cycles)
         with m.If(delayed_valid(m, take, cycles)[-1] & counts & (first | (highest > maximum))):
@@ -119,9 +119,9 @@ class Softmax(wiring.Component):
         ]
 
         # Second pass: powers of two, their sum, its reciprocal.
-        m.submodules.powers = powers = RowRing(lanes * 16, ring_words(self.group_bits), ROWS)
+        m.submodules.powers = powers = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         token = data.StructLayout({"row": 16, "last_group": self.group_bits, "gain": 17, "shift": 5})
-        m.submodules.gains = gains = StreamQueue(token, ROWS)
+        m.submodules.gains = gains = StreamQueue(token, ROWS_BETWEEN_PASSES)
         group = Signal(self.group_bits)
         fire, row_summed = Signal(), Signal()
         m.d.comb += [
@@ -149,7 +149,7 @@ class Softmax(wiring.Component):
             powers.i_data.eq(Cat(lane_powers)),
         ]
         part = tree(m, lane_powers, lambda a, b: a + b)
-        cycles += tree_latency(lanes)
+        cycles += latency.tree(lanes)
         total = Signal(self.sum_bits)
         first = delayed(m, group == 0, cycles)
         with m.If(delayed_valid(m, fire, cycles)[-1]):
@@ -208,7 +208,7 @@ class Softmax(wiring.Component):
         return m
 
     def _highest(self, m, values, mask):
-        """The highest of the values that count, and whether any does, `tree_latency` cycles later.
+        """The highest of the values that count, and whether any does, `isa.latency.tree` cycles later.
 
         Lanes that count come first: where a pair's second half does, so does its first.
         """

@@ -22,10 +22,9 @@ from isa.instruction import (
     require,
 )
 from isa.memory import depth_of, units_per_word
+from isa.sizes import ROW_TILES
 from program.program import ProgramError
 
-#: Row tiles in the row buffer.
-ROW_TILES = 2
 #: Instructions that are sure to fit in a queue while they wait; the hardware has room for more.
 QUEUE_DEPTH = 1
 MAX_COUNT = (1 << 16) - 1

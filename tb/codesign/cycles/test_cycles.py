@@ -3,29 +3,9 @@
 import numpy as np
 import pytest
 
-from codesign.cycles import timing
-from codesign.cycles.engine import RowRoom
 from codesign.cycles.events import Port
 from codesign.cycles.model import predict
-from codesign.cycles.timing import Timing
-from hw.axi.read_arbiter import ReadArbiter
-from hw.axi.reader import AxiReader
-from hw.dma import dma
-from hw.engine.array import Array
-from hw.engine.operand_memory import OperandMemory
-from hw.engine.qmm import Qmm
-from hw.engine.rescale import Rescale
-from hw.frontend import scheduler
-from hw.frontend.fetch import Fetch
-from hw.lib.skid import Skid
-from hw.lib.stream_queue import StreamQueue
-from hw.vector import layernorm, row_buffer, softmax
-from hw.vector.norm_statistics import NormStatistics
-from hw.vector.reciprocal import Reciprocal
-from hw.vector.row_processor import RowProcessor
-from hw.vector.row_ring import ring_words
-from isa.config import PRESETS, preset
-from isa.instruction import Queue
+from isa.config import preset
 from program.compiler.compiler import compile_encoder
 from sim.simulator import RtlSimulator
 from sim.timeline import spans
@@ -71,30 +51,6 @@ def test_a_slower_memory_takes_longer_and_is_blamed(model):
     assert fast.cycles < slow.cycles
     assert slow.spans[0].bound_by == "memory bandwidth"
     assert "memory latency" in {span.bound_by for span in late.spans}
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_the_numbers_are_those_of_the_rtl(name):
-    c, t = preset(name), Timing.of(preset(name))
-    fetch, engine, rows = Fetch(c.axi_bits), Qmm(c), RowProcessor(c)
-    assert (t.fetch_room, t.fetch_chunk) == (fetch.room, fetch.chunk)
-    assert timing.BURST == ReadArbiter(c.axi_bits)._fetch.burst == ReadArbiter(c.axi_bits)._dma.burst
-    assert AxiReader(c.axi_bits).outstanding == timing.OUTSTANDING
-    assert timing.AHEAD == dma.AHEAD
-    assert t.queue_depth == {Queue.DMA: c.dma_queue, Queue.QMM: scheduler.QUEUE, Queue.ROW: scheduler.QUEUE}
-    assert {Queue.DMA: dma.STARTED, Queue.QMM: scheduler.STARTED, Queue.ROW: scheduler.STARTED} == timing.STARTED
-    assert (t.groups, t.tiles) == (engine._array.groups, engine.tiles)
-    assert (OperandMemory.read_latency, OperandMemory.write_latency) == (timing.OPERAND_READ, timing.OPERAND_WRITE)
-    assert {depth: Array(4, 4, depth, 2, 24).latency for depth in timing.ARRAY} == timing.ARRAY
-    assert engine._array.latency == timing.ARRAY[c.depth]
-    assert Rescale.latency == timing.RESCALE
-    assert (StreamQueue.latency, Skid.latency) == (timing.QUEUE, timing.SKID)
-    assert softmax.ROWS == layernorm.ROWS == timing.ROWS
-    assert t.ring_words == ring_words(rows._softmax.group_bits) == ring_words(rows._norm.group_bits)
-    assert timing.reciprocal(rows._softmax.sum_bits) == Reciprocal(rows._softmax.sum_bits).latency
-    assert NormStatistics().latency == timing.STATISTICS
-    assert RowRoom.waiting == row_buffer.MOST_WAITING
-    assert t.row_slots == rows._buffer.slots
 
 
 def test_a_port_gives_way():

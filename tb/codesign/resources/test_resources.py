@@ -9,14 +9,12 @@ from codesign.__main__ import main
 from codesign.devices import LIMITED, device, excess
 from codesign.resources import block_memory
 from codesign.resources import commands as resource_commands
-from codesign.resources.block_memory import BlockMemory, residual_banks
+from codesign.resources.block_memory import BlockMemory
 from codesign.resources.configurations import choices
 from codesign.resources.data import Sample, kind, samples, write
 from codesign.resources.features import FEATURES, features
 from codesign.resources.model import coefficients, errors, predict
 from codesign.resources.synthesis import Resources
-from hw.engine import drain
-from hw.vector import row_memory
 from isa.config import PRESETS, preset
 
 #: Units of made-up data: one with a constant and features, one that is not in every configuration.
@@ -70,19 +68,11 @@ def test_blocks_of_a_memory(memory, blocks):
     assert memory.blocks == blocks
 
 
-def test_the_residual_memory_has_the_banks_of_the_rtl():
-    assert block_memory.BANK == row_memory.BANK
-    config = replace(preset("tiny"), residual_depth=12288)
-    assert residual_banks(config) == [4096, 4096, 4096]
-    assert residual_banks(replace(config, residual_depth=4500)) == [4096, 404]
-
-
 @pytest.mark.parametrize(
     ("name", "depth", "width", "part"),
     [("small", 256, 16 * 56, 2 * 56), ("tiny", 64, 4 * 56, 56), ("ecp5", 256, 4 * 64, 32)],
 )
 def test_constants_are_written_by_the_beat(name, depth, width, part):
-    assert block_memory.IMAGE_BITS == drain.IMAGE_BITS
     assert BlockMemory(1, depth, width, part, free=True) in block_memory.memories(preset(name))
 
 

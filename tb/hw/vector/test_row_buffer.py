@@ -7,8 +7,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from hw.engine.tile_writer import row_group_layout
-from hw.vector.row_buffer import MOST_WAITING, ROW_COMMAND, RowBuffer
+from hw.vector.row_buffer import ROW_COMMAND, RowBuffer
 from hw.vector.row_stream import row_element
+from isa.sizes import ROW_TILES_WAITING
 from tb.hw.vector.rows import from_elements
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 
@@ -33,7 +34,7 @@ class Bench:
         self.drivers = self.source, self.command, self.sink
         self.slots = 2 * self.row_columns // self.columns
         #: Row tiles of one column tile that the buffer takes before anything is read.
-        self.most_tiles = min(self.slots, MOST_WAITING + 1)
+        self.most_tiles = min(self.slots, ROW_TILES_WAITING + 1)
         self.taken = 0
 
     def count(self):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from hw.vector.row_memory import BANK, RowMemory
+from hw.vector.row_memory import RowMemory
 from hw.vector.row_stream import load_chunk
+from isa.memory import ROW_MEMORY_BANK as BANK
 from tb.lib.harness import SIMULATORS, StreamSource, simulate, start_clock
 
 WIDTH, DEPTH = 32, 2 * BANK + 9

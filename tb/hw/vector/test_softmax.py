@@ -6,9 +6,9 @@ import pytest
 from cocotb.triggers import ClockCycles
 
 from golden.softmax import softmax
-from hw.vector.row_ring import ring_words
 from hw.vector.row_stream import code_element, row_element
 from hw.vector.softmax import ROWS, SOFTMAX_COMMAND, Softmax
+from isa.sizes import ring_words
 from tb.hw.vector.rows import cycles_of_rows, from_elements, stacked, to_elements
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 

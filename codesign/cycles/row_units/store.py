@@ -1,0 +1,40 @@
+"""STORE: rows as they are read, to external memory."""
+
+from collections.abc import Generator
+from typing import Any
+
+from codesign.cycles.row_units.passes import READ
+from isa.instruction import Instruction
+from isa.latency import SKID
+from isa.memory import RESIDUAL_BITS
+
+REQUEST = 6  #: from a STORE's request to its first data
+
+
+class Store:
+    def __init__(self, rows):
+        self.rows = rows
+
+    def read(self, issued: int, index: int, i: Instruction) -> Generator[Any, None, None]:
+        """All of an instruction: it has no codes."""
+        rows, config = self.rows, self.rows.config
+        beats = config.row_lanes * RESIDUAL_BITS // config.axi_bits
+        reads, unit = yield from rows.start(issued)
+        last = max(unit + REQUEST, reads + 1 + READ) - 1
+        bound: dict[str, int] = {}
+        for row in range(i.rows):
+            soonest, cause = last + 1, "store"
+            if row % config.rows == 0:
+                readable = yield from rows.row_tile()
+                if readable + READ > soonest:
+                    soonest, cause = readable + READ, "rows of the engine"
+            before, last = last, soonest + i.groups * beats - 1
+            bound[cause] = bound.get(cause, 0) + last - before
+            if row % config.rows == config.rows - 1 or row == i.rows - 1:
+                rows.release(last - READ)
+        end = last + SKID + rows.latency + 3
+        bound["memory latency"] = bound.get("memory latency", 0) + end - last
+        rows.complete(index, end, bound, end - 1)
+
+
+UNIT = Store

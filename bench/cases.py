@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from golden.codes import Kind
 from golden.model import Format, Input
-from sim.simulator import FULL_BANDWIDTH
+from sim.simulation import FULL_BANDWIDTH
 
 #: Word pieces of BERT's vocabulary.
 VOCABULARY = 30_522

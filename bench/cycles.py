@@ -118,17 +118,21 @@ def measure(number):
 
 def _simulated(chosen):
     """Cycles of a pair in the RTL, of this run or of an earlier one of the same RTL and program."""
-    from sim.simulator import RtlSimulator
-
     kept = KEPT / f"{rtl.fingerprint()}-{chosen.number}-{fingerprint(chosen.program)}"
-    if kept.exists():
-        return int(kept.read_text())
-    inputs, length = random_inputs(np.random.default_rng(chosen.number), chosen.encoder)[0]
-    with RtlSimulator(chosen.config, latency=chosen.latency, bandwidth=chosen.bandwidth) as simulator:
-        simulator.load(chosen.program)
-        cycles = simulator.run(inputs, length).cycles
-    write_whole(kept, str(cycles))
-    return cycles
+    if not kept.exists():
+        write_whole(kept, str(simulate(chosen)))
+    return int(kept.read_text())
+
+
+def simulate(chosen):
+    """Cycles of a pair in the RTL."""
+    from sim.inference import simulated_accelerator
+
+    sample = random_inputs(np.random.default_rng(chosen.number), chosen.encoder)[0]
+    with simulated_accelerator(chosen.program, chosen.latency, chosen.bandwidth) as accelerator:
+        accelerator.load(chosen.program)
+        accelerator.run(*sample)
+        return accelerator.counters()["cycles"]
 
 
 def main(numbers):

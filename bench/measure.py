@@ -15,12 +15,10 @@ from golden.encoder import encode
 from program.compiler.compiler import compile_encoder
 from program.program import CompileError
 from program.verify.checker import check
-from sim.compare import Comparison
-from sim.simulator import RtlSimulator, RunError
+from sim.inference import compared, simulated_accelerator
 from tb.models import random_encoder, random_inputs
 
 SEED = 2024
-MEMORY_BYTES = 1 << 24
 #: An assumption wherever a time or a rate is printed: no place and route exists in the open for this part.
 ASSUMED_MHZ = 200
 
@@ -63,7 +61,7 @@ def measure(case, config, library, cache, progress):
     if kept.exists():
         result = json.loads(kept.read_text())
     else:
-        result = _run(case, config, library, program, (inputs, length), encode(encoder, inputs, length), progress)
+        result = _run(case, program, library, inputs, length, encode(encoder, inputs, length), progress)
         write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,
@@ -80,30 +78,17 @@ def _key(case, config, library, program, inputs):
     return digest.hexdigest()[:16]
 
 
-def _run(case, config, library, program, sample, expected, progress):
-    memory = max(MEMORY_BYTES, 2 * len(program.image))
-    with RtlSimulator(config, memory, latency=case.latency, bandwidth=case.bandwidth, library=library) as simulator:
-        simulator.load(program)
-        comparison = Comparison(simulator, expected)
-        progress.start_run(len(program.instructions) - 1)
-        started, first = time.process_time(), simulator.cycle
-        try:
-            run = simulator.run(*sample, comparison.completed, progress.watch)
-        except RunError as error:
-            return {"passed": False, "problem": str(comparison.first or error), "tensors_compared": comparison.count}
-        finally:
-            progress.finish_run()
-        seconds = time.process_time() - started
-        comparison.finished(run.logits)
-        simulated = simulator.cycle - first
-    problem = comparison.first and str(comparison.first)
-    if problem is None and run.counters["saturations"] != expected["saturated"]:
-        problem = f"{run.counters['saturations']} residual elements saturated, expected {expected['saturated']}"
-    return {
-        "passed": problem is None, "problem": problem, "tensors_compared": comparison.count, "cycles": run.cycles,
-        "counters": run.counters, "embedding_cycles": embedded(program, run.events),
+def _run(case, program, library, inputs, length, expected, progress):
+    with simulated_accelerator(program, case.latency, case.bandwidth, library) as accelerator:
+        accelerator.load(program)
+        run = compared(accelerator, program, inputs, length, expected, progress)
+    result = {"passed": run.problem is None, "problem": run.problem, "tensors_compared": run.tensors}
+    if run.logits is None:
+        return result
+    return result | {
+        "cycles": run.cycles, "counters": run.counters, "embedding_cycles": embedded(program, run.events),
         "instructions": len(program.instructions), "image_bytes": len(program.image),
-        "simulated_cycles_per_cpu_second": simulated / seconds,
+        "simulated_cycles_per_cpu_second": run.simulated / run.seconds,
     }  # fmt: skip
 
 

@@ -66,5 +66,5 @@ def bound(program, bandwidth):
 
 
 def embedded(program, events):
-    """The cycle in which the embedding is whole: what comes before is not the encoder's. ``events``: of a `Run`."""
+    """The cycle in which the embedding is whole: what comes before is not the encoder's. ``events``: of the run."""
     return spans(program, events)[program.symbols["embedding.codes"].ready].end

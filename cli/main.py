@@ -122,10 +122,6 @@ def _sim(options):
         bundles = sorted((ROOT / "bundles").glob("*.bundle"))
     if not bundles:
         raise UsageError("there are no bundles in bundles/; give one with --bundle FILE")
-    if not 1 <= options.bandwidth <= 256:
-        raise UsageError(f"--bandwidth must be in 1..256 beats per 256 cycles, not {options.bandwidth}")
-    if options.latency < 1:
-        raise UsageError(f"--latency must be at least 1 cycle, not {options.latency}")
     settings = Options(
         preset=options.preset, samples=options.samples, latency=options.latency, bandwidth=options.bandwidth,
         output=options.output, flip=_flip(options.flip),

@@ -1,18 +1,18 @@
 """The driver: one accelerator, whatever the transport; loads programs, runs inferences, reads counters."""
 
-import time
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
+from driver.transport import Transport
 from golden.model import Input
 from isa.registers import ADDRESS, IDENTIFICATION, VERSION, Control, Error, Status
 from program.memory_image import pack_input, unpack_output
+from program.placement import SLOTS, Placement
+from program.program import Program
 
-PAGE = 4096
-#: Inputs and outputs are double buffered: one inference computes while the next one's input and the last one's output move.
-SLOTS = 2
-
+AnyTransport = TypeVar("AnyTransport", bound=Transport)
 _ADVICE = {
     Error.AXI_READ: "the memory does not answer where the program reads: check the memory's address and size",
     Error.AXI_WRITE: "the memory does not answer where the program writes: check the memory's address and size",
@@ -22,7 +22,7 @@ _ADVICE = {
 _DEFAULT_ADVICE = "the program in memory is damaged or not for this accelerator: compile and load it again"
 
 
-class Accelerator:
+class Accelerator(Generic[AnyTransport]):
     """An accelerator behind a `driver.transport.Transport`; a context manager that closes it.
 
     Parameters
@@ -30,35 +30,45 @@ class Accelerator:
     transport : driver.transport.Transport
         Belongs to the accelerator from now on, and is closed if it does not lead to one.
     timeout : float
-        Seconds that one inference may take.
+        Seconds that one inference may take, by the transport's clock.
     watchdog : int
         Clock cycles without any progress after which the accelerator gives up by itself.
+
+    Attributes
+    ----------
+    transport : driver.transport.Transport
+    program : program.program.Program or None
+        What is loaded.
+    placement : program.placement.Placement
+        Where in the transport's memory that is.
 
     Raises
     ------
     WrongDevice, TransportError
     """
 
-    def __init__(self, transport, timeout=10.0, watchdog=1 << 20):
+    placement: Placement
+
+    def __init__(self, transport: AnyTransport, timeout: float = 10.0, watchdog: int = 1 << 20):
         self.transport, self.timeout, self.watchdog = transport, timeout, watchdog
-        self.program = None
+        self.program: Program | None = None
         try:
             self._identify()
         except BaseException:
             transport.close()
             raise
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Close the transport; the object cannot be used afterwards."""
         self.transport.close()
 
-    def load(self, program):
+    def load(self, program: Program) -> None:
         """Put a `program.program.Program` into memory; it stays until the next one.
 
         Raises
@@ -69,25 +79,24 @@ class Accelerator:
             If the accelerator is still busy with an earlier run.
         """
         self._check(program)
-        sizes = [len(program.image), *[program.input.bytes] * SLOTS, *[program.output.bytes] * SLOTS]
-        places = np.cumsum([0, *(-(-size // PAGE) * PAGE for size in sizes)]).tolist()
-        if places[-1] > self.transport.memory_bytes:
+        placement = Placement.of(program)
+        if placement.bytes > self.transport.memory_bytes:
             raise WrongProgram(
-                f"the program needs {places[-1]} bytes of memory, and the transport has {self.transport.memory_bytes}; "
+                f"the program needs {placement.bytes} bytes of memory, and the transport has {self.transport.memory_bytes}; "
                 "give it more, or use a smaller model"
             )
         self._wait_until_idle()
         self.program = None  # if the transfer fails, there is none
-        self.transport.write_memory(places[0], program.image)
-        self._inputs, self._outputs = places[1 : 1 + SLOTS], places[1 + SLOTS : -1]
-        self._write_address("image_base", places[0])
+        self.placement = placement
+        self.transport.write_memory(placement.image, program.image)
+        self._write_address("image_base", placement.image)
         self._write("program_offset", program.program_offset)
         self._write("program_length", len(program.instructions))
         self._write("watchdog", self.watchdog)
         self._write("interrupt_enable", 1)
         self.program = program
 
-    def run(self, inputs, lengths=None):
+    def run(self, inputs: Any, lengths: Any = None) -> np.ndarray:
         """Run one sample, or a batch in order; the next input and the last output move while the accelerator computes.
 
         Parameters
@@ -122,7 +131,7 @@ class Accelerator:
         outputs = [unpack_output(self.program, data) for data in self._stream(packed, lengths)]
         return np.stack(outputs) if batch else outputs[0]
 
-    def counters(self):
+    def counters(self) -> dict[str, int]:
         """Performance counters of the last inference, by their names in `isa.registers`: those the transport has."""
         return {name: self._read(f"counter_{name}") for name in self.transport.counters}
 
@@ -140,14 +149,14 @@ class Accelerator:
             self._finish()
             if more:
                 self._start(index + 1, lengths[index + 1])
-            yield self.transport.read_memory(self._outputs[index % SLOTS], self.program.output.bytes)
+            yield self.transport.read_memory(self.placement.outputs[index % SLOTS], self.program.output.bytes)
 
     def _send(self, index, data):
-        self.transport.write_memory(self._inputs[index % SLOTS], data)
+        self.transport.write_memory(self.placement.inputs[index % SLOTS], data)
 
     def _start(self, index, length):
-        self._write_address("input_base", self._inputs[index % SLOTS])
-        self._write_address("output_base", self._outputs[index % SLOTS])
+        self._write_address("input_base", self.placement.inputs[index % SLOTS])
+        self._write_address("output_base", self.placement.outputs[index % SLOTS])
         self._write("length", length)
         self._write("control", 1 << Control.START)
 
@@ -167,9 +176,9 @@ class Accelerator:
 
     def _wait_until_idle(self):
         """Wait until the accelerator is not busy; returns its status. Raises RunTimeout."""
-        deadline = time.monotonic() + self.timeout
+        deadline = self.transport.now() + self.timeout
         while (status := self._read("status")) >> Status.BUSY & 1:
-            left = deadline - time.monotonic()
+            left = deadline - self.transport.now()
             if left <= 0:
                 raise RunTimeout(
                     f"the accelerator is still busy after {self.timeout:g} s; give a longer timeout, or a shorter "

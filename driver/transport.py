@@ -1,5 +1,6 @@
-"""How a host reaches an accelerator: four transfers, a wait, and how much memory there is. The driver needs no more."""
+"""How a host reaches an accelerator: four transfers, a wait, a clock, and how much memory there is; no more."""
 
+import time
 from abc import ABC, abstractmethod
 
 from isa.registers import COUNTERS
@@ -22,34 +23,38 @@ class Transport(ABC):
     counters: tuple[str, ...] = tuple(name for name, _ in COUNTERS)
 
     @abstractmethod
-    def read_register(self, address):
+    def read_register(self, address: int) -> int:
         """The 32-bit register at byte ``address`` (a multiple of 4), as an int."""
 
     @abstractmethod
-    def write_register(self, address, value):
+    def write_register(self, address: int, value: int) -> None:
         """Write 0 <= ``value`` < 2^32 to the register at byte ``address``."""
 
     @abstractmethod
-    def read_memory(self, offset, size):
+    def read_memory(self, offset: int, size: int) -> bytes:
         """``size`` bytes of memory from ``offset`` on, as bytes; exactly so many, or TransportError."""
 
     @abstractmethod
-    def write_memory(self, offset, data):
+    def write_memory(self, offset: int, data: bytes) -> None:
         """Write all bytes of ``data`` to memory from ``offset`` on."""
 
     @abstractmethod
-    def wait(self, seconds):
-        """Return when the interrupt is raised, or after about ``seconds``.
+    def wait(self, seconds: float) -> None:
+        """Return when the interrupt is raised, or after about ``seconds`` by the clock of `now`.
 
         It may return early, so the driver looks at the status register; a transport without an interrupt sleeps for a
         short while. A simulation advances here.
         """
 
+    def now(self) -> float:
+        """Seconds since some moment: this computer's clock, or the simulated one of an accelerator that is simulated."""
+        return time.monotonic()
+
     @abstractmethod
-    def close(self):
+    def close(self) -> None:
         """Release everything; closing twice is harmless."""
 
-    def check_range(self, offset, size):
+    def check_range(self, offset: int, size: int) -> None:
         """Raise ValueError unless bytes ``offset`` .. ``offset + size - 1`` are inside the memory."""
         if not 0 <= offset <= offset + size <= self.memory_bytes:
             raise ValueError(f"bytes {offset}..{offset + size - 1} are outside the memory of {self.memory_bytes} bytes")

@@ -1,12 +1,14 @@
 """Compares everything the RTL computes with the reference, at the moment it is computed."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from isa.instruction import Memory, Opcode
 from isa.memory import word_bits
 from program.memory_image import unpack_symbol
+from program.program import Program
+from sim.simulation import Simulation
 
 
 class Difference(NamedTuple):
@@ -28,41 +30,42 @@ class Difference(NamedTuple):
 
 
 class Comparison:
-    """Watches one run on a `sim.simulator.RtlSimulator`; pass `completed` as ``on_completed``.
+    """Looks into one run on a `sim.simulation.Simulation`; pass `completed` to `sim.watch.watch` as ``on_completed``.
 
     Tensors are compared when the instruction that makes them has completed, weights when they have been loaded:
     so whatever goes wrong is named where it first shows.
 
     Parameters
     ----------
-    simulator : RtlSimulator
-        With a program loaded.
+    simulation : Simulation
+    program : program.program.Program
+        As it should be, whatever is loaded.
     expected : dict
         All tensors of the sample, from `golden.encoder.encode`.
     """
 
-    def __init__(self, simulator, expected):
-        self.simulator, self.program, self.expected = simulator, simulator.program, expected
+    def __init__(self, simulation: Simulation, program: Program, expected: dict[str, Any]):
+        self._simulation, self.program, self.expected = simulation, program, expected
         #: Tensors compared so far.
         self.count = 0
         #: The difference at the earliest instruction, or None.
-        self.first = None
-        self._ready = {}
+        self.first: Difference | None = None
+        self._ready: dict[int, list[str]] = {}
         for name, symbol in self.program.symbols.items():
             if symbol.memory is not None:
                 self._ready.setdefault(symbol.ready, []).append(name)
 
-    def completed(self, index):
+    def completed(self, index: int) -> None:
         """Look at what instruction ``index`` has written."""
         instruction = self.program.instructions[index]
         if instruction.opcode is Opcode.LOAD:
             self._check_load(index, instruction)
         for name in self._ready.get(index, ()):
             symbol = self.program.symbols[name]
-            memory = _Window(self.simulator, symbol.memory)
+            memory = _Window(self._simulation, symbol.memory)
             self._check(index, name, self.expected[name], unpack_symbol(self.program, name, {symbol.memory: memory}))
 
-    def finished(self, logits):
+    def finished(self, logits: np.ndarray) -> None:
         """Compare the output; the index is that of the instruction that stored it."""
         self._check(self.program.symbols["logits"].ready, "logits", self.expected["logits"], logits)
 
@@ -74,7 +77,7 @@ class Comparison:
         width = word_bits(c, memory) // 8
         size = instruction.beats * c.axi_bits // 8
         words = -(-size // width)
-        got = self.simulator.dump(memory, instruction.address, words).view(np.uint8).reshape(-1)[:size]
+        got = self._simulation.dump(memory, instruction.address, words).view(np.uint8).reshape(-1)[:size]
         expected = np.frombuffer(self.program.image, np.uint8, size, instruction.offset)
         bits = np.unpackbits(np.stack([expected, got]), axis=1, bitorder="little").reshape(
             2, -1, 8 * width if size % width == 0 else 8
@@ -93,12 +96,12 @@ class Comparison:
 class _Window:
     """An on-chip memory that is read where it is indexed."""
 
-    def __init__(self, simulator, memory):
-        self._simulator, self._memory = simulator, memory
-        self.shape = simulator.dump(memory, 0, 0).shape
+    def __init__(self, simulation, memory):
+        self._simulation, self._memory = simulation, memory
+        self.shape = simulation.dump(memory, 0, 0).shape
 
     def __getitem__(self, key):
         address = np.asarray(key[0] if isinstance(key, tuple) else key)
         first, last = int(address.min()), int(address.max())
-        words = self._simulator.dump(self._memory, first, last - first + 1)
+        words = self._simulation.dump(self._memory, first, last - first + 1)
         return words[(address - first, *key[1:])] if isinstance(key, tuple) else words[address - first]

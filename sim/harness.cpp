@@ -1,4 +1,4 @@
-// The accelerator in Verilator with an AXI memory model and a run loop, behind a C interface for sim/simulator.py.
+// The accelerator in Verilator with an AXI memory model and a run loop, behind a C interface for sim/simulation.py.
 // One call of step() is one clock cycle: inputs settle, handshakes are sampled, then the edge.
 
 #include <cstdint>

@@ -10,8 +10,8 @@ PERIOD = 0.1  # seconds between two updates
 class RunProgress(Progress):
     """A bar that counts ``total`` pieces of work, and in each the run that is going on; a context manager.
 
-    `start_run` begins a run of ``instructions`` instructions; `watch` is what `sim.simulator.RtlSimulator.run`
-    takes as ``on_progress``; `finish_run` counts it. Nothing shows where the output is no terminal.
+    `start_run` begins a run of ``instructions`` instructions; `watch` is what `sim.watch.watch` takes as
+    ``on_progress``; `finish_run` counts it. Nothing shows where the output is no terminal.
     """
 
     def __init__(self, console, total, unit):

@@ -1,8 +1,7 @@
 """`bittern sim`: a bundle's own test samples on the RTL, every tensor compared with the reference."""
 
 import json
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +15,9 @@ from golden.model import describe
 from isa.config import preset
 from program.compiler.compiler import compile_encoder
 from program.verify.checker import check
-from sim.compare import Comparison
+from sim.inference import compared, simulated_accelerator
 from sim.progress import RunProgress
-from sim.simulator import RtlSimulator, RunError
+from sim.simulation import check_memory_speed
 from sim.timeline import write_picture, write_trace
 
 STALLS = (
@@ -33,13 +32,12 @@ STALLS = (
 )
 
 
-#: External memory of the simulation, unless the program needs more.
-MEMORY_BYTES = 1 << 24
-
-
 @dataclass(frozen=True)
 class Options:
-    """What `simulate` is asked for. ``flip`` (offset, bit) corrupts the RTL's copy of the image, to see it caught."""
+    """What `simulate` is asked for. ``flip`` (offset, bit) corrupts the RTL's copy of the image, to see it caught.
+
+    Raises UsageError for a memory that cannot be.
+    """
 
     preset: str = "small"
     samples: int = 32
@@ -47,6 +45,9 @@ class Options:
     bandwidth: int = 256
     output: Path = Path("build/sim")
     flip: tuple[int, int] | None = None
+
+    def __post_init__(self):
+        check_memory_speed(self.latency, self.bandwidth)
 
 
 def simulate(path, options, console=None):
@@ -68,28 +69,24 @@ def simulate(path, options, console=None):
     check(program)
     console.rule(f"[bold]{name}[/] on preset {options.preset}")
     console.print(_describe(bundle))
-    image = bytearray(program.image)
-    if options.flip is not None:
-        if options.flip[0] >= len(image):
-            raise UsageError(f"--flip must name a byte of the image, 0..{len(image) - 1}, not {options.flip[0]}")
-        image[options.flip[0]] ^= 1 << options.flip[1]
+    loaded = program if options.flip is None else _flipped(program, *options.flip)
     options.output.mkdir(parents=True, exist_ok=True)
 
     with console.status("building the simulation") as status:
-        simulator = RtlSimulator(
-            config, max(MEMORY_BYTES, 2 * len(image)), latency=options.latency, bandwidth=options.bandwidth,
+        accelerator = simulated_accelerator(
+            program, options.latency, options.bandwidth,
             progress=lambda text: status.update(f"building the simulation: {text}"),
         )  # fmt: skip
-    with simulator:
-        simulator.load(program, bytes(image))
-        results = _run_samples(bundle, simulator, options, console)
-    report = _report(name, bundle, config, options, results)
-    if results[0]["run"] is not None:
-        title = f"{name} on preset {options.preset}: one inference, {results[0]['run'].cycles} cycles"
-        write_picture(program, results[0]["run"].events, options.output / f"{name}.png", title)
-        write_trace(program, results[0]["run"].events, options.output / f"{name}.trace.json")
+    with accelerator:
+        accelerator.load(loaded)
+        runs = _run_samples(bundle, accelerator, program, options.samples, console)
+    report = _report(name, bundle, config, options, runs)
+    if runs[0].logits is not None:
+        title = f"{name} on preset {options.preset}: one inference, {runs[0].cycles} cycles"
+        write_picture(program, runs[0].events, options.output / f"{name}.png", title)
+        write_trace(program, runs[0].events, options.output / f"{name}.trace.json")
     write_whole(options.output / f"{name}.json", json.dumps(report, indent=1, default=str))
-    _print(console, bundle, results, report, options)
+    _print(console, bundle, runs, report, options)
     return report
 
 
@@ -99,69 +96,60 @@ def _describe(bundle):
     return f"{task}: {describe(config)}, {config.tokens} tokens, {config.classes} classes"
 
 
-def _run_samples(bundle, simulator, options, console):
-    samples, results = bundle.samples, []
-    with RunProgress(console, options.samples, "inferences") as progress:
-        for index in range(options.samples):
-            length = int(samples.lengths[index])
-            expected = encode(bundle.encoder, samples.inputs[index], length)
-            comparison = Comparison(simulator, expected)
-            started, first_cycle, run, problem = time.process_time(), simulator.cycle, None, None
-            progress.start_run(len(simulator.program.instructions) - 1)
-            try:
-                run = simulator.run(samples.inputs[index], length, comparison.completed, progress.watch)
-            except RunError as error:
-                problem = str(error)
-            seconds = time.process_time() - started
-            if run is not None:
-                comparison.finished(run.logits)
-                if comparison.first is None and run.counters["saturations"] != expected["saturated"]:
-                    problem = f"{run.counters['saturations']} residual elements saturated, expected {expected['saturated']}"
-            if comparison.first is not None:
-                problem = str(comparison.first)
-            results.append({
-                "run": run, "problem": problem, "tensors": comparison.count, "seconds": seconds,
-                "simulated": simulator.cycle - first_cycle, "label": int(samples.labels[index]),
-                "predicted": None if run is None else _predict(run.logits),
-            })  # fmt: skip
-            progress.finish_run()
-            if run is None:  # what the RTL holds after an error need not be worth comparing
+def _flipped(program, offset, bit):
+    """``program`` with a bit of its image inverted."""
+    image = bytearray(program.image)
+    if offset >= len(image):
+        raise UsageError(f"--flip must name a byte of the image, 0..{len(image) - 1}, not {offset}")
+    image[offset] ^= 1 << bit
+    return replace(program, image=bytes(image))
+
+
+def _run_samples(bundle, accelerator, program, count, console):
+    """A `sim.inference.Inference` of each of the first samples; the last one may be an error's."""
+    samples, runs = bundle.samples, []
+    with RunProgress(console, count, "inferences") as progress:
+        for index in range(count):
+            inputs, length = samples.inputs[index], int(samples.lengths[index])
+            runs.append(compared(accelerator, program, inputs, length, encode(bundle.encoder, inputs, length), progress))
+            if runs[-1].logits is None:  # what the RTL holds after an error need not be worth comparing
                 break
-    return results
+    return runs
 
 
-def _predict(logits):
-    return int(logits.reshape(-1, logits.shape[-1])[0].argmax())
+def _predicted(run):
+    """The class of the first token or of the sample; None after an error."""
+    return None if run.logits is None else int(run.logits.reshape(-1, run.logits.shape[-1])[0].argmax())
 
 
-def _report(name, bundle, config, options, results):
-    runs = [result["run"] for result in results if result["run"] is not None]
-    problems = [(i, r["problem"]) for i, r in enumerate(results) if r["problem"]]
-    counters = {key: sum(run.counters[key] for run in runs) for key in (runs[0].counters if runs else {})}
-    cycles = sum(run.cycles for run in runs)
+def _report(name, bundle, config, options, runs):
+    whole = [run for run in runs if run.logits is not None]
+    problems = [(index, run.problem) for index, run in enumerate(runs) if run.problem]
+    counters = {key: sum(run.counters[key] for run in whole) for key in (whole[0].counters if whole else {})}
+    cycles = sum(run.cycles for run in whole)
+    predictions = [[_predicted(run), int(label)] for run, label in zip(runs, bundle.samples.labels)]
     return {
         "bundle": name, "preset": options.preset, "config": vars(config), "record": bundle.record,
-        "samples": len(results),
-        "correct": sum(r["predicted"] == r["label"] for r in results),
-        "predictions": [[r["predicted"], r["label"]] for r in results],
-        "tensors_compared": sum(r["tensors"] for r in results),
+        "samples": len(runs),
+        "correct": sum(predicted == label for predicted, label in predictions),
+        "predictions": predictions,
+        "tensors_compared": sum(run.tensors for run in runs),
         "first_difference": f"sample {problems[0][0]}: {problems[0][1]}" if problems else None,
-        "cycles_per_inference": cycles / len(runs) if runs else None,
+        "cycles_per_inference": cycles / len(whole) if whole else None,
         "engine_utilisation": counters["qmm_busy"] / cycles if cycles else None,
-        "counters_per_inference": {key: value / len(runs) for key, value in counters.items()},
-        "simulated_cycles_per_second": sum(r["simulated"] for r in results) / max(sum(r["seconds"] for r in results), 1e-9),
+        "counters_per_inference": {key: value / len(whole) for key, value in counters.items()},
+        "simulated_cycles_per_second": sum(run.simulated for run in runs) / max(sum(run.seconds for run in runs), 1e-9),
         "memory_latency_cycles": options.latency, "memory_beats_per_256_cycles": options.bandwidth,
-        "passed": not problems and len(results) == options.samples,
+        "passed": not problems and len(runs) == options.samples,
     }  # fmt: skip
 
 
-def _print(console, bundle, results, report, options):
+def _print(console, bundle, runs, report, options):
     table = Table("sample", "predicted", "true", "", "cycles", box=None, pad_edge=False)
-    for index, result in enumerate(results):
-        predicted = "-" if result["predicted"] is None else bundle.labels[result["predicted"]]
+    for index, (run, (predicted, label)) in enumerate(zip(runs, report["predictions"])):
         text = bundle.samples.texts[index][:60] if bundle.samples.texts else ""
-        cycles = "-" if result["run"] is None else str(result["run"].cycles)
-        table.add_row(str(index), predicted, bundle.labels[result["label"]], text, cycles)
+        shown = ("-", "-") if predicted is None else (bundle.labels[predicted], str(run.cycles))
+        table.add_row(str(index), shown[0], bundle.labels[label], text, shown[1])
     console.print(table)
     console.print(f"accuracy over {report['samples']} samples: {report['correct'] / report['samples']:.1%}")
     if report["passed"]:

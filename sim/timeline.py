@@ -10,7 +10,8 @@ from formats.files import whole, write_whole
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-from isa.instruction import Opcode, Queue, operation, queue_of
+from isa.instruction import Opcode, Queue, operation
+from sim.watch import queue_order
 
 #: The queue of each opcode that takes time.
 _QUEUES = {opcode: queue for opcode in Opcode if (queue := operation(opcode).queue) is not None}
@@ -28,16 +29,11 @@ class Span(NamedTuple):
 
 def spans(program, events):
     """One `Span` per instruction from the events of a run, in program order."""
-    order = {queue: [] for queue in Queue}
-    for index, instruction in enumerate(program.instructions):
-        queue = queue_of(instruction)
-        if queue is not None:
-            order[queue].append(index)
     origin = min((event.cycle for event in events), default=0)
     times = {(queue, done): [e.cycle - origin for e in events if e.queue is queue and e.completed is done]
              for queue in Queue for done in (False, True)}  # fmt: skip
     found = []
-    for queue, indices in order.items():
+    for queue, indices in queue_order(program).items():
         for index, start, end in zip(indices, times[queue, False], times[queue, True], strict=True):
             found.append(Span(index, program.instructions[index].opcode, program.names[index], start, end))
     return sorted(found, key=lambda span: span.instruction)

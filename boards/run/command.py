@@ -15,9 +15,8 @@ from golden.model import Head, Input
 from golden.patches import to_patches
 from isa.config import preset
 from program.compiler.compiler import compile_encoder
+from program.placement import Placement
 
-#: Memory beyond the program's own need, where it is ours to choose.
-SPARE_BYTES = 1 << 16
 SERIAL = re.compile(r"/dev/(tty|cu|serial|pts/).*")
 
 
@@ -72,15 +71,15 @@ def probabilities(encoder, logits):
 
 def open_transport(where, program, baud=None):
     """The transport that ``--on`` names: golden, rtl, a UIO device, or a serial line of ``baud`` or the usual rate."""
-    needed = len(program.image) + 2 * (program.input.bytes + program.output.bytes) + SPARE_BYTES
+    needed = Placement.of(program).bytes
     if where == "golden":
         from driver.golden import GoldenTransport
 
         return GoldenTransport(program.config, needed)
     if where == "rtl":
-        from sim.transport import RtlTransport
+        from sim.simulation import Simulation
 
-        return RtlTransport(program.config, needed)
+        return Simulation(program.config, needed)
     if SERIAL.fullmatch(where):
         from boards.serial.transport import BAUD, SerialTransport
 

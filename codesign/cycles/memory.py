@@ -6,8 +6,8 @@ from typing import Any
 from isa.instruction import Memory, Opcode, Queue, Region
 from isa.latency import SKID, STREAM_QUEUE
 from isa.sizes import BURST_BEATS, LOADS_AHEAD, OUTSTANDING_BURSTS
+from program.placement import Placement
 
-PAGE = 4096
 FULL = 256  #: beats per 256 cycles
 MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
 INDEX_BITS = 32
@@ -274,9 +274,8 @@ class Dma:
     def __init__(self, events, program, frontend, memory, length):
         self.events, self.program, self.frontend, self.memory = events, program, frontend, memory
         self.length, self.config = length, program.config
-        image = -(-len(program.image) // PAGE) * PAGE
-        inputs = -(-program.input.bytes // PAGE) * PAGE
-        self._bases = {Region.IMAGE: 0, Region.INPUT: image, Region.OUTPUT: image + inputs}
+        places = Placement.of(program)
+        self._bases = {Region.IMAGE: places.image, Region.INPUT: places.inputs[0], Region.OUTPUT: places.outputs[0]}
         self.loads = []
         self._request = None
         events.start(self._run())

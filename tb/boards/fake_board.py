@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sim.simulator import RtlSimulator
+from sim.simulation import Simulation
 from tb.driver.cases import CONFIG
 
 REGISTERS = 0xA000_0000  # physical addresses
@@ -93,9 +93,9 @@ class FakeBoard:
             self.stop()
             with open(path, "r+b") as other:
                 shared = np.frombuffer(self._real(other.fileno(), MEMORY_BYTES, offset=memory), np.uint8)  # type: ignore[arg-type]
-            self._running = RtlSimulator(self._config, MEMORY_BYTES, memory_base=MEMORY, memory=shared)
+            self._running = Simulation(self._config, MEMORY_BYTES, memory_base=MEMORY, memory=shared)
             page = np.frombuffer(mapped, np.uint8).ctypes.data
-            lib = self._running._lib
+            lib = self._running.library
             calls = [ctypes.cast(f, ctypes.c_void_p) for f in (lib.bittern_read, lib.bittern_write, lib.bittern_run)]
-            self._trap.trap_start(page, self._running._handle, *calls, self.theirs.fileno())
+            self._trap.trap_start(page, self._running.handle, *calls, self.theirs.fileno())
         return mapped

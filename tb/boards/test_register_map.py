@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from driver.errors import TransportError
 from formats.files import ROOT
 from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
-from sim.simulator import RtlSimulator
+from sim.simulation import Simulation
 from tb.driver.cases import CONFIG
 
 HEADER = ROOT / "boards" / "c" / "bittern_registers.h"
@@ -52,24 +53,24 @@ def test_the_rtl_answers_at_the_addresses_of_the_header_and_nowhere_else(header)
     addresses = {header[f"BITTERN_{register.name.upper()}"]: register for register in REGISTERS}
     kept = dict.fromkeys(("image_base_high", "input_base_high", "output_base_high"), 0xFF)
     kept |= {"length": 0xFFFF, "interrupt_enable": 1, "control": 0, "interrupt": 0}
-    with RtlSimulator(CONFIG, memory_bytes=4096) as simulator:
+    with Simulation(CONFIG, memory_bytes=4096) as simulation:
         for address in range(0, 0x1000, 4):
             if address not in addresses:
-                with pytest.raises(RuntimeError, match="AXI response 2"):
-                    simulator.read(address)
-                with pytest.raises(RuntimeError, match="AXI response 2"):
-                    simulator.write(address, 0)
-        before = {address: simulator.read(address) for address in addresses}
+                with pytest.raises(TransportError, match="AXI response 2"):
+                    simulation.read_register(address)
+                with pytest.raises(TransportError, match="AXI response 2"):
+                    simulation.write_register(address, 0)
+        before = {address: simulation.read_register(address) for address in addresses}
         assert before[header["BITTERN_IDENTIFICATION"]] == header["BITTERN_IDENTIFICATION_VALUE"]
         assert before[header["BITTERN_VERSION"]] == header["BITTERN_VERSION_VALUE"]
         assert before[header["BITTERN_CONFIGURATION"]] == CONFIG.checksum
         # Every register by its own value: two that share a place would show. START is left out.
         for number, address in enumerate(addresses):
-            simulator.write(address, (0x01010100 * (number + 1) & 0xFFFFFFFF) | 0xFE)
+            simulation.write_register(address, (0x01010100 * (number + 1) & 0xFFFFFFFF) | 0xFE)
         for number, (address, register) in enumerate(addresses.items()):
             value = (0x01010100 * (number + 1) & 0xFFFFFFFF) | 0xFE
             writable = kept.get(register.name, 0xFFFFFFFF) if register.access is Access.WRITE else 0
-            assert simulator.read(address) == (value & writable if writable else before[address]), register.name
+            assert simulation.read_register(address) == (value & writable if writable else before[address]), register.name
 
 
 def test_the_configuration_register_tells_configurations_apart():

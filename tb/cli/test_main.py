@@ -11,7 +11,7 @@ from formats.files import ROOT
 from hw.tools import find_tool
 from isa.config import preset
 from program.compiler.compiler import compile_encoder
-from sim.simulator import Interrupted
+from sim.watch import Interrupted
 
 BUNDLE = min((ROOT / "bundles").glob("*.bundle"))
 
@@ -81,7 +81,8 @@ def test_a_bundle_too_large_for_the_preset_is_refused(capsys):
 
 
 @pytest.mark.parametrize(("option", "value"), [
-    ("--samples", "0"), ("--samples", "100000"), ("--bandwidth", "0"), ("--latency", "0"), ("--flip", "x:9"),
+    ("--samples", "0"), ("--samples", "100000"), ("--bandwidth", "0"), ("--latency", "0"),
+    ("--latency", "4294967296"), ("--bandwidth", "257"), ("--flip", "x:9"),
     ("--flip", "999999999:0"),
 ])  # fmt: skip
 def test_options_out_of_range_are_refused(capsys, option, value):

@@ -14,14 +14,14 @@ from isa.config import preset
 from isa.instruction import Opcode
 from isa.registers import ADDRESS, COUNTERS, Error, Status
 from program.compiler.compiler import compile_encoder
-from sim.transport import RtlTransport
+from sim.simulation import CLOCK_HZ, Simulation
 from tb.driver.cases import CONFIG, case, patched
 
 MEMORY = 1 << 19
 BASE = 0x8_7000_0000  # above 4 GiB: the high halves of addresses matter
 TRANSPORTS = {
     "golden": lambda: GoldenTransport(CONFIG, MEMORY),
-    "rtl": lambda: RtlTransport(CONFIG, MEMORY, memory_base=BASE),
+    "rtl": lambda: Simulation(CONFIG, MEMORY, memory_base=BASE),
 }
 
 
@@ -64,7 +64,7 @@ def test_counters_are_those_of_the_last_inference(accelerator):
         assert 0 < counters["qmm_busy"] < counters["cycles"]
 
 
-class Recording(RtlTransport):
+class Recording(Simulation):
     """Notes each transfer of memory and whether the accelerator was busy at that time."""
 
     def __init__(self, *arguments, **options):
@@ -127,7 +127,7 @@ def test_a_program_for_another_configuration_is_refused(accelerator, other, name
     assert works(accelerator)
 
 
-@pytest.mark.parametrize("transport", [GoldenTransport, RtlTransport])
+@pytest.mark.parametrize("transport", [GoldenTransport, Simulation])
 def test_a_program_larger_than_the_memory_is_refused(transport):
     with Accelerator(transport(CONFIG, 8192)) as accelerator, pytest.raises(WrongProgram, match="has 8192; give it more"):
         accelerator.load(case().program)
@@ -186,10 +186,10 @@ def test_a_token_id_beyond_the_vocabulary_is_an_error_of_the_accelerator_too(acc
 def test_a_time_out_says_so_and_the_accelerator_takes_the_next_run(rtl, monkeypatch):
     program = case().program
     index = next(i for i, instruction in enumerate(program.instructions) if instruction.opcode is Opcode.QMM)
-    monkeypatch.setattr(rtl, "watchdog", 400_000)
+    monkeypatch.setattr(rtl, "watchdog", 50_000)
     rtl.load(patched(program, index, wait_row=9999))
-    monkeypatch.setattr(rtl, "timeout", 0.02)
-    with pytest.raises(RunTimeout, match=r"busy after 0.02 s.*longer timeout"):
+    monkeypatch.setattr(rtl, "timeout", 20_000 / CLOCK_HZ)
+    with pytest.raises(RunTimeout, match=r"busy after 0.0002 s.*longer timeout"):
         rtl.run(case().inputs[0])
     with pytest.raises(RunTimeout):  # the watchdog has not fired yet
         rtl.load(program)
@@ -203,7 +203,7 @@ def test_a_reset_in_the_middle_is_noticed(rtl, monkeypatch):
     with pytest.raises(TransportError, match="neither runs nor is done"):
         rtl.run(case().inputs[0])
     monkeypatch.undo()
-    rtl.transport.simulator.advance(10_000)
+    rtl.transport.advance(10_000)
     assert works(rtl)
 
 

@@ -16,12 +16,14 @@ from isa.config import preset
 from isa.instruction import Opcode
 from isa.registers import Error
 from program.compiler.compiler import compile_encoder
+from program.placement import Placement
 from sim.build import build
 from tb.boards.fake_board import MEMORY, MEMORY_BYTES, REGISTERS, needs_trap
 from tb.driver.cases import CONFIG, case, patched
 
 SOURCES = ROOT / "boards" / "c"
 HERE = Path(__file__).parent
+TRAPS = HERE.parent
 SAMPLE = [(case().inputs[0], 1)]
 STRICT = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-O2"]
 
@@ -36,7 +38,7 @@ def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("c")
     for source in (SOURCES / "bittern.c", SOURCES / "bittern_linux.c"):
         compiler("-x", "c", "-std=c99", *STRICT, "-c", source, "-o", folder / f"{source.stem}.o")
-    for source in (HERE / "trap.c", HERE / "trap_mmap.c"):
+    for source in (TRAPS / "trap.c", TRAPS / "trap_mmap.c"):
         compiler(
             "-x", "c", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-c", source, "-o", folder / f"{source.stem}.o"
         )
@@ -136,6 +138,23 @@ def test_memory_that_is_no_accelerator_is_refused(program, tmp_path):
     )
     assert done.returncode == 1
     assert "no Bittern at this address; load its bitstream" in done.stderr
+
+
+@pytest.mark.parametrize("kind", list(Input))
+def test_the_library_lays_out_memory_as_the_other_drivers_do_but_with_one_slot(tmp_path, kind):
+    for source in (HERE / "places.c", SOURCES / "bittern.c"):
+        compiler("-x", "c", "-std=c99", *STRICT, "-I", SOURCES, "-c", source, "-o", tmp_path / f"{source.stem}.o")
+    compiler(*tmp_path.glob("*.o"), "-o", tmp_path / "places")
+    sample, image = case(kind).program, tmp_path / "image"
+    image.write_bytes(flat_image(sample))
+    expected = Placement.of(sample, slots=1)
+    command = [tmp_path / "places", image, str(expected.bytes), str(expected.bytes - 1)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (loaded, *places), (refused, *_) = (map(int, line.split()) for line in printed.splitlines())
+    base = 0x8_7000_0000
+    assert places == [base + offset for offset in (expected.image, *expected.inputs, *expected.outputs)]
+    assert loaded == 0
+    assert refused != 0
 
 
 def test_the_library_needs_no_allocator_and_no_operating_system(tmp_path):

@@ -9,8 +9,7 @@ import tty
 import numpy as np
 
 from golden.serial import END, Board, escape
-from sim.simulator import CHUNK
-from sim.transport import RtlTransport
+from sim.simulation import CHUNK, Simulation
 
 
 class Line:
@@ -73,14 +72,14 @@ class RtlBoard(Board):
     """
 
     def __init__(self, config, memory_bytes):
-        self.rtl = RtlTransport(config, memory_bytes)
+        self.rtl = Simulation(config, memory_bytes)
         self.override: dict[int, int] = {}
-        super().__init__(self.rtl.simulator.memory, self._read, self.rtl.write_register)
+        super().__init__(self.rtl.memory, self._read, self.rtl.write_register)
 
     def _read(self, address):
         if address in self.override:
             return self.override[address]
-        self.rtl.simulator.advance(CHUNK)
+        self.rtl.advance(CHUNK)
         return self.rtl.read_register(address)
 
     def _execute(self, command, address, length, data):

@@ -8,9 +8,9 @@ from boards.ulx3s.design import MEMORY_BYTES
 from formats import bundle as bundle_file
 from isa.config import preset
 from program.compiler.compiler import CompileError, compile_encoder
+from program.placement import Placement
 from tb.lib.harness import ROOT
 
-PAGE = 4096
 BUNDLES = ("fashion-mnist-w1a1", "fashion-mnist-w1a4", "sst2-w1a1")
 DEPTHS = ("left_depth", "right_depth", "constant_depth", "norm_depth", "residual_depth", "row_columns")
 
@@ -23,9 +23,7 @@ def encoders():
 def test_bundled_models_fit_accelerator_and_memory(encoders):
     for encoder in encoders:
         program = compile_encoder(encoder, preset("ecp5"))
-        # Inputs and outputs are double buffered, each in pages of its own.
-        parts = (len(program.image), *2 * [program.input.bytes], *2 * [program.output.bytes])
-        assert sum(-(-size // PAGE) * PAGE for size in parts) <= MEMORY_BYTES
+        assert Placement.of(program).bytes <= MEMORY_BYTES
 
 
 @pytest.mark.parametrize("name", DEPTHS)

@@ -5,9 +5,10 @@ import pytest
 
 from codesign.cycles.events import Port
 from codesign.cycles.model import predict
+from driver.accelerator import Accelerator
 from isa.config import preset
 from program.compiler.compiler import compile_encoder
-from sim.simulator import RtlSimulator
+from sim.simulation import Simulation
 from sim.timeline import spans
 from tb.models import random_encoder, random_inputs
 
@@ -25,13 +26,14 @@ def model():
 def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, slack):
     """With slack where a row unit and the drain take turns at a write port: how often is known, not to whom it matters."""
     program, inputs, length = model
-    with RtlSimulator(CONFIG, memory_bytes=1 << 20, latency=latency, bandwidth=bandwidth) as simulator:
-        simulator.load(program)
-        run = simulator.run(inputs, length)
+    with Accelerator(Simulation(CONFIG, latency=latency, bandwidth=bandwidth)) as accelerator:
+        accelerator.load(program)
+        accelerator.run(inputs, length)
+        cycles, events = accelerator.counters()["cycles"], accelerator.transport.events
     predicted = predict(program, latency, bandwidth)
-    assert predicted.cycles == run.cycles
+    assert predicted.cycles == cycles
     origin = min(span.start for span in predicted.spans)
-    for got, rtl in zip(predicted.spans, spans(program, run.events), strict=True):
+    for got, rtl in zip(predicted.spans, spans(program, events), strict=True):
         assert (got.instruction, got.name) == (rtl.instruction, rtl.name)
         assert abs(got.start - origin - rtl.start) <= slack, got
         assert abs(got.end - origin - rtl.end) <= slack, got

@@ -1,7 +1,6 @@
 """The cycle model is within two percent of the RTL on every pair that was measured."""
 
 import csv
-from types import SimpleNamespace
 
 import pytest
 
@@ -31,9 +30,9 @@ def test_every_pair_is_within_two_percent_of_the_rtl(row):
 def test_what_ran_is_not_run_again_but_for_another_rtl(tmp_path, monkeypatch):
     ran = []
 
-    class Simulator:
-        def __init__(self, config, **memory):
-            ran.append(memory)
+    class Accelerator:
+        def __init__(self, program, *memory):
+            ran.append((program, *memory))
 
         def __enter__(self):
             return self
@@ -42,14 +41,17 @@ def test_what_ran_is_not_run_again_but_for_another_rtl(tmp_path, monkeypatch):
             pass
 
         def load(self, program):
-            pass
+            assert program is ran[-1][0]
 
         def run(self, inputs, length):
-            return SimpleNamespace(cycles=1000 * len(ran))
+            pass
 
-    monkeypatch.setattr("sim.simulator.RtlSimulator", Simulator)
+        def counters(self):
+            return {"cycles": 1000 * len(ran)}
+
+    monkeypatch.setattr("sim.inference.simulated_accelerator", Accelerator)
     monkeypatch.setattr(cycles, "KEPT", tmp_path / "kept")
     assert [cycles.measure(number)["rtl"] for number in (3, 3, 14, 3)] == [1000, 1000, 2000, 1000]
     monkeypatch.setattr(cycles.rtl, "fingerprint", lambda: "another")
     assert cycles.measure(3)["rtl"] == 3000
-    assert ran[0] == {"latency": pair(3).latency, "bandwidth": pair(3).bandwidth}
+    assert ran[0][1:] == (pair(3).latency, pair(3).bandwidth)

@@ -1,0 +1,69 @@
+"""An inference compared as a whole: what is equal, what differs, what the accelerator reports, and nothing left over."""
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from golden.encoder import encode
+from isa.instruction import Opcode
+from isa.registers import COUNTERS
+from sim.inference import compared, simulated_accelerator
+from sim.progress import RunProgress
+from tb.driver.cases import case, patched
+
+
+@pytest.fixture(scope="module")
+def accelerator():
+    with simulated_accelerator(case().program, latency=40, bandwidth=256) as accelerator:
+        yield accelerator
+
+
+def infer(accelerator, index=0, loaded=None, **other):
+    """Sample ``index`` compared; ``other`` is expected in place of the reference's."""
+    sample = case()
+    accelerator.load(loaded or sample.program)
+    inputs, length = sample.inputs[index], int(sample.lengths[index])
+    expected = encode(sample.encoder, inputs, length) | other
+    return compared(accelerator, sample.program, inputs, length, expected, RunProgress(Console(quiet=True), 1, "runs"))
+
+
+def first(opcode):
+    return next(index for index, x in enumerate(case().program.instructions) if x.opcode is opcode)
+
+
+def test_an_equal_inference_has_no_problem_and_tells_what_it_took(accelerator):
+    run = infer(accelerator)
+    assert run.problem is None
+    assert np.array_equal(run.logits, case().logits[0])
+    assert run.tensors > len(case().program.symbols)
+    assert list(run.counters) == [name for name, _ in COUNTERS]
+    assert 0 < run.counters["qmm_busy"] < run.cycles < run.simulated
+    assert run.seconds > 0
+    assert len(run.events) == 2 * (len(case().program.instructions) - 1)
+
+
+def test_a_wrong_tensor_is_named_before_everything_else(accelerator):
+    expected = encode(case().encoder, case().inputs[0], int(case().lengths[0]))["embedding.codes"].copy()
+    expected[2, 1] ^= 1
+    run = infer(accelerator, **{"embedding.codes": expected, "saturated": 1 << 20})
+    assert "embedding.codes[2, 1] is" in run.problem
+
+
+def test_a_wrong_count_of_saturations_is_a_problem(accelerator):
+    run = infer(accelerator, saturated=1 << 20)
+    assert run.problem == f"{run.counters['saturations']} residual elements saturated, expected {1 << 20}"
+
+
+def test_an_error_of_the_accelerator_is_the_problem_and_the_next_inference_is_equal(accelerator):
+    run = infer(accelerator, loaded=patched(case().program, first(Opcode.QMM), words=0))
+    assert run.logits is None
+    assert run.problem.startswith(f"the accelerator stopped with SHAPE at instruction {first(Opcode.QMM)} ")
+    assert infer(accelerator).problem is None
+
+
+def test_logits_of_the_inference_before_do_not_count(accelerator):
+    """The output is stored beside its place: there, the right logits of the inference before must not be found."""
+    assert infer(accelerator).problem is None
+    run = infer(accelerator, loaded=patched(case().program, first(Opcode.STORE), offset=4096))
+    assert "logits[" in run.problem
+    assert not run.logits.any()

@@ -42,6 +42,14 @@ def test_an_equal_inference_has_no_problem_and_tells_what_it_took(accelerator):
     assert len(run.events) == 2 * (len(case().program.instructions) - 1)
 
 
+def test_latency_and_bandwidth_are_those_of_the_memory(accelerator):
+    cycles = [infer(accelerator).cycles]
+    for memory in ((400, 256), (40, 40)):
+        with simulated_accelerator(case().program, *memory) as slow:
+            cycles.append(infer(slow).cycles)
+    assert cycles[0] < min(cycles[1:])
+
+
 def test_a_wrong_tensor_is_named_before_everything_else(accelerator):
     expected = encode(case().encoder, case().inputs[0], int(case().lengths[0]))["embedding.codes"].copy()
     expected[2, 1] ^= 1

@@ -23,6 +23,7 @@ from isa.instruction import encode as encode_instruction
 from isa.registers import Error
 from program.compiler.compiler import compile_encoder
 from sim.compare import Comparison
+from sim.report import Options
 from sim.simulation import CHUNK, CLOCK_HZ, Observer, Simulation
 from sim.timeline import spans, write_picture, write_trace
 from sim.watch import Interrupted, watch
@@ -161,8 +162,9 @@ def test_memory_speed_changes_cycles_but_no_result(model, latency, bandwidth):
     (dict(bandwidth=(1 << 32) + 1), "not 4294967297"),
 ])  # fmt: skip
 def test_a_memory_that_cannot_be_is_refused(memory, message):
-    with pytest.raises(UsageError, match=message):
-        Simulation(CONFIG, **memory)
+    for refuse in (lambda: Simulation(CONFIG, **memory), lambda: Options(**memory)):
+        with pytest.raises(UsageError, match=message):
+            refuse()
 
 
 def test_the_largest_latency_is_not_a_small_one(model):
@@ -178,6 +180,21 @@ def test_a_wait_takes_simulated_time():
         assert simulation.now() == before / CLOCK_HZ
         simulation.wait(25 * CHUNK / CLOCK_HZ)  # nothing runs, nothing interrupts
         assert 0 <= simulation.cycle - before - 25 * CHUNK <= CHUNK
+
+
+def test_however_long_it_advances_it_often_tells_how_far_it_is():
+    class Listener(Observer):
+        def __init__(self):
+            self.told = []
+
+        def advanced(self, cycle, events):
+            self.told.append(cycle)
+
+    with Simulation(CONFIG) as simulation:
+        simulation.observer = listener = Listener()
+        before = simulation.cycle
+        assert not simulation.advance(5 * CHUNK + 7)
+    assert [cycle - before for cycle in listener.told] == [CHUNK, 2 * CHUNK, 3 * CHUNK, 4 * CHUNK, 5 * CHUNK, 5 * CHUNK + 7]
 
 
 @pytest.mark.parametrize("timeout", [math.inf, 10])

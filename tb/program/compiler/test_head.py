@@ -11,7 +11,7 @@ from golden.model import Format, Head, Input
 from golden.rescale import fold_rounding
 from isa.config import preset
 from isa.instruction import Memory, Opcode, Region
-from isa.memories import word_bits
+from isa.memory import word_bits
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input
 from program.program import CompileError

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from golden.model import Attention, Head, Input
 from isa.config import preset
-from isa.instruction import QUEUE_OF, Memory, Opcode, Queue
+from isa.instruction import Memory, Opcode, Queue, operation
 from isa.instruction import encode as encode_instruction
 from program.compiler.builder import Builder, Scaling
 from program.compiler.graph import At, Buffer, Op, Operand, Step, Use
@@ -46,18 +46,18 @@ def test_a_step_waits_for_the_last_conflict_in_each_queue_and_no_further(steps):
     The HALT waits for everything."""
     waits = thresholds(steps, CONFIG)
     for index, step in enumerate(steps[:-1]):
-        queue = QUEUE_OF[step.opcode]
+        queue = operation(step.opcode).queue
         counts = dict.fromkeys(Queue, 0)
         expected = dict.fromkeys(Queue, 0)
         for earlier in steps[:index]:
-            other = QUEUE_OF[earlier.opcode]
+            other = operation(earlier.opcode).queue
             counts[other] += 1
             read = touched(step.reads) & touched(earlier.writes)
             write = touched(step.writes) & (touched(earlier.reads) | touched(earlier.writes))
             if read or (write and other is not queue):
                 expected[other] = counts[other]
         assert waits[index].tolist() == [expected[queue] for queue in Queue]
-    assert waits[-1].tolist() == [sum(QUEUE_OF.get(step.opcode) is queue for step in steps) for queue in Queue]
+    assert waits[-1].tolist() == [sum(operation(step.opcode).queue is queue for step in steps) for queue in Queue]
 
 
 @st.composite
@@ -139,7 +139,7 @@ def test_loads_come_before_their_operation_and_nothing_between_a_product_and_its
     encoder = random_encoder(np.random.default_rng(0), layers=2, input=input, attention=attention, tokens=9)
     program = compiled(encoder, replace(CONFIG, left_depth=256))
     opcodes = [instruction.opcode for instruction in program.instructions]
-    rows = [index for index, opcode in enumerate(opcodes) if QUEUE_OF.get(opcode) is Queue.ROW]
+    rows = [index for index, opcode in enumerate(opcodes) if operation(opcode).queue is Queue.ROW]
     assert len(rows) > 10
     assert all(opcodes[index - 1] is Opcode.QMM for index in rows)
     assert opcodes.index(Opcode.HALT) == len(opcodes) - 1

@@ -10,7 +10,7 @@ from boards.serial.link import DamagedLine, NoAnswer, Refused, ShortAnswer
 from boards.serial.port import Unplugged
 from boards.serial.transport import SerialTransport
 from driver.accelerator import Accelerator
-from driver.errors import RunError, RunTimeout, WrongDevice, WrongProgram
+from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
 from golden.model import Input
 from golden.serial import answer, escape, unescape
 from isa.config import preset
@@ -182,7 +182,7 @@ def test_memory_that_the_board_lacks_is_refused(board, line):
 def test_a_board_that_was_reset_in_a_run_is_told(board, accelerator):
     accelerator.load(case().program)
     board.override[ADDRESS["status"]] = 0
-    with pytest.raises(Exception, match="neither runs nor is done: was it reset"):
+    with pytest.raises(TransportError, match="neither runs nor is done: was it reset"):
         accelerator.run(case().inputs[0])
     board.override.clear()
     while accelerator.transport.read_register(ADDRESS["status"]) >> Status.BUSY & 1:

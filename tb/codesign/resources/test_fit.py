@@ -5,10 +5,12 @@ from types import SimpleNamespace
 import pytest
 
 from codesign.__main__ import main
+from codesign.devices import LABELS
 from codesign.resources import data as resource_data
 from codesign.resources import fit
 from codesign.resources.configurations import choices
 from codesign.resources.data import DATA, Sample, samples, write
+from codesign.resources.model import errors
 from codesign.resources.synthesis import Resources
 from formats.errors import UsageError
 
@@ -135,4 +137,6 @@ def test_the_command_writes_all_or_nothing(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(fit, "synthesised", lambda synthesis: iter(rows))
     assert main(["fit-resources"]) == 0
     assert written == [rows]
-    assert "LUT" in capsys.readouterr().out
+    assert [line.split()[:2] for line in capsys.readouterr().out.splitlines()[1:]] == [
+        [LABELS[name], f"{error.median:.1f}"] for name, error in errors().items()
+    ]

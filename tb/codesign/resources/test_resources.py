@@ -1,12 +1,13 @@
 """The resource model meets its bars on configurations that it was not fitted to."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from codesign.__main__ import main
-from codesign.devices import LIMITED, device, excess
+from codesign.devices import LABELS, LIMITED, device, excess
 from codesign.resources import block_memory
 from codesign.resources import commands as resource_commands
 from codesign.resources.block_memory import BlockMemory
@@ -160,8 +161,10 @@ def test_small_configurations_weigh_as_much_as_large_ones(made_up):
 def test_a_prediction_shows_its_error(chosen, capsys):
     assert main(["predict", "--preset", chosen]) == 0
     text = capsys.readouterr().out
+    rows = {line.split()[0]: re.findall(r"[\d.]+", line.partition("error")[2]) for line in text.splitlines()[2:]}
     for name in LIMITED:
-        assert str(errors()[name]) in text
+        error = errors()[name]
+        assert rows[LABELS[name]] == [f"{error.median:.1f}", f"{error.worst:.1f}", str(error.count)]
 
 
 def test_a_prediction_says_when_it_is_of_another_rtl(capsys, monkeypatch):

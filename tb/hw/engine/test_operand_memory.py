@@ -146,7 +146,7 @@ async def every_part_can_be_written_back_to_back(dut, name):
     count = 12 * bench.unit.depth
     sending = bench.sources[name].send(bench.random(name, count))
     await ClockCycles(dut.clk, count)
-    assert sending.done() or bench.cycle == start + count
+    assert sending.done()
     await ClockCycles(dut.clk, 8 * bench.unit.depth)
     watch.cancel()
     assert bench.check(start) > 8 * bench.unit.depth

@@ -1,6 +1,7 @@
 """Compiled programs compute every tensor of the reference, whatever the encoder and the configuration."""
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import permutations, product
 
 import numpy as np
@@ -62,13 +63,14 @@ def test_no_order_that_the_thresholds_allow_changes_a_tensor(seed):
 def squeezed(encoder, config):
     """The program for the smallest memories, roughly, that the encoder fits."""
     for name in ("left_depth", "right_depth", "constant_depth"):
-        while getattr(config, name) > 1:
-            smaller = replace(config, **{name: getattr(config, name) * 3 // 4})
-            try:
-                compile_encoder(encoder, smaller)
-            except CompileError:
-                break
-            config = smaller
+        for share in (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)):
+            while getattr(config, name) > 3:
+                smaller = replace(config, **{name: int(getattr(config, name) * share)})
+                try:
+                    compile_encoder(encoder, smaller)
+                except CompileError:
+                    break
+                config = smaller
     return compiled(encoder, config)
 
 

@@ -1,11 +1,14 @@
 """What place and route measured stands in the pages as it was measured, and as a failure where it failed."""
 
+import re
+
 import pytest
 
 from bench import report
 from codesign import routed
 from codesign.__main__ import main
 from formats.errors import UsageError
+from tb.lib.words import naming
 
 FIGURES = {
     "board": "ULX3S", "part": "LFE5U-85F", "config": {"rows": 4, "columns": 8, "depth": 16, "drain": 2, "row_lanes": 3},
@@ -21,15 +24,18 @@ FIGURES = {
 def test_the_table_has_the_figures():
     text = routed.markdown(FIGURES)
     assert "| 41,000 of 82,000 (50%) | 36,000 of 83,640 (43%) | 189 of 208 (91%) | 151 of 156 (97%) | 60 | 61.5 |" in text
-    assert "array 4 x 8 x 16, drain 2, 3 row lanes, 256 KiB" in text
-    assert "The clock is reached. The slowest way takes 4.5 ns in 7 levels of cells and 11.25 ns in wires" in text
-    assert "Yosys 0.70 and nextpnr 0.11, seed 3. CPU seconds: synthesis 240, place and route 900; 30 minutes" in text
+    for named in (
+        ("array 4 x 8 x 16", "drain 2", "3 row lanes", "256 KiB"), ("clock is reached", "4.5 ns", "7 levels", "11.25 ns"),
+        ("Yosys 0.70", "nextpnr 0.11", "seed 3", "synthesis 240", "place and route 900", "30 minutes"),
+    ):  # fmt: skip
+        assert re.search(naming(*named), text), named
 
 
 def test_a_clock_that_is_not_reached_is_said_so():
     text = routed.markdown(FIGURES | {"achieved_mhz": 51.0, "closes": False})
     assert "| 60 | 51 |" in text
-    assert "**The clock is not reached: there is no bitstream.**" in text
+    assert re.search(naming("not reached", "no bitstream"), text)
+    assert "clock is reached" not in text
 
 
 def test_where_nothing_was_routed_nothing_is_claimed(tmp_path):

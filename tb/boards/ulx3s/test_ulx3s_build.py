@@ -11,7 +11,9 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from boards.ulx3s import build as ulx3s_build
 from boards.ulx3s.design import Ulx3s
 from formats.errors import BuildError
+from formats.files import ROOT
 from isa.config import preset
+from tb.lib.words import naming
 
 CLOCK = "posedge $glbnet$core_clk"
 
@@ -136,9 +138,9 @@ def test_timing_that_does_not_close_leaves_figures_that_say_so_and_no_bitstream(
     assert (tmp_path / "ulx3s.bit").exists()
     shown = capsys.readouterr().out
     assert "61.73 MHz" in shown
-    assert "0.95 ns in 1 levels of cells, 15.25 ns in wires" in shown
+    assert re.search(naming("0.95 ns", 1, "15.25 ns"), shown)
     assert ulx3s_build.main([*arguments, "--clock", "75"]) == 2
-    assert "vouches for 61.73 MHz, not for the 75 MHz of the PLL, so there is no bitstream" in capsys.readouterr().err
+    assert re.search(naming("61.73 MHz", "not", "75 MHz", "no bitstream"), capsys.readouterr().err)
     assert not (tmp_path / "ulx3s.bit").exists()
     kept = json.loads(figures.read_text())
     assert (kept["clock_mhz"], kept["achieved_mhz"], kept["closes"]) == (75.0, 61.73, False)
@@ -167,7 +169,8 @@ def test_another_accelerator_can_be_asked_for(monkeypatch, tmp_path, capsys):
 def test_a_clock_that_cannot_be_made_is_told_in_one_line(tmp_path):
     done = subprocess.run(
         ["python", "-m", "boards.ulx3s.build", "--clock", "61.234", "--output", str(tmp_path)],
-        cwd=ulx3s_build.ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert re.fullmatch(r"ulx3s: the PLL cannot make 61.234 MHz of 25 MHz; the nearest it can are .* MHz\n", done.stderr)
+    assert re.match(naming("ulx3s", "61.234 MHz", "25 MHz", "nearest", "MHz"), done.stderr)
+    assert done.stderr.count("\n") == 1

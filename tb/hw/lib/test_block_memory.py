@@ -11,6 +11,7 @@ from cocotbext.axi import AxiMasterRead, AxiMasterWrite, AxiReadBus, AxiResp, Ax
 from hw.lib.block_memory import BlockMemory
 from hw.serial.link import byte_access
 from tb.lib.harness import SIMULATORS, StreamSource, parameters, reset, simulate, start_clock
+from tb.lib.words import naming
 
 BEAT = 8
 
@@ -172,5 +173,5 @@ def test_block_memory(simulator, size):
 
 
 def test_a_memory_of_broken_beats_is_refused():
-    with pytest.raises(ValueError, match="multiple of a beat of 8 bytes, not 1001 bytes"):
+    with pytest.raises(ValueError, match=naming("multiple of a beat", 8, 1001)):
         BlockMemory(1001, 64)

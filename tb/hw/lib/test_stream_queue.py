@@ -8,6 +8,7 @@ from cocotb.utils import get_sim_time
 
 from hw.lib.stream_queue import StreamQueue
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
+from tb.lib.words import naming
 
 
 async def check(source, sink, rng, count=200):
@@ -51,5 +52,5 @@ def test_stream_queue(simulator, depth):
 
 
 def test_rejects_a_depth_that_is_no_power_of_two():
-    with pytest.raises(ValueError, match="must be a power of two, at least 2, not 3"):
+    with pytest.raises(ValueError, match=naming("power of two", "at least 2", 3)):
         StreamQueue(8, 3)

@@ -12,6 +12,7 @@ from hw.vector.row_stream import row_element
 from isa.sizes import ROW_TILES_WAITING
 from tb.hw.vector.rows import from_elements
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
+from tb.lib.words import naming
 
 #: rows, columns, drain_rows, row_columns, lanes.
 SIZES = {
@@ -214,5 +215,5 @@ def test_row_buffer(simulator, sizes):
 
 
 def test_rejects_rows_that_are_not_whole_tiles():
-    with pytest.raises(ValueError, match=r"row_columns must be a multiple of columns \(8\), not 20"):
+    with pytest.raises(ValueError, match=naming("row_columns", "multiple of columns", 8, 20)):
         RowBuffer(4, 8, 2, 20, 4)

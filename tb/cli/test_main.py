@@ -121,7 +121,6 @@ def verilog(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_verilog_is_the_same_from_run_to_run(verilog, tmp_path):
     assert main(["verilog", "--preset", "tiny", "--output", str(tmp_path)]) == 0
     first, second = ((folder / "tiny" / "bittern.v").read_bytes() for folder in (verilog, tmp_path))

@@ -34,13 +34,14 @@ STRUCTURES = list(product(Input, Order, Attention, Head))
 
 @pytest.mark.parametrize(("input", "order", "attention", "head"), STRUCTURES)
 def test_every_structure_computes_every_tensor(input, order, attention, head):
+    """On half of the presets each, so that every kind of input, order, attention and head meets all of them."""
     index = STRUCTURES.index((input, order, attention, head))
     rng = np.random.default_rng(index)
     encoder = random_encoder(
         rng, **ODD, input=input, order=order, attention=attention, head=head, pooler=index % 2 == 0, rms=index % 3 == 0,
         weight=TERNARY if index % 5 == 0 else BINARY,
     )  # fmt: skip
-    for config in PRESETS.values():
+    for config in list(PRESETS.values())[index // 2 % 2 :: 2]:
         assert_right(compiled(encoder, config), encoder, rng, samples=3)
 
 

@@ -7,14 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from driver.errors import BoardError
-from formats.bundle import BundleError, load
-from formats.errors import BuildError, UsageError
+from formats.bundle import load
+from formats.errors import UsageError, UserError
 from formats.files import ROOT, write_whole
 from golden.model import Input, describe
 from isa.config import PRESETS, preset
-from program.program import CompileError
-from train.errors import TrainError
 from train.model_options import add_model_commands
 from train.run.options import add_commands
 
@@ -27,7 +24,7 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         return options.run(options)
-    except (UsageError, BundleError, CompileError, BuildError, BoardError, TrainError) as error:
+    except UserError as error:
         print(f"bittern: {error}", file=sys.stderr)
         return 2
     except OSError as error:
@@ -230,7 +227,8 @@ def _info(options):
         "query": layer.attention.query.output, "probability": layer.attention.probability,
         "hidden": layer.feed_forward.up.output,
     }  # fmt: skip
-    print("  formats    " + ", ".join(f"{key} {kind.name.lower()} {bits}" for key, (kind, bits) in formats.items()))
+    known = ((key, found) for key, found in formats.items() if found)
+    print("  formats    " + ", ".join(f"{key} {found.kind.name.lower()} {found.bits}" for key, found in known))
     for key, value in record.items():
         print(f"  {key:10s} {value}")
     print(f"  samples    {len(bundle.samples.labels)}")

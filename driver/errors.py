@@ -1,8 +1,10 @@
 """What can go wrong between a host and an accelerator: each says the cause and the way out in one sentence."""
 
+from formats.errors import UserError
 
-class BoardError(RuntimeError):
-    """Everything in this file; the command line prints it as one sentence."""
+
+class BoardError(UserError):
+    """Everything in this file."""
 
 
 class TransportError(BoardError):

@@ -2,7 +2,7 @@
 
 from golden.codes import Kind, check_kind
 from golden.layernorm import width_reciprocal
-from golden.model import Attention, Head, Input
+from golden.model import Attention, Head, Input, Order
 from golden.rescale import MAX_SHIFT, OFFSET_BITS, SCALE_BITS
 
 
@@ -41,11 +41,17 @@ def _check_linear(linear, outputs, inputs, name):
         check_kind(*linear.output)
 
 
-def _check_norm(norm, width, name):
+def _check_norm(norm, config, name):
+    width = config.width
     check_kind(*norm.output)
     width_reciprocal(width)
     _require(1 <= norm.epsilon < 1 << 32, f"{name}.epsilon must be in 1..2^32-1, not {norm.epsilon}")
     _check_constants(norm.codes, width, f"{name}.codes", SCALE_BITS)
+    place = "replaces" if config.order is Order.POST else "does not replace"
+    _require(
+        (norm.residual is not None) == (config.order is Order.POST),
+        f"{name}.residual must be there in order post and in no other: in order {config.order} a norm {place} the stream",
+    )
     if norm.residual is not None:
         _check_constants(norm.residual, width, f"{name}.residual", SCALE_BITS)
 
@@ -69,7 +75,7 @@ def _check_attention(block, config, name):
     check_kind(*block.context_format)
     _check_linear(block.output, config.width, inner, f"{name}.output")
     _require(block.output.output is None, f"{name}.output must produce a residual update")
-    _check_norm(block.norm, config.width, f"{name}.norm")
+    _check_norm(block.norm, config, f"{name}.norm")
 
 
 def _check_embedding(embedding, config):
@@ -80,14 +86,17 @@ def _check_embedding(embedding, config):
             f"the embedding table must have shape {(config.input_size, config.width)}, not {weight.shape}",
         )
         check_kind(*embedding.linear.weight_format)
+        same = embedding.input_format == embedding.linear.weight_format
+        _require(same, "embedding.input_format must be the weight_format of the table, as the input are its rows")
         _check_constants(embedding.linear.constants, config.width, "embedding.linear.constants")
     else:
         _check_linear(embedding.linear, config.width, config.input_size, "embedding.linear")
+    _require(embedding.linear.output is None, "embedding.linear.output must be null: it makes a residual update")
     check_kind(*embedding.input_format)
     shape = (config.tokens, config.width)
     _require(embedding.position.shape == shape, f"position must have shape {shape}, not {embedding.position.shape}")
     _check_range(embedding.position, 16, "embedding.position")
-    _check_norm(embedding.norm, config.width, "embedding.norm")
+    _check_norm(embedding.norm, config, "embedding.norm")
 
 
 def check_encoder(encoder):
@@ -104,7 +113,7 @@ def check_encoder(encoder):
         _check_linear(block.down, config.width, config.feed_forward, f"{name}.down")
         _require(block.up.output is not None, f"{name}.up must produce codes")
         _require(block.down.output is None, f"{name}.down must produce a residual update")
-        _check_norm(block.norm, config.width, f"{name}.norm")
+        _check_norm(block.norm, config, f"{name}.norm")
     _require((encoder.pooling is not None) == (config.head is Head.MEAN), "pooling goes with a mean head and no other")
     if encoder.pooling is not None:
         _check_constants(encoder.pooling.constants, config.tokens + 1, "pooling.constants")

@@ -1,103 +1,120 @@
-"""Program files: image, symbols and layouts in safetensors plus JSON metadata, like bundles."""
+"""Program files: an image of memory in safetensors, and what the host must know of it in JSON metadata."""
 
 import hashlib
-import json
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-import safetensors
-import safetensors.numpy
+from msgspec import Meta
 
-from formats.files import whole
-from golden.codes import Kind
-from golden.model import Format, Head, Input
+from formats.container import Container
+from formats.decode import Part, decode, entry
+from golden.codes import check_kind
 from isa.config import AcceleratorConfig
-from isa.instruction import INSTRUCTION_BYTES, Memory, decode
+from isa.instruction import INSTRUCTION_BYTES, Memory
+from isa.instruction import decode as decode_instruction
+from isa.memories import depth_of
 from program.program import InputLayout, OutputLayout, Piece, Program, ProgramError, Symbol
 from program.verify.checker import check
 
 FORMAT = "bittern-program-1"
+#: Memories that a symbol can be in, beside region OUTPUT.
+TENSORS = (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL)
 
 
-def save(program, path):
+class ProgramFile(Part):
+    """The JSON of a program: the fields of `program.program.Program` but for what the image holds."""
+
+    config: AcceleratorConfig
+    program_offset: Annotated[int, Meta(ge=0)]
+    names: tuple[str, ...]
+    input: InputLayout
+    output: OutputLayout
+    symbols: dict[str, Symbol]
+    pieces: tuple[Piece, ...]
+
+
+def _digest(text, description, tensors):
+    digest = hashlib.sha256(text.encode())
+    digest.update(tensors["image"].tobytes() if "image" in tensors else b"")
+    return digest.hexdigest()
+
+
+FILE = Container("program", ".program", FORMAT, "compile it again", ProgramError, _digest)
+
+
+def save(program: Program, path: str | Path) -> None:
     """Write a program; the file appears whole or not at all. The instructions are those in the image."""
-    structure = json.dumps(
-        {
-            "config": asdict(program.config),
-            "program_offset": program.program_offset,
-            "names": program.names,
-            "input": asdict(program.input),
-            "output": asdict(program.output),
-            "symbols": {name: asdict(symbol) for name, symbol in program.symbols.items()},
-            "pieces": [asdict(piece) for piece in program.pieces],
-        }
-    )
-    image = np.frombuffer(program.image, np.uint8)
-    metadata = {"format": FORMAT, "structure": structure, "sha256": _digest(structure, image)}
-    with whole(path) as partial:
-        partial.write_bytes(safetensors.numpy.save({"image": image}, metadata))
+    description = {
+        "config": asdict(program.config),
+        "program_offset": program.program_offset,
+        "names": program.names,
+        "input": asdict(program.input),
+        "output": asdict(program.output),
+        "symbols": {name: asdict(symbol) for name, symbol in program.symbols.items()},
+        "pieces": [asdict(piece) for piece in program.pieces],
+    }
+    FILE.write(path, description, {"image": np.frombuffer(program.image, np.uint8)})
 
 
-def load(path):
+def load(path: str | Path) -> Program:
     """Read a program and check it. Raises ProgramError, naming the file, for anything that is not a whole, safe one."""
+    description, tensors = FILE.read(path)
+    with FILE.naming(path):
+        if list(tensors) != ["image"] or tensors["image"].dtype != np.uint8 or tensors["image"].ndim != 1:
+            raise ValueError("it must hold one tensor, the image, of bytes")
+        program = _build(decode(ProgramFile, description, "it"), tensors["image"].tobytes())
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            image = file.get_tensor("image") if metadata.get("format") == FORMAT else None
-    except FileNotFoundError:
-        raise ProgramError(f"there is no program at {path}; give the path of a .program file") from None
-    except OSError as error:
-        raise ProgramError(f"program {path} cannot be read: {error.strerror or error}") from None
-    except safetensors.SafetensorError as error:
-        raise ProgramError(f"program {path} is corrupt or truncated ({error}); compile it again") from None
-    if image is None:
-        raise ProgramError(f"{path} is not of format {FORMAT} but {metadata.get('format')!r}; compile it again")
-    try:
-        if _digest(metadata["structure"], image) != metadata["sha256"]:
-            raise ValueError("its content does not match its checksum; compile it again")
-        program = _build(json.loads(metadata["structure"]), image.tobytes())
         check(program)
-    except (KeyError, TypeError, IndexError) as error:
-        raise ProgramError(f"program {path} lacks or misplaces {error}; compile it again") from None
-    except ValueError as error:
+    except ProgramError as error:
         raise ProgramError(f"program {path} is invalid: {error}") from None
     return program
 
 
-def _digest(structure, image):
-    digest = hashlib.sha256(structure.encode())
-    digest.update(image.tobytes())
-    return digest.hexdigest()
-
-
-def _build(structure, image):
-    """The program of a JSON structure and an image."""
-    names, offset = tuple(structure["names"]), structure["program_offset"]
-    parts = (image[offset + i * INSTRUCTION_BYTES :][:INSTRUCTION_BYTES] for i in range(len(names)))
+def _build(file, image):
+    """The program of its two parts. Raises ValueError."""
+    offset, size = file.program_offset, len(file.names) * INSTRUCTION_BYTES
+    if offset + size > len(image):
+        raise ValueError(f"program_offset and names tell of {size} bytes at {offset} in an image of {len(image)}")
+    _check_format(file.input.format, "input.format")
+    for piece in file.pieces:
+        if piece.offset + piece.size > len(image):
+            end = piece.offset + piece.size
+            raise ValueError(f"pieces: {piece.name!r} must end inside the image of {len(image)} bytes, not at {end}")
+    for name, symbol in file.symbols.items():
+        _check_symbol(symbol, file.config, len(file.names), entry("symbols", name))
+    parts = (image[start : start + INSTRUCTION_BYTES] for start in range(offset, offset + size, INSTRUCTION_BYTES))
     return Program(
-        config=AcceleratorConfig(**structure["config"]),
-        instructions=tuple(decode(part) for part in parts),
-        names=names,
+        config=file.config,
+        instructions=tuple(map(decode_instruction, parts)),
+        names=file.names,
         image=image,
         program_offset=offset,
-        input=InputLayout(**_typed(structure["input"], input=Input, format=_format)),
-        output=OutputLayout(**_typed(structure["output"], head=Head)),
-        symbols={
-            name: Symbol(**_typed(fields, memory=_memory, format=_format, writers=tuple))
-            for name, fields in structure["symbols"].items()
-        },
-        pieces=tuple(Piece(**fields) for fields in structure["pieces"]),
+        input=file.input,
+        output=file.output,
+        symbols=file.symbols,
+        pieces=file.pieces,
     )
 
 
-def _typed(fields, **types):
-    """Fields of a dataclass, those in ``types`` converted back from what JSON has."""
-    return fields | {name: convert(fields[name]) for name, convert in types.items()}
+def _check_symbol(symbol, config, instructions, name):
+    if symbol.memory is not None:
+        if symbol.memory not in TENSORS:
+            held = ", ".join(f"{memory.value} ({memory.name})" for memory in TENSORS)
+            raise ValueError(f"{name}.memory must be null or one of {held}, which hold tensors, not {symbol.memory.value}")
+        words = depth_of(symbol.memory, config)
+        if symbol.base >= words:
+            raise ValueError(f"{name}.base must be below the {words} words of {symbol.memory.name}, not {symbol.base}")
+    if symbol.format is not None:
+        _check_format(symbol.format, entry(name, "format"))
+    for index in symbol.writers:
+        if index >= instructions:
+            raise ValueError(f"{name}.writers must be below the number of instructions, {instructions}, not {index}")
 
 
-def _format(value):
-    return None if value is None else Format(Kind(value[0]), value[1])
-
-
-def _memory(value):
-    return None if value is None else Memory(value)
+def _check_format(form, name):
+    try:
+        check_kind(*form)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

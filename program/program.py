@@ -1,20 +1,27 @@
 """What a program consists of: instructions, image, layout of input and output, and where every tensor lives."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from msgspec import Meta
 
+from formats.errors import UserError
 from golden.model import Format, Head, Input
 from isa.bounds import Bounds
 from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory, Region
 
+#: Addresses, offsets and sizes; and what divides, or of which there is at least one.
+Place = Annotated[int, Meta(ge=0, le=(1 << 48) - 1)]
+Count = Annotated[int, Meta(ge=1, le=(1 << 48) - 1)]
 
-class CompileError(ValueError):
+
+class CompileError(UserError):
     """An encoder that does not fit the accelerator: the tensor, the value and what to raise, in one sentence."""
 
 
-class ProgramError(ValueError):
+class ProgramError(UserError):
     """A program, or a file of one, that must not run: what is wrong with it and where, in one sentence."""
 
 
@@ -31,18 +38,18 @@ class Symbol:
     """
 
     memory: Memory | None
-    base: int
-    plane: int
-    tile: int
+    base: Place
+    plane: Place
+    tile: Place
     format: Format | None  #: None: signed 16 bit
-    rows: int
-    columns: int
-    row_segment: int
-    row_stride: int
-    column_segment: int
-    column_stride: int
+    rows: Count
+    columns: Count
+    row_segment: Count
+    row_stride: Place
+    column_segment: Count
+    column_stride: Place
     transposed: bool
-    writers: tuple[int, ...]  #: indices of the instructions that write it, in order
+    writers: Annotated[tuple[Place, ...], Meta(min_length=1)]  #: indices of the instructions that write it, in order
 
     @property
     def ready(self):
@@ -69,11 +76,11 @@ class InputLayout:
     """Region INPUT: token ids (32 bit each) or patch codes as the left operand they become, see `memory_image`."""
 
     input: Input
-    tokens: int
+    tokens: Count
     #: Vocabulary size, or elements of a patch.
-    size: int
+    size: Count
     format: Format
-    bytes: int
+    bytes: Count
 
 
 @dataclass(frozen=True)
@@ -81,9 +88,9 @@ class OutputLayout:
     """Region OUTPUT: rows of logits, 16 bit each."""
 
     head: Head
-    rows: int
-    columns: int
-    row_bytes: int
+    rows: Count
+    columns: Count
+    row_bytes: Count
 
     @property
     def bytes(self):
@@ -95,8 +102,8 @@ class Piece:
     """A part of the image: what it is and where; pieces of equal content share a place."""
 
     name: str
-    offset: int
-    size: int
+    offset: Place
+    size: Place
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
-"""What a user can get wrong in training; imports nothing, so that the command line knows it without PyTorch."""
+"""What a user can get wrong in training; imports no PyTorch, so that the command line knows it without."""
+
+from formats.errors import UserError
 
 
-class TrainError(ValueError):
+class TrainError(UserError):
     """Input that cannot be used: one sentence with the rule, the value and the way out."""
 
 

@@ -41,23 +41,22 @@ def prepare(bundle, items):
         For what cannot be read, or a bundle that does not say how.
     """
     rules, config = bundle.preprocessing, bundle.encoder.config
+    if rules is None:
+        missing = "no tokenizer" if config.input is Input.TOKENS else "no rule how images become patches"
+        raise UsageError(f"the bundle has {missing}; export it again, or use the driver with the model's own inputs")
     if config.input is Input.TOKENS:
-        if "tokenizer" not in rules:
-            raise UsageError("the bundle has no tokenizer; export it with one, or use the driver with token ids")
-        tokenizer = WordPiece(rules["tokenizer"])
-        limit = min(rules.get("truncate", config.tokens), config.tokens)
+        tokenizer = WordPiece(rules.tokenizer)
+        limit = rules.limit(config.tokens)
         encoded = [tokenizer.encode(text, limit) for text in items]
         inputs = np.zeros((len(items), config.tokens), np.int64)
         inputs[:, :limit] = [ids for ids, _ in encoded]
         return list(items), inputs, np.array([length for _, length in encoded])
-    if "image" not in rules or "patch" not in rules:
-        raise UsageError("the bundle does not say how images become patches; export it again, or use the driver with codes")
     names, images = [], []
     for path in items:
-        found = read_images(path, rules["image"])
+        found = read_images(path, rules.image)
         names += [path] if len(found) == 1 else [f"{path}[{index}]" for index in range(len(found))]
         images.append(found)
-    cuts = rules["patch"], rules.get("stride", 0), rules.get("class_tokens", 0)
+    cuts = rules.patch, rules.stride, rules.class_tokens
     inputs = to_patches(np.concatenate(images), *cuts).astype(np.int64)
     return names, inputs, np.full(len(inputs), config.tokens)
 

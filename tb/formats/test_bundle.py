@@ -9,22 +9,10 @@ import safetensors
 import safetensors.numpy
 
 from formats import bundle
-from formats.bundle import Bundle, BundleError, Samples
+from formats.bundle import BundleError
 from golden.model import Format, Head, Input, Order
-from tb.models import BINARY, TERNARY, random_encoder, random_inputs
-
-
-def make_bundle(seed=0, **structure):
-    rng = np.random.default_rng(seed)
-    encoder = random_encoder(rng, **structure)
-    drawn = random_inputs(rng, encoder, 3)
-    samples = Samples(
-        np.stack([inputs for inputs, _ in drawn]),
-        np.array([length for _, length in drawn], np.int64),
-        np.array([0, 2, 1], np.int64),
-        ("one", "two", "drei ñ"),
-    )
-    return Bundle(encoder, ("a", "b", "c"), samples, {"task": "none", "accuracy": {"integer": 33.3}}, {"patch": 4})
+from tb.formats.bundles import make_bundle
+from tb.models import BINARY, TERNARY
 
 
 def assert_same(a, b):

@@ -6,6 +6,7 @@ import io
 import numpy as np
 from rich.console import Console
 
+from formats.preprocessing import ImagePipeline
 from train.data.sets import Dataset, Split
 from train.run.loop import train
 from train.run.recipe import Model, Recipe, Step, Task
@@ -27,7 +28,7 @@ def toy_dataset(samples=480):
         images = inputs.reshape(count, 2, 2, 3, 3).swapaxes(2, 3).reshape(count, 6, 6)
         return Split(inputs, np.full(count, 4), labels, images=images)
 
-    rules = {"image": [6, 6], "patch": 3, "stride": 3}
+    rules = ImagePipeline(image=(6, 6), patch=3, stride=3)
     return Dataset(split(samples), split(100), split(200), ("0", "1", "2", "3"), {}, rules)
 
 
@@ -42,7 +43,7 @@ def toy_texts(samples=300):
         inputs[np.arange(8) >= lengths[:, None]] = 0
         return Split(inputs, lengths, labels)
 
-    return Dataset(split(samples), split(100), split(100), ("no", "yes"), {}, {})
+    return Dataset(split(samples), split(100), split(100), ("no", "yes"), {})
 
 
 def run(folder, recipe=RECIPE, dataset=None, workers=None):

@@ -36,8 +36,8 @@ def moved(split, index, rules, rng, shift, flip):
 
     Parameters
     ----------
-    rules : dict
-        The data set's preprocessing, with ``patch`` and ``stride``.
+    rules : formats.preprocessing.ImagePipeline
+        The data set's preprocessing.
     rng : numpy.random.Generator
     shift : int
         Pixels up, down, left or right, at most.
@@ -52,10 +52,10 @@ def moved(split, index, rules, rng, shift, flip):
     padded = functional.pad(images, (shift, shift, shift, shift))
     top, left = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, count)))
     images = padded.unfold(1, height, 1).unfold(2, width, 1)[torch.arange(count), top, left]
-    patch, stride = rules["patch"], rules["stride"]
+    patch, stride = rules.patch, rules.stride or rules.patch
     windows = images.unfold(1, patch, stride).unfold(2, patch, stride)
     patches = windows.reshape(count, -1, patch * patch)
-    return functional.pad(patches, (0, 0, rules.get("class_tokens", 0), 0))
+    return functional.pad(patches, (0, 0, rules.class_tokens, 0))
 
 
 class Texts:

@@ -5,6 +5,7 @@ import hashlib
 
 import numpy as np
 
+from formats.preprocessing import ImagePipeline
 from golden.patches import to_patches
 from train.data.sets import Dataset, Split, read
 from train.errors import DataError
@@ -38,7 +39,7 @@ def fashion_mnist(folder, patch, stride=0, class_tokens=0):
     train = split("train")
     cut = len(train) - FASHION_VALIDATION
     training, validation = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
-    preprocessing = _preprocessing(28, patch, stride, class_tokens)
+    preprocessing = ImagePipeline(image=(28, 28), patch=patch, stride=stride or patch, class_tokens=class_tokens)
     return Dataset(training, validation, split("t10k"), FASHION_LABELS, FASHION_HASHES, preprocessing)
 
 
@@ -53,7 +54,7 @@ def digits(patch, stride=0, class_tokens=0):
     splits = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
     training, validation, test = splits
     hashes = {"sklearn.datasets.load_digits": hashlib.sha256(images.tobytes()).hexdigest()}
-    preprocessing = _preprocessing(8, patch, stride, class_tokens)
+    preprocessing = ImagePipeline(image=(8, 8), patch=patch, stride=stride or patch, class_tokens=class_tokens)
     return Dataset(training, validation, test, tuple("0123456789"), hashes, preprocessing)
 
 
@@ -63,9 +64,3 @@ def _split(images, labels, patch, stride, class_tokens):
     except ValueError as error:
         raise DataError(f"{error} in the recipe") from None
     return Split(inputs, np.full(len(labels), inputs.shape[1]), labels.astype(np.int64), images=images)
-
-
-def _preprocessing(side, patch, stride, class_tokens):
-    codes = "pixels 0..255, patches and pixels in them row by row"
-    rules = {"image": [side, side], "patch": patch, "stride": stride or patch, "codes": codes}
-    return rules | ({"class_tokens": class_tokens} if class_tokens else {})

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from formats.preprocessing import Pipeline
 from train.errors import DataError
 
 
@@ -45,7 +46,7 @@ class Dataset:
     labels: tuple[str, ...]
     #: sha256 of each file, by name.
     hashes: dict
-    preprocessing: dict = field(default_factory=dict)
+    preprocessing: Pipeline | None = None
 
     def part(self, samples):
         """The same with at most so many training samples, the first ones."""

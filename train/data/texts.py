@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from formats.preprocessing import TextPipeline
 from train.data.sets import Dataset, Split, read
 from train.data.tokenizer import tokenize, train_tokenizer
 from train.errors import DataError
@@ -35,10 +36,13 @@ COLA_LABELS = ("unacceptable", "acceptable")
 
 def load(task, folder, vocabulary, tokens, tokenizer=None):
     """A set as word pieces, cut to ``tokens``: of ``tokenizer``, or one of ``vocabulary`` trained on its training texts."""
-    hashes, advice, labels, parse = {
+    readable = {
         Task.SST2: (SST2_HASHES, SST2_ADVICE, SST2_LABELS, _parse_sst2),
         Task.COLA: (COLA_HASHES, COLA_ADVICE, COLA_LABELS, _parse_cola),
-    }[task]
+    }
+    if task not in readable:
+        raise DataError(f"data of task {task} cannot be read, of texts only of {', '.join(readable)}; take one of these")
+    hashes, advice, labels, parse = readable[task]
     if not folder:
         raise DataError(f"{advice}; no folder is named")
     if tokens < 2:
@@ -57,7 +61,7 @@ def load(task, folder, vocabulary, tokens, tokenizer=None):
         inputs, lengths = tokenize(tokenizer, texts, tokens)
         return Split(inputs, lengths, np.array(classes, np.int64), texts)
 
-    preprocessing = {"tokenizer": json.loads(tokenizer.to_str()), "truncate": tokens}
+    preprocessing = TextPipeline(tokenizer=json.loads(tokenizer.to_str()), truncate=tokens)
     training, validation, test = map(split, parts)
     return Dataset(training, validation, test, labels, hashes, preprocessing)
 

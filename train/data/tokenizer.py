@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from formats.preprocessing import TextPipeline
 from train.errors import DataError
 
 UNKNOWN, PADDING, START = "[UNK]", "[PAD]", "[CLS]"
@@ -22,10 +23,16 @@ def read_tokenizer(path):
 
 
 def tokenizer_of(preprocessing):
-    """The tokenizer in a bundle's or a model's preprocessing, None without."""
-    if "tokenizer" not in preprocessing:
-        return None
-    return Tokenizer.from_str(json.dumps(preprocessing["tokenizer"]))
+    """The tokenizer in a bundle's or a model's preprocessing, None without. Raises DataError."""
+    return tokenizer_in(preprocessing.tokenizer, "the bundle") if isinstance(preprocessing, TextPipeline) else None
+
+
+def tokenizer_in(description, where):
+    """The tokenizer that a dictionary describes. Raises DataError, which says ``where`` it is."""
+    try:
+        return Tokenizer.from_str(json.dumps(description))
+    except Exception as error:  # the library raises nothing more special
+        raise DataError(f"the tokenizer in {where} cannot be read: {error}; give another tokenizer.json") from None
 
 
 def added_pieces(tokenizer):

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from formats import bundle as bundle_file
 from formats.files import write_whole
-from golden.model import Input
+from formats.preprocessing import TextPipeline
 from train.data.sets import check_inputs, load_data
 from train.data.tokenizer import tokenizer_of
 from train.errors import CheckpointError, DataError
@@ -91,7 +91,7 @@ def find_checkpoint(bundle, path, given):
     CheckpointError
         For a checkpoint with another hash than the bundle says, or one that gives another encoder.
     """
-    known = bundle.record.get("checkpoint", {})
+    known = bundle.record.get("checkpoint") or {}
     folder = Path(path).parent
     places = [Path(given)] if given else [folder / name for name in (known.get("path"), "best.pt") if name]
     found = next((place for place in places if place.is_file()), None)
@@ -126,12 +126,13 @@ def data_of(bundle, folder):
     config, rules, task = bundle.encoder.config, bundle.preprocessing, bundle.record.get("task")
     if task not in list(Task):
         raise DataError(f"the bundle is of task {task!r}, and data are known for {', '.join(Task)} only; take one of these")
-    text = config.input is Input.TOKENS
-    model = Model(
-        config.layers, config.width, config.heads, config.head_width, config.feed_forward,
-        vocabulary=config.input_size if text else 0, tokens=rules.get("truncate", config.tokens) if text else 0,
-        patch=rules.get("patch", 0), stride=rules.get("stride", 0), class_tokens=rules.get("class_tokens", 0),
-    )  # fmt: skip
+    if rules is None:
+        raise DataError("the bundle does not say how data become its model's inputs; export it again")
+    if isinstance(rules, TextPipeline):
+        cut = {"vocabulary": config.input_size, "tokens": rules.limit(config.tokens)}
+    else:
+        cut = {"patch": rules.patch, "stride": rules.stride, "class_tokens": rules.class_tokens}
+    model = Model(config.layers, config.width, config.heads, config.head_width, config.feed_forward, **cut)
     recipe = Recipe("evaluate", Task(task), 1, model, (Step(FULL, 1, 1, 1.0),))
     dataset = load_data(recipe, folder, tokenizer_of(rules))
     if len(dataset.labels) != config.classes:

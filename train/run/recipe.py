@@ -1,13 +1,14 @@
 """Recipes: everything a training run depends on, in one TOML file."""
 
-import dataclasses
 import tomllib
-import types
-import typing
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
+from msgspec import Meta
+
+from formats.decode import decode
 from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.errors import CheckpointError, RecipeError
 from train.model.precision import FULL, Weights, WeightScheme
@@ -42,6 +43,13 @@ class Schedule(StrEnum):
     COSINE = "cosine"
 
 
+#: A side, or a way across an image.
+Pixels = Annotated[int, Meta(ge=0, le=1024)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+LossWeight = Annotated[float, Meta(ge=0.0, le=1e6)]
+Epochs = Annotated[int, Meta(ge=1, le=100_000)]
+
+
 @dataclass(frozen=True)
 class Model:
     """Shape of the encoder. ``patch`` and ``stride`` are sides in pixels, for images; the rest is as in `EncoderConfig`.
@@ -49,27 +57,27 @@ class Model:
     ``stride`` 0 is the side of a patch: they do not overlap. ``vocabulary`` and ``tokens`` are for text.
     """
 
-    layers: int
-    width: int
-    heads: int
-    head_width: int
-    feed_forward: int
+    layers: Annotated[int, Meta(ge=0, le=1000)]
+    width: Annotated[int, Meta(ge=1, le=4095)]
+    heads: Annotated[int, Meta(ge=1, le=1024)]
+    head_width: Annotated[int, Meta(ge=1, le=4095)]
+    feed_forward: Annotated[int, Meta(ge=1, le=1 << 16)]
     head: Head = Head.MEAN
     order: Order = Order.POST
     attention: Attention = Attention.SOFTMAX
-    residual_fraction: int = 10
-    patch: int = 0
-    stride: int = 0
-    vocabulary: int = 0
-    tokens: int = 0
-    #: Bits of the word embeddings, 1..8.
-    table_bits: int = 1
+    residual_fraction: Annotated[int, Meta(ge=0, le=15)] = 10
+    patch: Pixels = 0
+    stride: Pixels = 0
+    vocabulary: Annotated[int, Meta(ge=0, le=1 << 24)] = 0
+    tokens: Annotated[int, Meta(ge=0, le=4096)] = 0
+    #: Bits of the word embeddings.
+    table_bits: Annotated[int, Meta(ge=1, le=8)] = 1
     #: Rows of zeros before the patches, in which an imported ViT has its class token.
-    class_tokens: int = 0
+    class_tokens: Annotated[int, Meta(ge=0, le=16)] = 0
     #: The rest of `train.model.structure.Structure`; the activation is that of full precision.
     activation: Activation = Activation.RELU
     norm: NormKind = NormKind.LAYER
-    epsilon: float = 1e-5
+    epsilon: Share = 1e-5
     pooler: Pooler | None = None
 
     def structure(self, step):
@@ -85,9 +93,9 @@ class Step:
     """
 
     activation_bits: int
-    epochs: int
-    batch: int
-    learning_rate: float
+    epochs: Epochs
+    batch: Annotated[int, Meta(ge=1, le=1 << 20)]
+    learning_rate: Annotated[float, Meta(ge=0.0, le=10.0)]
     weights: Weights = Weights.BINARY
     #: Only in full precision, instead of the model's: a model with GELU heals on ReLU, which is what bits have.
     activation: Activation | None = None
@@ -98,29 +106,29 @@ class Step:
     trained_scale: bool = False
     free: bool = False
     #: Share of the loss that is the labels' and not the teacher's; 1 trains without the teacher's logits.
-    label_weight: float = 0.5
+    label_weight: Share = 0.5
     #: Weights of the squared distance of the streams to the teacher's, and of the divergence of the probabilities.
-    hidden_weight: float = 0.0
-    attention_weight: float = 0.0
-    temperature: float = 1.0
-    label_smoothing: float = 0.0
+    hidden_weight: LossWeight = 0.0
+    attention_weight: LossWeight = 0.0
+    temperature: Annotated[float, Meta(ge=1e-3, le=1e3)] = 1.0
+    label_smoothing: Share = 0.0
     #: Texts, in training: probability of a word piece to be replaced by another, and of a text to go on with another one.
     #: The teacher labels what comes out, so label_weight must be 0.
-    replaced: float = 0.0
-    joined: float = 0.0
-    dropout: float = 0.0
-    weight_decay: float = 0.0
+    replaced: Share = 0.0
+    joined: Share = 0.0
+    dropout: Annotated[float, Meta(ge=0.0, le=0.99)] = 0.0
+    weight_decay: Annotated[float, Meta(ge=0.0, le=100.0)] = 0.0
     schedule: Schedule = Schedule.LINEAR
     #: Share of the steps in which the learning rate rises.
-    warmup: float = 0.05
+    warmup: Share = 0.05
     #: Largest norm of the gradient.
-    clip: float = 1.0
+    clip: Annotated[float, Meta(ge=1e-6, le=1e9)] = 1.0
     #: Batches that are computed one after the other and averaged, ``batch`` samples together.
-    accumulate: int = 1
+    accumulate: Annotated[int, Meta(ge=1, le=1 << 16)] = 1
     #: Decay of a moving average of the weights, which is then what is validated and kept; 0 for none.
-    average: float = 0.0
+    average: Annotated[float, Meta(ge=0.0, le=0.99999)] = 0.0
     #: Validations without a better one after which the stage ends; 0 for never.
-    patience: int = 0
+    patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
 
     @property
     def scheme(self):
@@ -136,9 +144,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Recipe:
-    name: str
+    name: Annotated[str, Meta(pattern="^[^/]+$")]
     task: Task
-    seed: int
+    seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
     #: In a file with a ``start`` its sizes may be left out: they are those of the start.
     model: Model
     steps: tuple[Step, ...]
@@ -147,26 +155,11 @@ class Recipe:
     #: tokenizer.json to use and not train one; relative to the recipe.
     tokenizer: str | None = None
     #: Images, in training: pixels that they are shifted by at most, and whether half of them are mirrored.
-    shift: int = 0
+    shift: Annotated[int, Meta(ge=0, le=64)] = 0
     flip: bool = False
     mixed: Mixed = Mixed.NONE
     #: Optimiser steps between checkpoints: what an interruption may lose.
-    checkpoint_every: int = 200
-
-
-#: (key, lowest, highest) of the numbers of a step; more than the highest or less than the lowest is refused.
-STEP_RANGES = (
-    ("epochs", 1, 100_000), ("batch", 1, 1 << 20), ("learning_rate", 0.0, 10.0), ("label_weight", 0.0, 1.0),
-    ("hidden_weight", 0.0, 1e6), ("attention_weight", 0.0, 1e6), ("temperature", 1e-3, 1e3), ("warmup", 0.0, 1.0),
-    ("label_smoothing", 0.0, 1.0), ("replaced", 0.0, 1.0), ("joined", 0.0, 1.0), ("dropout", 0.0, 0.99),
-    ("weight_decay", 0.0, 100.0), ("clip", 1e-6, 1e9),
-    ("accumulate", 1, 1 << 16), ("average", 0.0, 0.99999), ("patience", 0, 100_000),
-)  # fmt: skip
-MODEL_RANGES = (
-    ("layers", 0, 1000), ("width", 1, 4095), ("heads", 1, 1024), ("head_width", 1, 4095), ("feed_forward", 1, 1 << 16),
-    ("residual_fraction", 0, 15), ("patch", 0, 1024), ("stride", 0, 1024), ("tokens", 0, 4096), ("table_bits", 1, 8),
-    ("class_tokens", 0, 16), ("epsilon", 0.0, 1.0),
-)  # fmt: skip
+    checkpoint_every: Annotated[int, Meta(ge=1, le=1 << 31)] = 200
 
 
 def read_recipe(path):
@@ -177,82 +170,34 @@ def read_recipe(path):
     try:
         table = {"name": path.stem} | tomllib.loads(path.read_text())
         for key in ("start", "tokenizer"):
-            if key in table:
-                table[key] = str(path.parent / str(table[key]))
-        if "start" in table and isinstance(table.get("model", {}), dict):
+            if isinstance(table.get(key), str):
+                table[key] = str(path.parent / table[key])
+        if isinstance(table.get("start"), str) and isinstance(table.get("model", {}), dict):
             from train.run.start import shape_of
 
             table["model"] = shape_of(table["start"], table.get("model", {}))
-        recipe = build(Recipe, table, "the recipe")
+        recipe = decode(Recipe, table, "the recipe")
         _check(recipe)
     except CheckpointError:
         raise
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise RecipeError(f"recipe {path} is invalid: {error}") from None
+    except RecursionError:
+        raise RecipeError(f"recipe {path} is invalid: its lists are nested too deep; give tables of settings") from None
     return recipe
-
-
-def build(kind, table, name):
-    """A dataclass from a table of plain values, by its type annotations. Raises ValueError, naming the key."""
-    known = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := sorted(table.keys() - known.keys()):
-        raise ValueError(f"{name} knows no {unknown[0]!r}, only {', '.join(known)}")
-    missing = [key for key, field in known.items() if key not in table and field.default is dataclasses.MISSING]
-    if missing:
-        raise ValueError(f"{name} lacks {missing[0]!r}")
-    hints = typing.get_type_hints(kind)
-    return kind(**{key: _value(hints[key], value, f"{key} of {name}") for key, value in table.items()})
-
-
-def _value(kind, value, name):
-    if isinstance(kind, types.UnionType):
-        if value is None:
-            return None
-        kind = next(option for option in typing.get_args(kind) if option is not types.NoneType)
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise ValueError(f"{name} must be a list, not {value!r}")
-        item = typing.get_args(kind)[0]
-        return tuple(_value(item, part, f"number {index} of {name}") for index, part in enumerate(value))
-    if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise ValueError(f"{name} must be a table, not {value!r}")
-        return build(kind, value, name)
-    if issubclass(kind, Enum):
-        try:
-            return kind(value)
-        except ValueError:
-            raise ValueError(f"{name} must be one of {', '.join(kind)}, not {value!r}") from None
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{name} must be of type {kind.__name__}, not {value!r}")
-    return value
 
 
 def _check(recipe):
     if not recipe.steps or recipe.steps[0].activation_bits != FULL:
         raise ValueError(f"it must begin with a step of activation_bits = {FULL}, the teacher")
-    if not 0 <= recipe.shift <= 64:
-        raise ValueError(f"shift must be in 0..64 pixels, not {recipe.shift}")
     if (recipe.shift or recipe.flip) and not recipe.task.of_images:
         raise ValueError(f"shift and flip are of images, which {recipe.task} has none of; leave them out")
-    if recipe.checkpoint_every < 1:
-        raise ValueError(f"checkpoint_every must be at least 1 step, not {recipe.checkpoint_every}")
-    _check_ranges(recipe.model, MODEL_RANGES, "model")
     for index, step in enumerate(recipe.steps):
-        _check_ranges(step, STEP_RANGES, f"step {index}")
         if step.attention_weight and recipe.model.attention is Attention.THRESHOLD:
             raise ValueError(f"step {index} has an attention_weight, which needs the softmax that the model is without")
         if (step.replaced or step.joined) and recipe.task.of_images:
             raise ValueError(f"step {index} says replaced or joined, which are of texts; images have shift and flip")
         _check_step(step, recipe.steps[:index], f"step {index}")
-
-
-def _check_ranges(part, ranges, name):
-    for key, low, high in ranges:
-        if not low <= getattr(part, key) <= high:
-            raise ValueError(f"{key} of {name} must be in {low}..{high}, not {getattr(part, key)}")
 
 
 def _check_step(step, before, name):

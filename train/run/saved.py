@@ -3,13 +3,18 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Any
 
+from formats import structure
+from formats.decode import Part, decode, parse
+from formats.encoder import Tensors, build
+from formats.preprocessing import PIPELINES, Pipeline, to_plain
 from golden.model import EncoderConfig
 from train.errors import CheckpointError
 from train.model.bmt import Encoder
 from train.model.precision import precision
 from train.run import checkpoint
-from train.run.recipe import Recipe, build
+from train.run.recipe import Recipe
 
 KIND = "model"
 
@@ -23,14 +28,25 @@ class Saved:
     teacher: Encoder
     recipe: Recipe
     labels: tuple[str, ...]
-    preprocessing: dict
-    hashes: dict
+    preprocessing: Pipeline | None
+    hashes: dict[str, str]
+
+
+class Described(Part):
+    """The JSON in such a file; ``model`` and ``teacher`` are the shapes of both."""
+
+    recipe: Recipe
+    model: structure.EncoderConfig
+    teacher: structure.EncoderConfig
+    labels: tuple[str, ...]
+    hashes: dict[str, str] = {}
+    preprocessing: dict[str, Any] = {}
 
 
 def save_model(trained, recipe, dataset, path):
     """Write the first and the last of the models of all stages, whole or not at all."""
     described = {"recipe": dataclasses.asdict(recipe), "labels": list(dataset.labels), "hashes": dataset.hashes,
-                 "preprocessing": dataset.preprocessing}  # fmt: skip
+                 "preprocessing": to_plain(dataset.preprocessing)}  # fmt: skip
     models = {
         name: {"config": dataclasses.asdict(model.config), "state": model.state_dict()}
         for name, model in (("teacher", trained[0]), ("model", trained[-1]))
@@ -44,16 +60,18 @@ def load_model(path):
     """What `save_model` wrote: `Saved`. Raises CheckpointError."""
     content = checkpoint.load(path, KIND)
     try:
-        described = json.loads(content["described"])
-        recipe = build(Recipe, described["recipe"], "the recipe")
+        described = decode(Described, parse(content["described"]), "the description")
+        recipe, pipeline = described.recipe, None
+        if described.preprocessing:
+            kind = PIPELINES[described.model.input]
+            pipeline = decode(kind, described.preprocessing, "preprocessing", "preprocessing")
         models = {}
         for name, step in (("teacher", recipe.steps[0]), ("model", recipe.steps[-1])):
-            config = build(EncoderConfig, described[name], "the encoder")
+            config = build(EncoderConfig, getattr(described, name), name, Tensors({}))
             formats = precision(step.activation_bits, step.scheme, recipe.model.table_bits)
             models[name] = Encoder(config, formats, structure=recipe.model.structure(step)).eval()
             models[name].load_state_dict(content["states"][name])
-    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+    except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise CheckpointError(f"checkpoint {path} does not hold what it should ({reason}); train again") from None
-    return Saved(**models, recipe=recipe, labels=tuple(described["labels"]), preprocessing=described["preprocessing"],
-                 hashes=described["hashes"])  # fmt: skip
+    return Saved(models["model"], models["teacher"], recipe, described.labels, pipeline, described.hashes)

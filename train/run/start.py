@@ -1,15 +1,16 @@
 """Where a run starts: random weights, or an imported checkpoint with its shape and tokenizer."""
 
 import dataclasses
-import json
 from pathlib import Path
 
-from train.data.tokenizer import read_tokenizer
+from golden.model import Input
+from train.data.tokenizer import read_tokenizer, tokenizer_in
 from train.errors import CheckpointError
+from train.run.description import read_description
 from train.run.recipe import Model
 
-#: What an imported checkpoint consists of.
-WEIGHTS, DESCRIPTION = "model.safetensors", "bittern.json"
+#: The weights of an imported checkpoint, beside its description.
+WEIGHTS = "model.safetensors"
 #: Sizes that a recipe cannot choose.
 FIXED = ("layers", "width", "heads", "head_width", "feed_forward", "vocabulary", "order")
 
@@ -25,10 +26,8 @@ def read_start(recipe):
     if recipe.start is None:
         return None, tokenizer
     description, weights = read_imported(recipe.start)
-    if tokenizer is None and description.get("tokenizer"):
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_str(json.dumps(description["tokenizer"]))
+    if tokenizer is None and description.tokenizer:
+        tokenizer = tokenizer_in(description.tokenizer, f"the description of {recipe.start}")
     rows = len(weights["position"]) if "position" in weights else recipe.model.tokens
     if rows < recipe.model.tokens:
         raise CheckpointError(
@@ -40,14 +39,13 @@ def read_start(recipe):
 
 
 def read_imported(folder):
-    """Description, a dictionary, and weights, a dictionary of tensors, of an imported checkpoint. Raises CheckpointError."""
+    """`Description`, and weights, a dictionary of tensors, of an imported checkpoint. Raises CheckpointError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    path = Path(folder)
+    description = read_description(folder)
     try:
-        description = json.loads((path / DESCRIPTION).read_text())
-        weights = load_file(path / WEIGHTS)
+        weights = load_file(Path(folder) / WEIGHTS)
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no {error.filename}; `bittern import` writes what recipes can start from") from None
     except (OSError, ValueError, SafetensorError) as error:
@@ -63,11 +61,11 @@ def shape_of(folder, wanted):
     CheckpointError
         Also where ``wanted`` contradicts a size that the weights have.
     """
-    config = read_imported(folder)[0]["config"]
+    config = read_description(folder).config
     known = {field.name for field in dataclasses.fields(Model)}
-    shape = {key: value for key, value in config.items() if key in known}
-    if config.get("input") == "tokens":
-        shape["vocabulary"] = config["input_size"]
+    shape = {key: getattr(config, key) for key in config.__struct_fields__ if key in known}
+    if config.input is Input.TOKENS:
+        shape["vocabulary"] = config.input_size
     for key in FIXED:
         if key in shape and wanted.get(key, shape[key]) != shape[key]:
             raise CheckpointError(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from formats.preprocessing import ImagePipeline, TextPipeline  # noqa: E402
 from golden.patches import to_patches  # noqa: E402
 from tb.train.toys import RECIPE, STEPS, run, same, toy_dataset, toy_texts  # noqa: E402
 from train.data.augment import Texts, augmentation, moved  # noqa: E402
@@ -35,7 +36,7 @@ def test_augmented_images_are_shifted_or_mirrored_each_by_itself(patch, stride, 
     images = rng.integers(1, 256, (40, 28, 28)).astype(np.uint8)
     images[:] = images[0]
     split = Split(to_patches(images, patch, stride), np.full(40, 16), np.zeros(40, np.int64), images=images)
-    made = moved(split, np.arange(40), {"patch": patch, "stride": stride}, rng, shift, flip).numpy()
+    made = moved(split, np.arange(40), ImagePipeline(image=(28, 28), patch=patch, stride=stride), rng, shift, flip).numpy()
     shifted = [np.frombuffer(window, np.uint8).reshape(1, 28, 28) for window in windows(images[0], shift, flip)]
     possible = {to_patches(image, patch, stride).tobytes() for image in shifted}
     found = [one[None].tobytes() for one in made]
@@ -142,7 +143,7 @@ TEXT = dataclasses.replace(RECIPE, task=Task.SST2, model=Model(1, 32, 2, 16, 32,
 
 def with_tokenizer(dataset):
     tokenizer = json.loads(train_tokenizer(["a b c"], 20).to_str())
-    return dataclasses.replace(dataset, preprocessing={"tokenizer": tokenizer})
+    return dataclasses.replace(dataset, preprocessing=TextPipeline(tokenizer=tokenizer))
 
 
 @pytest.mark.parametrize("change", [{"shift": 1}, {"flip": True}], ids=str)

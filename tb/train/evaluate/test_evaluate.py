@@ -61,7 +61,7 @@ def test_the_bundle_holds_the_model_with_real_samples(run, exported):
     assert np.array_equal(made.samples.inputs, dataset.test.inputs[:64])
     assert not made.samples.inputs[:, 0].any()
     assert made.labels == tuple("0123456789")
-    assert made.preprocessing["class_tokens"] == 1
+    assert made.preprocessing.class_tokens == 1
     classes = [encode(made.encoder, x)["logits"].argmax() for x in made.samples.inputs]
     assert np.array_equal(classes, predict(saved.model, dataset.test)[:64])
 

@@ -80,9 +80,9 @@ def test_the_folder_holds_shape_classes_hashes_and_tokenizer(source, capsys):
     encoder, description = load_imported(output)
     assert encoder.structure == Structure(Activation.GELU, epsilon=1e-7, pooler=Pooler.TANH)
     assert (encoder.config.layers, encoder.config.heads, encoder.config.tokens) == (LAYERS, 3, POSITIONS)
-    assert description["labels"] == ["bad", "good", "unsure"]
+    assert description.labels == ("bad", "good", "unsure")
     digest = hashlib.sha256((source / "model.safetensors").read_bytes()).hexdigest()
-    assert description["source"]["sha256"] == {"model.safetensors": digest}
+    assert description.source.sha256 == {"model.safetensors": digest}
     state = bert_state()
     assert torch.equal(encoder.classifier.weight, state["classifier.weight"])
     position = state["bert.embeddings.position_embeddings.weight"] + state["bert.embeddings.token_type_embeddings.weight"][0]
@@ -100,7 +100,7 @@ def test_vocab_txt_makes_a_tokenizer(source):
     from tokenizers import Tokenizer
 
     _, description = load_imported(imported(source))
-    tokenizer = Tokenizer.from_str(json.dumps(description["tokenizer"]))
+    tokenizer = Tokenizer.from_str(json.dumps(description.tokenizer))
     assert tokenizer.encode("Badly GOOD film").tokens == ["[CLS]", "bad", "##ly", "good", "[UNK]", "[SEP]"]
 
 

@@ -37,7 +37,7 @@ def test_a_published_checkpoint_gives_the_same_hidden_states(name, tmp_path, cap
     encoder, description = load_imported(tmp_path / "out")
     tokenizer = Tokenizer.from_file(str(source / "tokenizer.json"))
     ids, lengths = (torch.from_numpy(x) for x in tokenize(tokenizer, TEXTS, 32))
-    assert description["tokenizer"]["model"]["vocab"] == tokenizer.get_vocab()
+    assert description.tokenizer["model"]["vocab"] == tokenizer.get_vocab()
     mask = torch.arange(32) < lengths[:, None]
     theirs = transformers.BertModel.from_pretrained(source, add_pooling_layer=False).eval()
     with torch.no_grad():

@@ -5,12 +5,13 @@ from itertools import pairwise
 
 import pytest
 
+from formats.decode import decode
 from formats.files import ROOT
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from train.errors import RecipeError  # noqa: E402
-from train.run.recipe import Mixed, Recipe, Schedule, Weights, build, read_recipe  # noqa: E402
+from train.run.recipe import Mixed, Recipe, Schedule, Weights, read_recipe  # noqa: E402
 from train.run.schedule import rate  # noqa: E402
 
 RECIPES = ROOT / "train" / "recipes"
@@ -76,40 +77,48 @@ def test_images_may_be_shifted_and_mirrored(tmp_path, task):
 
 def test_a_recipe_survives_being_written_down_and_built_again(tmp_path):
     recipe = read_recipe(write(tmp_path, GOOD))
-    assert build(Recipe, dataclasses.asdict(recipe), "the recipe") == recipe
+    assert decode(Recipe, dataclasses.asdict(recipe), "the recipe") == recipe
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ("seed = 1", "seed = ", "invalid"),
-        ('"digits"', '"chess"', "task of the recipe must be one of .*digits.*'chess'"),
-        ("seed = 1", "seed = 1\ncolour = 3", "knows no 'colour', only name, task"),
-        ("seed = 1", "seed = '1'", "seed of the recipe must be of type int, not '1'"),
-        ("seed = 1", "", "lacks 'seed'"),
-        ("seed = 1", "seed = 1\nshift = -1", "shift must be in 0..64 pixels, not -1"),
+        ('"digits"', '"chess"', "task must be one of fashion-mnist, digits.*, not 'chess'"),
+        ("seed = 1", "seed = 1\ncolour = 3", "the recipe knows no 'colour', only name, task"),
+        ("seed = 1", "seed = '1'", "seed must be a whole number in 0..9223372036854775807, not '1'"),
+        ("seed = 1", "", "the recipe lacks 'seed'"),
+        ("seed = 1", "seed = -1", "seed must be a whole number in 0..9.*, not -1"),
+        ("seed = 1", "seed = 1\nname = 'a/b'", "name must be a text like .*, not 'a/b'"),
+        ("seed = 1", "seed = 1\nstart = 3", "start must be a text or null, not 3"),
+        ("seed = 1", "seed = 1\ncheckpoint_every = 0", "checkpoint_every must be a whole number in 1..2.*, not 0"),
+        ("seed = 1", f"seed = {'[' * 5000}", "nested too deep"),
+        ("seed = 1", "seed = 1\nshift = -1", "shift must be a whole number in 0..64, not -1"),
         ('"digits"', '"cola"\nflip = true', "shift and flip are of images, which cola has none of"),
         ('"digits"', '"mr"\nshift = 1', "shift and flip are of images, which mr has none of"),
-        ("width = 16", "wdith = 16", "model of the recipe knows no 'wdith'"),
-        ("width = 16", "", "lacks 'width'"),
-        ("width = 16", "width = 0", "width of model must be in 1..4095, not 0"),
-        ('weights = "split"', 'weights = "split"\nspeed = 1', "knows no 'speed'"),
+        ("width = 16", "wdith = 16", "model knows no 'wdith', only layers"),
+        ("width = 16", "", "model lacks 'width'"),
+        ("width = 16", "width = true", "model.width must be a whole number in 1..4095, not true"),
+        ("width = 16", "width = 16\nvocabulary = -5", "model.vocabulary must be a whole number in 0..16777216, not -5"),
+        ("width = 16", "width = 16\nepsilon = nan", "model.epsilon must be a finite number, not nan"),
+        ("width = 16", "width = 0", "model.width must be a whole number in 1..4095, not 0"),
+        ('weights = "split"', 'weights = "split"\nspeed = 1', "steps.2 knows no 'speed'"),
         ("activation_bits = 32", "activation_bits = 8", "activation_bits = 32, the teacher"),
         ("activation_bits = 2\n", "activation_bits = 9\n", "must be in 1..8, or 32 for full precision, not 9"),
         ("activation_bits = 2\n", "activation_bits = 0\n", "must be in 1..8, or 32 for full precision, not 0"),
-        ("activation_bits = 2\n", "activation_bits = 2.5\n", "of type int, not 2.5"),
+        ("activation_bits = 2\n", "activation_bits = 2.5\n", "steps.1.activation_bits must be a whole number, not 2.5"),
         ('weights = "ternary"', 'weights = "binary"', "step before it must have ternary"),
-        ('weights = "ternary"', 'weights = "quaternary"', "must be one of real, binary, ternary, split, not 'quaternary'"),
+        ('weights = "ternary"', 'weights = "quaternary"', "steps.1.weights must be one of real, .*, not 'quaternary'"),
         ("half = true", "trained_scale = true", "only split weights have"),
         ('weights = "split"', 'weights = "split"\nhalf = true', "step 2 cannot say half"),
         ('weights = "split"', 'weights = "binary"', "step 2 must have half = true or split weights"),
         ("half = true", "half = true\nreplaced = 0.1", "step 1 says replaced or joined, which are of texts; images have"),
-        ("half = true", "half = true\njoined = 1.5", "joined of step 1 must be in 0.0..1.0, not 1.5"),
+        ("half = true", "half = true\njoined = 1.5", "steps.1.joined must be a number in 0.0..1.0, not 1.5"),
         ("half = true", "half = true\naccumulate = 5", "must divide its batch of 32, not be 5"),
-        ("learning_rate = 1e-3", "learning_rate = -1.0", "learning_rate of step 1 must be in 0.0..10.0, not -1.0"),
-        ("mixed = ", "mixed = 'float8' #", "mixed of the recipe must be one of none, bfloat16, float16"),
+        ("learning_rate = 1e-3", "learning_rate = -1.0", "steps.1.learning_rate must be a number in 0.0..10.0, not -1.0"),
+        ("mixed = ", "mixed = 'float8' #", "mixed must be one of none, bfloat16, float16, not 'float8'"),
         ("mixed = ", "start = 'nowhere'\nmixed = ", "there is no .*nowhere.*bittern import"),
-        ("[model]", "[[model]]", "must be a table"),
+        ("[model]", "[[model]]", "model must be a table of keys and values, not "),
     ],
 )
 def test_a_recipe_that_cannot_run_is_refused_in_one_sentence(tmp_path, old, new, words):

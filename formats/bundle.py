@@ -124,8 +124,8 @@ def load(path: str | Path) -> Bundle:
         tensors = Tensors(found)
         encoder = build(Encoder, file.encoder, "encoder", tensors)
         samples = build(Samples, file.samples, "samples", tensors)
-        tensors.check_all_taken()
         check_encoder(encoder)
+        tensors.check_all_taken()
         pipeline = None
         if file.preprocessing:
             kind = PIPELINES[encoder.config.input]

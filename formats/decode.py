@@ -133,9 +133,9 @@ def _sentence(root, name, message):
         return f"{where} is not possible: {message[: found.start()] if found else message}"
     if message.startswith("Object"):
         fields = {field.encode_name: field for field in _fields(place.kind)}
-        for key in place.value:
-            if key not in fields:
-                return f"{where} knows no {key!r}, only {', '.join(fields)}"
+        if message.startswith("Object contains"):
+            unknown = next(key for key in place.value if key not in fields)
+            return f"{where} knows no {unknown!r}, only {', '.join(fields)}"
         missing = next(key for key, field in fields.items() if field.required and key not in place.value)
         return f"{where} lacks {missing!r}"
     return f"{where} must be {_rule(inspect.type_info(place.kind))}, not {shown(place.value)}"
@@ -183,6 +183,10 @@ def _arm(kind):
 def _inner(kind, key):
     """The type of what a value of type ``kind`` has under ``key``; None where nothing is said."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if isinstance(kind, type) and issubclass(kind, tuple) and isinstance(key, int):  # a NamedTuple
+        return dict(enumerate(_hints(kind).values())).get(key)
+    if origin is list:
+        return arguments[0]
     if origin is tuple:
         fixed = {index: item for index, item in enumerate(arguments) if item is not Ellipsis}
         return arguments[0] if arguments[-1] is Ellipsis and isinstance(key, int) else fixed.get(key)

@@ -14,7 +14,7 @@ from golden.codes import check_kind
 from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Memory
 from isa.instruction import decode as decode_instruction
-from isa.memories import depth_of
+from isa.memory import depth_of
 from program.program import InputLayout, OutputLayout, Piece, Program, ProgramError, Symbol
 from program.verify.checker import check
 
@@ -103,7 +103,7 @@ def _check_symbol(symbol, config, instructions, name):
         if symbol.memory not in TENSORS:
             held = ", ".join(f"{memory.value} ({memory.name})" for memory in TENSORS)
             raise ValueError(f"{name}.memory must be null or one of {held}, which hold tensors, not {symbol.memory.value}")
-        words = depth_of(symbol.memory, config)
+        words, _ = depth_of(config, symbol.memory)
         if symbol.base >= words:
             raise ValueError(f"{name}.base must be below the {words} words of {symbol.memory.name}, not {symbol.base}")
     if symbol.format is not None:

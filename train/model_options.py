@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from train.run.options import require
+from train.run.options import check_cores, require
 
 TORCH = ("torch", "safetensors", "tokenizers")
 DATA = "folder of the data set; for SST-2 and CoLA also BITTERN_SST2, BITTERN_COLA"
@@ -57,6 +57,7 @@ def _import(options):
 
 
 def _export(options):
+    check_cores(options, "processes")
     require(TORCH, "exporting")
     if options.qonnx:
         require(("onnx",), "QONNX", "install the extra: pip install -e '.[qonnx]'")
@@ -66,6 +67,7 @@ def _export(options):
 
 
 def _evaluate(options):
+    check_cores(options, "processes")
     require(TORCH, "evaluating")
     from train.evaluate.command import run
 

@@ -52,7 +52,7 @@ def load_imported(folder):
         encoder = Encoder(config, None, structure=structure)
         encoder.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[-1].strip()
         text = f"imported checkpoint {folder} does not hold what it should ({reason}); import it again"
         raise CheckpointError(text) from None
     return encoder.eval(), description

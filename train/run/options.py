@@ -6,6 +6,8 @@ import sys
 
 from train.errors import TrainError
 
+#: What may be asked for at most, of cores, processes and cells side by side: more than a machine has.
+MOST_CORES = 1024
 EXTRA = ("torch", "tokenizers", "sklearn", "safetensors")
 
 
@@ -46,7 +48,16 @@ def add_reproduce(parser):
     parser.add_argument("--list", action="store_true", help="say which cells there are and which are done; train nothing")
 
 
+def check_cores(options, *names):
+    """Raise TrainError for an option of so many cores that cannot be; 0 and None leave the number to the machine."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= MOST_CORES:
+            raise TrainError(f"--{name} must be in 0..{MOST_CORES}, not {value}; leave it out for what the machine has")
+
+
 def run_train(options):
+    check_cores(options, "threads")
     require(EXTRA, "training")
     from train.run.command import run
 
@@ -54,6 +65,7 @@ def run_train(options):
 
 
 def run_reproduce(options):
+    check_cores(options, "threads", "jobs")
     require(EXTRA, "training")
     from train.reproduce.command import run
 

@@ -149,7 +149,7 @@ class Recipe:
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
     #: In a file with a ``start`` its sizes may be left out: they are those of the start.
     model: Model
-    steps: tuple[Step, ...]
+    steps: Annotated[tuple[Step, ...], Meta(min_length=1)]
     #: Imported checkpoint to start from, a folder as `bittern import` writes it; relative to the recipe.
     start: str | None = None
     #: tokenizer.json to use and not train one; relative to the recipe.

@@ -72,6 +72,6 @@ def load_model(path):
             models[name] = Encoder(config, formats, structure=recipe.model.structure(step)).eval()
             models[name].load_state_dict(content["states"][name])
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
+        reason = str(error).split("\n")[-1].strip()
         raise CheckpointError(f"checkpoint {path} does not hold what it should ({reason}); train again") from None
     return Saved(models["model"], models["teacher"], recipe, described.labels, pipeline, described.hashes)

@@ -61,6 +61,7 @@ def test_a_part_of_the_grid_still_has_its_teachers_and_controls():
         (["--task", "chess"], "--task must be one of fashion-mnist, digits, sst2, sst2-bert-tiny, cola, not 'chess'"),
         (["--quick", "--bits", "3"], "--bits must be one of 4, 1, not '3'"),
         (["--jobs", "0"], "--jobs must be at least 1, not 0"),
+        (["--jobs", "100000"], "--jobs must be in 0..1024, not 100000"),
         (["--quick", "--device", "abacus"], "device 'abacus' cannot be used"),
     ],
 )

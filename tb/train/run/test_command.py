@@ -32,9 +32,10 @@ SMALL = GOOD.replace('mixed = "bfloat16"\n', "").replace("learning_rate = 1\n", 
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """An empty working folder with a recipe of digits, small.toml."""
+    """An empty working folder with a recipe of digits, small.toml, and one of texts, mr.toml."""
     monkeypatch.chdir(tmp_path)
     Path("small.toml").write_text(SMALL)
+    Path("mr.toml").write_text(SMALL.replace('"digits"', '"mr"'))
     return tmp_path
 
 
@@ -124,6 +125,9 @@ def test_an_interrupted_run_says_where_and_goes_on_only_if_asked_to(here, capsys
         ([str(RECIPES / "fashion-mnist-w1a1.toml"), "--data", "nowhere"], "dataset-fashion-mnist"),
         (["small.toml", "--device", "abacus"], "device 'abacus' cannot be used"),
         (["small.toml", "--resume"], "there is nothing to resume"),
+        (["small.toml", "--threads", "100000"], "--threads must be in 0..1024, not 100000"),
+        (["small.toml", "--threads", "-1"], "--threads must be in 0..1024, not -1"),
+        (["mr.toml"], "data of task mr cannot be read, of texts only of sst2, cola"),
     ],
 )
 def test_what_a_user_gets_wrong_is_one_sentence_and_status_2(here, arguments, words, capsys, monkeypatch):

@@ -92,16 +92,28 @@ def entry(path: str, key: Any) -> str:
 def _check_plain(value, path, name, depth):
     """Refuse what no file of ours holds: endless nesting, and texts and numbers that cannot be written again."""
     if isinstance(value, str):
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        if _is_broken(value):
             raise ValueError(f"{path or name} must be a text of whole characters, not {value[:20]!r} with half a pair")
     elif isinstance(value, (dict, list, tuple)):
         if depth == MAX_NESTING:
             raise ValueError(f"lists and tables may be nested {MAX_NESTING} deep; {'.'.join(path.split('.')[:2])} is deeper")
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            _check_plain(key, f"a key of {path or name}", name, depth)
-            _check_plain(item, entry(path, key), name, depth + 1)
+        for key, item in _items(value):
+            if isinstance(key, str) and _is_broken(key):
+                raise ValueError(f"a key of {path or name} must be a text of whole characters, not {key[:20]!r}")
+            if not isinstance(item, int):  # of which a vocabulary has many
+                _check_plain(item, entry(path, key), name, depth + 1)
     elif isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{path or name} must be a finite number, not {value}")
+
+
+def _is_broken(text):
+    """Whether there is half a surrogate pair, which JSON can write and nothing can print."""
+    return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _items(value):
+    """What is in a plain value, by key or index."""
+    return value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
 
 
 def _unknown(kind, value, path) -> Iterator[tuple[str, list[str], str]]:
@@ -110,9 +122,8 @@ def _unknown(kind, value, path) -> Iterator[tuple[str, list[str], str]]:
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         fields = [field.name for field in dataclasses.fields(kind)]
         yield from ((path, fields, key) for key in value if key not in fields)
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
-    for key, item in items:
-        if (inner := _inner(kind, key)) is not None:
+    for key, item in _items(value):
+        if isinstance(item, (dict, list, tuple)) and (inner := _inner(kind, key)) is not None:
             yield from _unknown(inner, item, entry(path, key))
 
 

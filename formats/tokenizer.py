@@ -122,13 +122,14 @@ def check_tokenizer(description: dict, size: int, name: str) -> None:
     for token in tokenizer.added_tokens:
         _check_id(token.id, token.content, size, entry(name, "added_tokens"))
     if isinstance(model, Unigram):
-        _require(len(model.vocab) <= size, f"{entry(where, 'vocab')} must have at most {size} pieces, the rows of the "
-                                           f"embedding table, not {len(model.vocab)}")  # fmt: skip
+        count = len(model.vocab)
+        fits = f"{entry(where, 'vocab')} must have at most {size} pieces, not {count}: the embedding table has no more rows"
+        _require(count <= size, fits)
     else:
         for piece, number in model.vocab.items():
             _check_id(number, piece, size, entry(where, "vocab"))
-        known = not isinstance(model, WordPiece) or model.unk_token in model.vocab
-        _require(known, f"{entry(where, 'unk_token')} must be a piece of the vocabulary, not {shown(model.unk_token)}")
+        if isinstance(model, WordPiece) and model.unk_token not in model.vocab:
+            raise ValueError(f"{entry(where, 'unk_token')} must be a piece of the vocabulary, not {shown(model.unk_token)}")
     if tokenizer.normalizer is not None and tokenizer.normalizer.type == BertNormalizer.__name__:
         decode(BertNormalizer, description["normalizer"], "the normalizer", entry(name, "normalizer"))
     if tokenizer.post_processor is not None and tokenizer.post_processor.type == TemplateProcessing.__name__:
@@ -151,7 +152,8 @@ def _check_template(description, size, name):
 
 
 def _check_id(number, piece, size, name):
-    _require(number < size, f"{name} gives {shown(piece)} the id {number}, but the embedding table has {size} rows")
+    if number >= size:
+        raise ValueError(f"{name} gives {shown(piece)} the id {number}, but the embedding table has {size} rows")
 
 
 def _require(condition, message):

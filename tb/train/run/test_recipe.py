@@ -11,6 +11,7 @@ from formats.files import ROOT
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from train.errors import RecipeError  # noqa: E402
+from train.run.loop import stage_path  # noqa: E402
 from train.run.recipe import Mixed, Recipe, Schedule, Weights, read_recipe  # noqa: E402
 from train.run.schedule import rate  # noqa: E402
 
@@ -48,6 +49,16 @@ weights = "split"
 """
 
 
+#: Digests in the names of the stages of the project's recipes, which trained checkpoints have.
+DIGESTS = {
+    "fashion-mnist-full": ("f70bfaa08fa1", "d188b5cf09e6"),
+    "fashion-mnist-w1a1": ("f70bfaa08fa1", "806fc0d11c57", "f26f86870df4"),
+    "fashion-mnist-w1a2": ("f70bfaa08fa1", "806fc0d11c57", "db550157891e"),
+    "fashion-mnist-w1a4": ("f70bfaa08fa1", "806fc0d11c57"),
+    "sst2-w1a1": ("fd73c1fac959", "d6b2e7829920", "d82b3d90944a"),
+}
+
+
 def write(folder, text):
     path = folder / "a.toml"
     path.write_text(text)
@@ -57,6 +68,13 @@ def write(folder, text):
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_recipes_of_the_project_are_valid(path):
     assert read_recipe(path).name == path.stem
+
+
+@pytest.mark.parametrize("name", DIGESTS)
+def test_the_checkpoints_of_the_project_keep_their_names(name):
+    recipe = read_recipe(RECIPES / f"{name}.toml")
+    names = [stage_path(recipe, index, "").stem for index in range(len(recipe.steps))]
+    assert tuple(stem.rsplit("-", 1)[1] for stem in names) == DIGESTS[name]
 
 
 def test_a_recipe_is_read_with_its_types(tmp_path):

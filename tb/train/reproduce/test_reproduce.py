@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from cli.main import main  # noqa: E402
+from tb.train.imports import write_description  # noqa: E402
 from train.data.sets import load_data  # noqa: E402
 from train.data.tokenizer import train_tokenizer  # noqa: E402
 from train.evaluate.evaluation import predict_integer  # noqa: E402
@@ -97,7 +98,7 @@ def test_teacher_and_control_of_a_task_start_from_its_imported_checkpoint(tmp_pa
     for value in (1.0, 2.0):
         (tmp_path / "begun").mkdir(exist_ok=True)
         save_file({"embedding.bias": torch.full((32,), value)}, tmp_path / "begun" / "model.safetensors")
-        (tmp_path / "begun" / "bittern.json").write_text(json.dumps({"tokenizer": json.loads(tokenizer)}))
+        write_description(tmp_path / "begun", grid.QUICK["digits"].model, json.loads(tokenizer))
         for method in (Method.TEACHER, Method.CONTROL):
             cell = Cell("digits", method, FULL, False, 1)
             run_cell(cell, True, tmp_path, None)

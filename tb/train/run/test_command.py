@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 from cli.main import main  # noqa: E402
 from formats import bundle  # noqa: E402
 from golden.encoder import encode  # noqa: E402
+from tb.train.imports import write_description  # noqa: E402
 from tb.train.run.test_recipe import GOOD, RECIPES  # noqa: E402
 from tb.train.toys import RECIPE, run, same, toy_dataset  # noqa: E402
 from train.data.sets import load_data  # noqa: E402
@@ -78,7 +79,7 @@ def test_teacher_and_control_of_a_run_start_from_the_imported_checkpoint(here, m
 
     (here / "begun").mkdir()
     save_file({"embedding.bias": torch.full((16,), 0.5)}, here / "begun" / "model.safetensors")
-    (here / "begun" / "bittern.json").write_text('{"config": {}}')
+    write_description(here / "begun", read_recipe(here / "small.toml").model)
     start, teacher, *_ = SMALL.replace("seed = 1", "seed = 1\nstart = 'begun'").split("[[steps]]")
     (here / "begun.toml").write_text("[[steps]]".join([start, teacher]))
     began = []

@@ -29,7 +29,7 @@ _OWN = ("Expected", "Invalid", "Object")
 Kind = TypeVar("Kind")
 
 
-class Part(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class Part(msgspec.Struct, forbid_unknown_fields=True):
     """A table of a format: exactly these keys."""
 
 

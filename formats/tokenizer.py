@@ -16,7 +16,7 @@ Id = Annotated[int, Meta(ge=0, le=(1 << 31) - 1)]
 Pieces = dict[str, Id]
 
 
-class Foreign(msgspec.Struct, kw_only=True):
+class Foreign(msgspec.Struct):
     """A table of which only these keys are ours to know."""
 
 

@@ -125,7 +125,7 @@ def test_data_with_other_classes_are_refused(run, exported, tmp_path, capsys, mo
     dataset = load_data(RECIPE)
     fewer = dataclasses.replace(dataset, labels=dataset.labels[:9])
     for module in ("evaluate", "export"):
-        monkeypatch.setattr(f"train.{module}_command.load_data", lambda *_: fewer)
+        monkeypatch.setattr(f"train.{module}.command.load_data", lambda *_: fewer)
     assert "9 classes" in refused(capsys, "evaluate", exported)
     before = exported.read_bytes()
     assert "9 classes" in refused(capsys, "export", run / "best.pt", "-o", exported)

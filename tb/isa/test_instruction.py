@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isa.config import preset
 from isa.instruction import (
     HEADER_BITS,
     INSTRUCTION_BITS,
@@ -72,7 +73,7 @@ def test_no_two_instructions_have_one_colour():
 def test_instructions_that_touch_no_row_buffer_have_no_row_tiles():
     for opcode in Opcode:
         if operation(opcode).queue in (None, Queue.DMA):
-            assert operation(opcode).row_tiles(Instruction(opcode, {}), None) == 0
+            assert operation(opcode).row_tiles(Instruction(opcode, {}), preset("tiny")) == 0
 
 
 def test_missing_fields_are_0_and_unknown_ones_are_none():

@@ -1,6 +1,7 @@
 """Products computed by what they emit: every channel once, with its own weights and constants, however they are cut."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,7 +83,7 @@ class Case:
         ops = self.builder.ops
         steps = order(ops, allocate(ops, self.config))
         instructions = emit(steps, thresholds(steps, self.config))
-        program = SimpleNamespace(config=self.config, instructions=instructions, image=bytes(self.builder.image.data),
+        program: Any = SimpleNamespace(config=self.config, instructions=instructions, image=bytes(self.builder.image.data),
                                   output=SimpleNamespace(bytes=0))  # fmt: skip
         machine = Interpreter(program, b"", self.rows)
         for index in range(len(instructions)):

@@ -26,10 +26,10 @@ test-fast: setup  ## without the tests that need minutes
 	pytest -n $(WORKERS) --dist worksteal -m 'not slow'
 
 bench: setup  ## measure whole models on the RTL at full size; one table: bench-NAME
-	python -m bench --write-docs
+	bittern bench all --write-docs
 
 bench-%: setup
-	python -m bench $*
+	bittern bench $*
 
 verilog: setup  ## build/verilog/<preset>/bittern.v for all presets, and zcu102 in LUT6_2 and CARRY8
 	bittern verilog --preset all
@@ -40,7 +40,7 @@ zcu102: setup  ## build/zcu102: a folder that Vivado makes a bitstream for the Z
 
 ulx3s: setup  ## a bitstream for the ULX3S with open tools only: Yosys, nextpnr-ecp5, ecppack; up to 30 minutes
 	@scripts/setup-extra ecp5
-	python -m boards.ulx3s.build; status=$$?; python -m codesign routed >/dev/null && exit $$status
+	bittern ulx3s; status=$$?; bittern routed >/dev/null && exit $$status
 
 lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all presets
 	ruff check .
@@ -48,7 +48,7 @@ lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all preset
 	bittern lint
 
 estimate: setup  ## resources of PRESET by open synthesis, beside what the XCZU9EG has
-	python -m codesign estimate --preset $(PRESET) --paths
+	bittern estimate --preset $(PRESET) --paths
 
 train-setup: setup  ## add PyTorch and what training needs to .venv
 	@scripts/setup-train

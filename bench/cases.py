@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from bench.names import Bench
 from golden.codes import Kind
 from golden.model import Format, Input
 from sim.simulation import FULL_BANDWIDTH
@@ -72,7 +73,7 @@ class Case:
 _base = Case(BERT_BASE)
 #: Measured benches; the others are made of their results.
 BENCHES = {
-    "bert-base": (_base, replace(_base, latency=100), *(replace(_base, bits=bits) for bits in (2, 4, 8))),
-    "sequence": tuple(replace(_base, tokens=tokens) for tokens in (64, 128, 256, 384, 512)),
-    "shapes": (*(Case(shape) for shape in SHAPES), Case(DEIT_TINY, tokens=197)),
+    Bench.BERT_BASE: (_base, replace(_base, latency=100), *(replace(_base, bits=bits) for bits in (2, 4, 8))),
+    Bench.SEQUENCE: tuple(replace(_base, tokens=tokens) for tokens in (64, 128, 256, 384, 512)),
+    Bench.SHAPES: (*(Case(shape) for shape in SHAPES), Case(DEIT_TINY, tokens=197)),
 }

@@ -1,12 +1,11 @@
 """The cycle model against the RTL: random encoders on random configurations, with several memories.
 
-`python -m bench.cycles` runs all pairs, most of an hour on two cores, and writes codesign/cycles/cycles.csv and the table in
-docs/cycles.md; `python -m bench.cycles 3 17` runs these two and prints them. What ran is kept in build/cycles: after an
+`bittern bench cycles` runs all pairs, most of an hour on two cores, and writes codesign/cycles/cycles.csv and the table in
+docs/cycles.md; `bittern bench cycles 3 17` runs these two and prints them. What ran is kept in build/cycles: after an
 interruption the same command does the rest.
 """
 
 import csv
-import sys
 from hashlib import sha256
 from statistics import median
 from typing import NamedTuple
@@ -15,6 +14,7 @@ import numpy as np
 
 from codesign import rtl
 from codesign.cycles.model import predict
+from formats.errors import UsageError
 from formats.files import ROOT, whole, write_whole
 from golden.codes import Kind
 from golden.model import Attention, Encoder, Format, Head, Input, Order
@@ -27,7 +27,7 @@ from tb.models import BINARY, TERNARY, random_encoder, random_inputs
 DATA = ROOT / "codesign" / "cycles" / "cycles.csv"
 DOCUMENT = ROOT / "docs" / "cycles.md"
 KEPT = ROOT / "build" / "cycles"
-MARK = "<!-- written by python -m bench.cycles -->"
+MARK = "<!-- written by bittern bench cycles -->"
 SHAPES = (  # R, C, K, D, L, A, instructions in the DMA queue; small ones, since each is built
     (4, 4, 16, 8, 4, 64, 8),
     (4, 8, 16, 16, 8, 64, 8),
@@ -135,14 +135,21 @@ def simulate(chosen):
         return accelerator.counters()["cycles"]
 
 
-def main(numbers):
-    rows = []
+def run(options):
+    """The command: measures `PAIRS` pairs and writes table and page, or prints those asked for; returns the exit status.
+
+    Raises UsageError for a pair that is none.
+    """
+    numbers, rows = options.pairs, []
+    for number in numbers:
+        if not 0 <= number < PAIRS:
+            raise UsageError(f"a pair is a number in 0..{PAIRS - 1}, not {number}")
     order = numbers or sorted(range(PAIRS), key=lambda number: (number % len(SHAPES), number))
     for number in order:
         rows.append(measure(number))
         print(*(f"{key} {value}" for key, value in rows[-1].items()), sep="  ", flush=True)
     if numbers:
-        return
+        return 0
     rows.sort(key=lambda row: row["pair"])
     DATA.parent.mkdir(exist_ok=True)
     with whole(DATA) as partial, partial.open("w", newline="") as file:
@@ -151,6 +158,7 @@ def main(numbers):
         writer.writerows(rows)
     before, mark, _ = DOCUMENT.read_text().partition(MARK)
     write_whole(DOCUMENT, before + mark + table(rows))
+    return 0
 
 
 def table(rows):
@@ -165,7 +173,3 @@ def table(rows):
         *("| " + " | ".join(str(row[name]) for name in columns) + " |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    main([int(number) for number in sys.argv[1:]])

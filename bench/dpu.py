@@ -1,4 +1,4 @@
-"""`python -m bench.dpu [DEPTH...]`: what a dot-product unit takes in each form that was tried, as a table (docs/dpu.md).
+"""`bittern bench dpu [DEPTH...]`: what a dot-product unit takes in each form that was tried, as a table (docs/dpu.md).
 
 LUT is Yosys' "Estimated number of LCs", plus shift registers and LUT6_2 as one each. The estimate is not exact: it lets
 LUTs that feed a carry chain share a site, and counts a full adder of pairs, which is one LUT6_2, as two.
@@ -6,7 +6,6 @@ LUTs that feed a carry chain share a site, and counts a full adder of pairs, whi
 
 import json
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -81,16 +80,14 @@ def measure(unit):
     }
 
 
-def main(depths):
+def run(options):
+    """The command: prints the table, a row for each depth and form; returns the exit status."""
     print("| K | unit | LUT | LUT per pair | FF per pair | CARRY8 | levels | latency |\n|--:|---|--:|--:|--:|--:|--:|--:|")
-    for depth in depths:
+    for depth in options.depths:
         for name, (component, mapping) in VARIANTS.items():
             unit = component(depth, 24, mapping)
             of = measure(unit)
             shares = f"{of['lut'] / depth:.2f} | {of['ff'] / depth:.2f}"
             row = f"{depth} | {name} | {of['lut']} | {shares} | {of['carry8']} | {of['levels']} | {unit.latency}"
             print(f"| {row} |", flush=True)
-
-
-if __name__ == "__main__":
-    main([int(depth) for depth in sys.argv[1:]] or [64, 128])
+    return 0

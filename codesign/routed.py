@@ -63,12 +63,8 @@ def replaced(text, document):
     return before + section(document) + rest.split(END)[1]
 
 
-def add_to(commands):
-    command = commands.add_parser("routed", help="write what place and route measured into the pages that show it")
-    command.set_defaults(run=_write)
-
-
-def _write(options):
+def write(options):
+    """`bittern routed`: makes the pages anew that are there, and prints the table; returns the exit status."""
     document = load()
     for page in PAGES:
         if page.exists():

@@ -1,4 +1,4 @@
-"""Tables in docs/ and the C header: generated from what they describe; ``python -m isa.documents`` writes them."""
+"""Tables in docs/ and the C header: generated from what they describe; `bittern documents` writes them."""
 
 from enum import IntEnum
 from pathlib import Path
@@ -12,7 +12,7 @@ _QUEUED = ", ".join(f"{opcode.name} to {its.name}" for opcode in Opcode if (its 
 
 _INSTRUCTIONS = f"""# Instructions
 
-Generated from `isa/instruction.py` and `isa/instructions/` by `python -m isa.documents`.
+Generated from `isa/instruction.py` and `isa/instructions/` by `bittern documents`.
 
 An instruction has {INSTRUCTION_BYTES} bytes, little-endian. Bits that no field names are 0. The queues are
 {", ".join(f"{queue.name}" for queue in Queue)}; which instruction goes to which:
@@ -22,7 +22,7 @@ An instruction has {INSTRUCTION_BYTES} bytes, little-endian. Bits that no field 
 
 _REGISTERS = """# Registers
 
-Generated from `isa/registers.py` by `python -m isa.documents`.
+Generated from `isa/registers.py` by `bittern documents`.
 
 32 bits each, over AXI4-Lite. Counters are cleared by a start and hold after the end.
 
@@ -57,6 +57,9 @@ def documents() -> dict[str, str]:
     }
 
 
-if __name__ == "__main__":
-    for name, text in documents().items():
-        (FOLDER / name).write_text(text)
+def write():
+    """Write every generated file; returns their paths."""
+    paths = {FOLDER / name: text for name, text in documents().items()}
+    for path, text in paths.items():
+        path.write_text(text)
+    return list(paths)

@@ -108,7 +108,7 @@ def to_markdown():
 def to_c_header():
     """The same as C constants: addresses in bytes, status and control as masks, errors as an enumeration."""
     lines = [
-        "/* Registers of the Bittern accelerator. Generated from isa/registers.py by `python -m isa.documents`. */",
+        "/* Registers of the Bittern accelerator. Generated from isa/registers.py by `bittern documents`. */",
         "#ifndef BITTERN_REGISTERS_H",
         "#define BITTERN_REGISTERS_H",
         "",

@@ -12,7 +12,7 @@ from formats.errors import UsageError
 from formats.files import write_whole
 from golden.encoder import encode
 from golden.model import describe
-from isa.config import preset
+from isa.config import PRESETS, AcceleratorConfig
 from program.compiler.compiler import compile_encoder
 from program.verify.checker import check
 from sim.inference import compared, simulated_accelerator
@@ -34,12 +34,14 @@ STALLS = (
 
 @dataclass(frozen=True)
 class Options:
-    """What `simulate` is asked for. ``flip`` (offset, bit) corrupts the RTL's copy of the image, to see it caught.
+    """What `simulate` is asked for.
 
+    ``preset`` is what ``config`` is called; ``flip`` (offset, bit) corrupts the RTL's copy of the image, to see it caught.
     Raises UsageError for a memory that cannot be.
     """
 
     preset: str = "small"
+    config: AcceleratorConfig = PRESETS["small"]
     samples: int = 32
     latency: int = 40
     bandwidth: int = 256
@@ -64,7 +66,7 @@ def simulate(path, options, console=None):
     available = len(bundle.samples.labels)
     if not 1 <= options.samples <= available:
         raise UsageError(f"bundle {path} has {available} samples, not {options.samples}; use --samples 1..{available}")
-    config = preset(options.preset)
+    config = options.config
     program = compile_encoder(bundle.encoder, config)
     check(program)
     console.rule(f"[bold]{name}[/] on preset {options.preset}")

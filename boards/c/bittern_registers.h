@@ -1,4 +1,4 @@
-/* Registers of the Bittern accelerator. Generated from isa/registers.py by `python -m isa.documents`. */
+/* Registers of the Bittern accelerator. Generated from isa/registers.py by `bittern documents`. */
 #ifndef BITTERN_REGISTERS_H
 #define BITTERN_REGISTERS_H
 

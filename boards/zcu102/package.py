@@ -11,7 +11,6 @@ from hw.emit import emit
 from hw.engine.dpu import Plain
 from hw.engine.dpu_ultrascale import Ultrascale
 from hw.top import Accelerator
-from isa.config import preset
 from isa.registers import REGISTERS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,8 +26,8 @@ CLOCK_INDEX = 71  # of pl_clk0 in zynqmp_clk
 CLOCKS = (1, 333)
 
 
-def write_package(name, folder, clock_mhz=150.0):
-    """Write the folder for preset ``name``; each file appears whole or not at all.
+def write_package(chosen, folder, clock_mhz=150.0):
+    """Write the folder for an `isa.options.Chosen`; each file appears whole or not at all.
 
     Returns
     -------
@@ -45,8 +44,8 @@ def write_package(name, folder, clock_mhz=150.0):
     folder = Path(folder)
     paths = []
     for form, mapping in (("ultrascale", Ultrascale), ("plain", Plain)):
-        paths.append(_write(folder / "hdl" / form / "bittern.v", emit(Accelerator(preset(name), mapping), TOP)))
-    values = parameters(name, clock_mhz)
+        paths.append(_write(folder / "hdl" / form / "bittern.v", emit(Accelerator(chosen.config, mapping), TOP)))
+    values = parameters(chosen, clock_mhz)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
     )
@@ -55,14 +54,14 @@ def write_package(name, folder, clock_mhz=150.0):
     return paths
 
 
-def parameters(name, clock_mhz):
+def parameters(chosen, clock_mhz):
     """What the templates are filled with."""
     return {
-        "preset": name, "top": TOP, "design": TOP, "vendor": "bittern", "library": "accelerator", "version": "1.0",
+        "preset": chosen.name, "top": TOP, "design": TOP, "vendor": "bittern", "library": "accelerator", "version": "1.0",
         "vlnv": f"bittern:accelerator:{TOP}:1.0", "vivado": VIVADO, "part": "xczu9eg-ffvb1156-2-e",
         "board": "xilinx.com:zcu102:part0:3.4", "verilog": "hdl/ultrascale/bittern.v", "registers": REGISTERS,
         "register_address": REGISTER_ADDRESS, "register_bytes": REGISTER_BYTES, "memory_address": MEMORY_ADDRESS,
-        "memory_bytes": MEMORY_BYTES, "port_bits": PORT_BITS, "axi_bits": preset(name).axi_bits,
+        "memory_bytes": MEMORY_BYTES, "port_bits": PORT_BITS, "axi_bits": chosen.config.axi_bits,
         "clock_mhz": f"{clock_mhz:g}",
         "interrupt": INTERRUPT, "clock_index": CLOCK_INDEX, "jobs": 4, "cells": _cells,
     }  # fmt: skip

@@ -55,7 +55,7 @@ def samples(path=DATA):
             origins.add(tuple(row[name] for name in _ORIGIN))
     if len(origins) != 1:
         raise UsageError(
-            f"{path.name} has rows of {len(origins)} RTLs or Yosys versions; run `python -m codesign fit-resources`"
+            f"{path.name} has rows of {len(origins)} RTLs or Yosys versions; run `bittern fit-resources`"
         )
     if unknown := set(found) - {choice.config for choice in choices()}:
         raise UsageError(f"{path.name} has {len(unknown)} configurations that are not in configurations.csv")

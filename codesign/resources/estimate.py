@@ -1,16 +1,14 @@
 """Resources of a configuration by open synthesis: each unit once, times how often it occurs."""
 
-import dataclasses
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from codesign.resources.logic_depth import depth
 from codesign.resources.synthesis import Resources, resources_of
 from codesign.resources.units import TOP, split
-from formats.errors import UsageError
 from hw.emit import emit
 from hw.top import Accelerator
-from isa.config import AcceleratorConfig, preset
+from isa.config import AcceleratorConfig
 
 #: The array and what is below it: units of dot products and the registers between operands and them.
 ARRAY = f"\\{TOP}.core.qmm.array"
@@ -24,25 +22,6 @@ class Estimate:
     units: list
     total: Resources
     array: Resources
-
-
-def configuration(name, changes):
-    """Preset ``name`` with parameters changed, from texts like ``rows=16``. Raises UsageError."""
-    try:
-        config = preset(name)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    names = [field.name for field in fields(AcceleratorConfig)]
-    values = {}
-    for change in changes:
-        key, _, value = change.partition("=")
-        if key not in names or not value.isdigit():
-            raise UsageError(f"--set takes PARAMETER=NUMBER with a parameter of {', '.join(names)}, not {change!r}")
-        values[key] = int(value)
-    try:
-        return dataclasses.replace(config, **values)
-    except ValueError as error:
-        raise UsageError(f"this accelerator cannot be built: {error}") from None
 
 
 def estimate(config, synthesis):

@@ -3,7 +3,7 @@
 Each kind of unit has features, numbers that follow from the structure of its RTL (lanes, bits of a bus, inputs of a
 multiplexer); a few coefficients for each are fitted by least squares to the synthesised configurations in resources.csv that
 `codesign.resources.configurations` gives to the fit. The others measure the error. Block memories are not fitted: they
-follow from the depth and width of every memory. ``python -m codesign fit-resources`` synthesises the configurations anew.
+follow from the depth and width of every memory. ``bittern fit-resources`` synthesises the configurations anew.
 """
 
 from collections import defaultdict

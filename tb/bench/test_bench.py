@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from bench import compare, measure, report, tables, work
-from bench.__main__ import main
 from bench.cases import BENCHES, BERT_BASE, DEIT_TINY, SHAPES, Case, Shape
+from bench.names import Bench
+from cli.main import main
 from codesign import energy
 from golden.codes import Kind
 from golden.model import Format, Input
@@ -27,7 +28,7 @@ SMALL = Case(Shape("two layers", 2, 16, 2, 24, input_size=20, head_width=8), tok
 def small_benches(monkeypatch):
     """One bench of one small case, and one that the tiny preset cannot hold."""
     large = replace(SMALL, shape=replace(SMALL.shape, name="large", width=2000))
-    monkeypatch.setattr("bench.__main__.BENCHES", {"shapes": (SMALL,), "sequence": (large,)})
+    monkeypatch.setattr("bench.command.BENCHES", {"shapes": (SMALL,), "sequence": (large,)})
 
 
 def test_the_work_of_bert_base_is_counted_by_hand():
@@ -67,10 +68,11 @@ def test_the_cases_are_those_that_are_asked_for():
     assert all(case.shape is BERT_BASE and case.bandwidth == 256 for case in BENCHES["bert-base"] + BENCHES["sequence"])
     assert all(shape.width == shape.heads * shape.head_width for shape in (*SHAPES, BERT_BASE, DEIT_TINY))
     assert compare.CASE in [case.name for case in BENCHES["bert-base"]]
+    assert set(BENCHES) == {name for name in Bench if name.measured}
 
 
 def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path, capsys, monkeypatch):
-    command = ["shapes", "--preset", "tiny", "--output", str(tmp_path)]
+    command = ["bench", "shapes", "--preset", "tiny", "--output", str(tmp_path)]
     assert main(command) == 0
     assert SMALL.name in capsys.readouterr().out
     text = (tmp_path / "shapes.json").read_text()
@@ -101,12 +103,12 @@ def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path
 
 
 def test_cases_not_asked_for_stay_if_they_are_of_the_same_rtl(small_benches, tmp_path, monkeypatch):
-    command = ["shapes", "--preset", "tiny", "--output", str(tmp_path)]
+    command = ["bench", "shapes", "--preset", "tiny", "--output", str(tmp_path)]
     assert main(command) == 0
     path = tmp_path / "shapes.json"
     first = json.loads(path.read_text())["rows"][0]
     other = replace(SMALL, latency=10)
-    monkeypatch.setattr("bench.__main__.BENCHES", {"shapes": (SMALL, other)})
+    monkeypatch.setattr("bench.command.BENCHES", {"shapes": (SMALL, other)})
     assert main([*command, "--case", "latency 10"]) == 0
     document = json.loads(path.read_text())
     assert [row["case"] for row in document["rows"]] == [SMALL.name, other.name]
@@ -136,7 +138,7 @@ def test_a_wrong_tensor_is_named_and_fails_the_bench(small_benches, tmp_path, ca
 
     encode = measure.encode
     monkeypatch.setattr(measure, "encode", wrong)
-    assert main(["shapes", "--preset", "tiny", "--output", str(tmp_path)]) == 1
+    assert main(["bench", "shapes", "--preset", "tiny", "--output", str(tmp_path)]) == 1
     output = capsys.readouterr()
     assert "layer1.attention.key[3, 5]" in output.err
     row = next(line for line in output.out.splitlines() if line.startswith(SMALL.name))
@@ -147,11 +149,13 @@ def test_a_wrong_tensor_is_named_and_fails_the_bench(small_benches, tmp_path, ca
     (["bert-large"], ("'bert-large'", "bert-base", "sequence", "shapes")),
     (["shapes", "--preset", "huge"], ("'huge'", "tiny", "small", "ecp5", "zcu102")),
     (["shapes", "--write-docs", "--preset", "tiny"], ("--write-docs", "leave out", "--preset", "--case")),
+    (["shapes", "--write-docs", "--set", "dma_queue=32"], ("--write-docs", "leave out", "--set", "--case")),
     (["shapes", "--write-docs", "--case", "two"], ("--write-docs", "leave out", "--preset", "--case")),
+    (["comparison", "--case", "two"], ("--case two",)),
     (["shapes", "--case", "nothing"], ("shapes", "'nothing'", SMALL.name)),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence_and_status_2(arguments, named, small_benches, tmp_path, capsys):
-    assert main([*arguments, "--output", str(tmp_path)]) == 2
+    assert main(["bench", *arguments, "--output", str(tmp_path)]) == 2
     printed = capsys.readouterr().err
     assert re.search(naming(*named), printed)
     assert printed.count("\n") == 1
@@ -159,9 +163,9 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, named, small_benches,
 
 
 def test_a_model_that_does_not_fit_is_one_sentence_and_status_2(small_benches, tmp_path, capsys):
-    assert main(["sequence", "--preset", "tiny", "--output", str(tmp_path)]) == 2
+    assert main(["bench", "sequence", "--preset", "tiny", "--output", str(tmp_path)]) == 2
     output = capsys.readouterr()
-    assert output.err.startswith("bench: large W1A1, 7 tokens")
+    assert output.err.startswith("bittern: large W1A1, 7 tokens")
     assert "width of the model is 2000" in output.err
     assert "raise row_columns" in output.err
     assert output.err.count("\n") == 1
@@ -169,7 +173,7 @@ def test_a_model_that_does_not_fit_is_one_sentence_and_status_2(small_benches, t
 
 
 def test_a_comparison_needs_its_measurement(tmp_path, capsys):
-    assert main(["comparison", "--output", str(tmp_path)]) == 2
+    assert main(["bench", "comparison", "--output", str(tmp_path)]) == 2
     assert "run `make bench-bert-base` first" in capsys.readouterr().err
 
 

@@ -1,6 +1,9 @@
 """The `bittern` command: what it prints, its exit status, and one sentence for whatever is wrong."""
 
 import re
+import subprocess
+import sys
+import tomllib
 
 import pytest
 
@@ -100,11 +103,50 @@ def test_an_interruption_is_one_sentence_and_status_130(interrupt, where, monkey
     def interrupted(options):
         raise interrupt
 
-    monkeypatch.setattr("cli.main._sim", interrupted)
+    monkeypatch.setattr("sim.commands._sim", interrupted)
     assert main(["sim"]) == 130
     printed = capsys.readouterr().err
     assert printed.startswith(f"bittern: interrupted{where}")
     assert printed.count("\n") == 1
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ([], "arguments are required: command; `bittern --help` lists what there is"),
+    (["simm"], "invalid choice: 'simm' (choose from "), (["sim", "--presett", "tiny"], "unrecognized arguments: --presett"),
+    (["sim", "--samples", "x"], "--samples: invalid int value: 'x'; `bittern sim --help` lists"),
+    (["bench"], "arguments are required: BENCH; `bittern bench --help` lists"),
+], ids=str)  # fmt: skip
+def test_arguments_that_are_not_understood_are_one_sentence_that_names_them(arguments, words, capsys):
+    assert words in refused(capsys, *arguments)
+
+
+def test_a_defect_of_ours_is_no_sentence_but_a_traceback(monkeypatch):
+    def defective(options):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sim.commands._sim", defective)
+    with pytest.raises(ZeroDivisionError):
+        main(["sim"])
+
+
+def test_help_lists_the_commands_of_every_package_and_needs_none_of_what_they_run(capsys):
+    script = "import sys; from cli.main import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    usage, _, modules = done.stdout.strip().rpartition("\n")
+    assert not {"numpy", "amaranth", "torch", "safetensors", "rich", "jinja2", "PIL"} & set(modules.split())
+    listed = set(re.findall(r"^    (\S+)", usage, re.MULTILINE))
+    assert listed == {
+        "sim", "run", "image", "zcu102", "ulx3s", "info", "verilog", "lint", "estimate", "predict", "fit-resources",
+        "resource-page", "routed", "bench", "train", "reproduce", "import", "export", "evaluate", "speed", "documents",
+    }  # fmt: skip
+
+
+def test_the_version_is_that_of_the_project(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert capsys.readouterr().out == f"bittern {project['version']}\n"
 
 
 def test_a_missing_simulator_is_named(monkeypatch):

@@ -5,8 +5,8 @@ import re
 import pytest
 
 from bench import report
+from cli.main import main
 from codesign import routed
-from codesign.__main__ import main
 from formats.errors import UsageError
 from tb.lib.words import naming
 

@@ -7,4 +7,4 @@ from isa.documents import FOLDER, documents
 
 @pytest.mark.parametrize("name", documents())
 def test_the_file_is_up_to_date(name):
-    assert (FOLDER / name).read_text() == documents()[name], "run `python -m isa.documents`"
+    assert (FOLDER / name).read_text() == documents()[name], "run `bittern documents`"

@@ -1,12 +1,9 @@
-"""``python -m train.run.speed``: how much longer a step of a quantized model takes than one in full precision."""
+"""`bittern speed`: how much longer a step of a quantized model takes than one in full precision."""
 
-import argparse
 import json
 import platform
 import statistics
-import sys
 import time
-from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -91,24 +88,16 @@ def measure(shape, device, rounds, played):
     return statistics.median(full), dict(zip((name for name, _, _ in SCHEMES), ratios, strict=True))
 
 
-def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m train.run.speed", description=__doc__)
-    parser.add_argument("--device", default="auto", help="cpu or cuda (default: a GPU if there is one)")
-    parser.add_argument("--threads", type=int, default=0, help="processor cores to use (default: PyTorch's choice)")
-    parser.add_argument("--rounds", type=int, default=9, help="steps of each model (default: 9)")
-    parser.add_argument("--shape", choices=SHAPES, action="append", help="only this one; may be repeated")
-    parser.add_argument("--launched", action="store_true", help="on a GPU: no recorded steps, every kernel launched anew")
-    parser.add_argument("--output", type=Path, default=Path("build/bench/training.json"), help="JSON to write")
-    options = parser.parse_args(arguments)
+def run(options):
+    """The command: prints the table and writes it as JSON; returns the exit status. Raises TrainError."""
+    names = options.shape or list(SHAPES)
+    for name in names:
+        if name not in SHAPES:
+            raise TrainError(f"there is no shape {name!r}; choose one of {', '.join(SHAPES)}")
     if options.threads:
         torch.set_num_threads(options.threads)
-    try:
-        device = join(options.device).device
-    except TrainError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 2
+    device = join(options.device).device
     played = device.type == "cuda" and not options.launched
-    names = options.shape or list(SHAPES)
     results = {}
     table = Table("model", "full precision, ms", *(name for name, _, _ in SCHEMES), title="steps; full precision is 1")
     for name in names:
@@ -122,7 +111,3 @@ def main(arguments=None):
     found = {"machine": machine, "rounds": options.rounds, "results": results}
     write_whole(options.output, json.dumps(found, indent=1) + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

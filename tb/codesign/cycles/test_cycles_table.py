@@ -24,7 +24,7 @@ def test_every_pair_is_within_two_percent_of_the_rtl(row):
     got = predict(chosen.program, chosen.latency, chosen.bandwidth).cycles
     rtl = int(row["rtl"])
     what = "the" if fingerprint(chosen.program) == row["program"] else "another than the"
-    assert abs(got - rtl) <= TOLERANCE * rtl, f"{what} program measured; `python -m bench.cycles` measures again"
+    assert abs(got - rtl) <= TOLERANCE * rtl, f"{what} program measured; `bittern bench cycles` measures again"
 
 
 def test_what_ran_is_not_run_again_but_for_another_rtl(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from codesign.__main__ import main
+from cli.main import main
 from codesign.devices import LIMITED, device, excess
 from codesign.resources import advice
 from codesign.resources.configurations import macs

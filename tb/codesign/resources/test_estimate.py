@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from codesign.__main__ import main
+from cli.main import main
 from codesign.devices import DEVICES, LABELS, LIMITED, device, excess
 from codesign.resources import estimate, tables
 from codesign.resources import page as resource_page
 from codesign.resources.configurations import macs
 from codesign.resources.data import samples
-from codesign.resources.estimate import Estimate, configuration, shared_lut
+from codesign.resources.estimate import Estimate, shared_lut
 from codesign.resources.logic_depth import Depth, Path
 from codesign.resources.model import errors, predict
 from codesign.resources.synthesis import Resources
@@ -58,11 +58,6 @@ def test_what_makes_no_sense_is_one_sentence_and_status_2(arguments, part, capsy
     text = capsys.readouterr().err
     assert part in text
     assert len(text.splitlines()) == 1
-
-
-def test_parameters_of_a_preset_change_by_name():
-    config = configuration("tiny", ["rows=8", "row_columns=128"])
-    assert (config.rows, config.row_columns, config.columns) == (8, 128, 4)
 
 
 def test_parts_are_found_by_name_and_board():

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from codesign.__main__ import main
+from cli.main import main
 from codesign.devices import LABELS
 from codesign.resources import data as resource_data
 from codesign.resources import fit

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from codesign.__main__ import main
+from cli.main import main
 from codesign.devices import LABELS, LIMITED, device, excess
 from codesign.resources import block_memory
 from codesign.resources import commands as resource_commands

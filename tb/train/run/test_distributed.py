@@ -4,7 +4,6 @@ import csv
 import os
 import socket
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ def log_of(folder, *launcher):
     """Train the recipe and read its log: rows with step, loss and validation accuracy."""
     recipe = folder / "toy.toml"
     recipe.write_text(RECIPE)
-    command = [*launcher, "-m", "train", str(recipe), "--output", str(folder), "--threads", "1", "--device", "cpu"]
+    command = [*launcher, "bittern", "train", str(recipe), "--output", str(folder), "--threads", "1", "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
@@ -64,8 +63,8 @@ def free_port():
 def test_two_processes_have_the_loss_of_one_with_the_same_batches(tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-    one, _ = log_of(tmp_path / "one", sys.executable)
-    launcher = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(free_port()))
+    one, _ = log_of(tmp_path / "one")
+    launcher = ("torchrun", "--nproc-per-node", "2", "--master-port", str(free_port()), "--no-python")
     two, printed = log_of(tmp_path / "two", *launcher)
     assert [row["step"] for row in one] == [row["step"] for row in two]
     losses = np.array([[float(row["loss"]) for row in rows] for rows in (one, two)])

@@ -6,6 +6,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from cli.main import main  # noqa: E402
 from train.run import speed  # noqa: E402
 from train.run.captured import Captured  # noqa: E402
 
@@ -13,7 +14,7 @@ from train.run.captured import Captured  # noqa: E402
 def test_the_benchmark_holds_a_ratio_of_every_scheme_and_how_it_was_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(speed, "SHAPES", {"toy": (1, 32, 2, 32, 4, 4)})
     arguments = ["--device", "cpu", "--rounds", "2", "--threads", "1", "--shape", "toy"]
-    assert speed.main([*arguments, "--output", str(tmp_path / "a.json")]) == 0
+    assert main(["speed", *arguments, "--output", str(tmp_path / "a.json")]) == 0
     found = json.loads((tmp_path / "a.json").read_text())
     ratios = found["results"]["toy"]["ratios"]
     assert list(ratios) == [name for name, _, _ in speed.SCHEMES]
@@ -21,6 +22,11 @@ def test_the_benchmark_holds_a_ratio_of_every_scheme_and_how_it_was_measured(tmp
     assert found["rounds"] == 2
     assert found["machine"]["played"] is False
     assert "toy" in capsys.readouterr().out
+
+
+def test_a_shape_that_there_is_not_is_told_with_those_that_there_are(capsys):
+    assert main(["speed", "--shape", "toy"]) == 2
+    assert capsys.readouterr().err == f"bittern: there is no shape 'toy'; choose one of {', '.join(speed.SHAPES)}\n"
 
 
 @pytest.mark.parametrize("played", [False, True])

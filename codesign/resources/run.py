@@ -1,4 +1,4 @@
-"""Commands about resources."""
+"""What the commands about resources do: each takes the options of `codesign.commands` and returns the exit status."""
 
 import sys
 import time
@@ -12,55 +12,24 @@ from codesign.resources.synthesis import FAMILY, FLOW, Synthesis
 from codesign.rtl import fingerprint
 from formats.errors import UsageError
 from isa.config import PRESETS
+from isa.options import chosen_accelerator
 
 #: The preset that docs/resources.md compares with the same design synthesised flat.
 CHECKED = "small"
-
-
-def add_to(commands):
-    command = commands.add_parser("estimate", help="resources of an accelerator by open synthesis, beside what a part has")
-    _configured(command)
-    command.add_argument("--paths", action="store_true", help="levels of logic of each unit, and the ten worst paths")
-    command.add_argument("--check", action="store_true", help="compare the sum with the design synthesised flat")
-    command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
-    command.set_defaults(run=_estimate)
-
-    command = commands.add_parser("predict", help="the same by the fitted model, at once, with its measured error")
-    _configured(command)
-    command.set_defaults(run=_predict)
-
-    command = commands.add_parser(
-        "fit-resources", help="synthesise the configurations of the model anew (an hour or two; goes on where it was)"
-    )
-    command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
-    command.set_defaults(run=_fit)
-
-    command = commands.add_parser("resource-page", help="write docs/resources.md")
-    command.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: 1)")
-    command.set_defaults(run=_page)
-
-
-def _configured(command):
-    command.add_argument("--preset", default="zcu102", help=f"{', '.join(PRESETS)} (default: zcu102)")
-    command.add_argument(
-        "--set", action="append", default=[], metavar="PARAMETER=NUMBER", help="change a parameter; may be repeated"
-    )
-    command.add_argument("--device", default="XCZU9EG", help="part or board (default: XCZU9EG)")
 
 
 def _progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def _estimate(options):
+def run_estimate(options):
     start = time.monotonic()
-    config = estimate.configuration(options.preset, options.set)
+    name, config = chosen_accelerator(options)
     part = device(options.device)
     _refuse(advice.certain_excess(config, part), config, part)
     synthesis = Synthesis(_progress, options.jobs)
     found = estimate.estimate(config, synthesis)
     depth = estimate.paths(found, synthesis) if options.paths else None
-    name = " ".join([options.preset, *options.set])
     print(f"{name} on {part.name} ({part.board}), {synthesis.version}, {FLOW}", "", sep="\n")
     print(*tables.table(found, tables.levels(depth) if depth else None), "", *tables.usage(found, part), "", sep="\n")
     print(tables.density(found))
@@ -88,20 +57,20 @@ def _refuse(over, config, part):
         raise UsageError(f"this accelerator is too large for {part.name} by {text}; {advice.advice(config, part)}")
 
 
-def _predict(options):
-    config = estimate.configuration(options.preset, options.set)
+def run_predict(options):
+    name, config = chosen_accelerator(options)
     part = device(options.device)
     used = resources.predict(config)
-    print(f"{' '.join([options.preset, *options.set])} on {part.name} ({part.board})")
+    print(f"{name} on {part.name} ({part.board})")
     print(*tables.predicted(config, part, used, resources.errors()), sep="\n")
     fitted_to = resource_data.samples()[0].rtl
     if fitted_to != fingerprint():
-        print(f"fitted to RTL {fitted_to}; it is {fingerprint()} now: `python -m codesign fit-resources` fits anew")
+        print(f"fitted to RTL {fitted_to}; it is {fingerprint()} now: `bittern fit-resources` fits anew")
     _refuse(excess(used, part), config, part)
     return 0
 
 
-def _fit(options):
+def run_fit(options):
     synthesis = Synthesis(_progress, options.jobs)
     resource_data.write(list(fit.synthesised(synthesis)))
     resources.forget()
@@ -109,7 +78,7 @@ def _fit(options):
     return 0
 
 
-def _page(options):
+def run_page(options):
     synthesis = Synthesis(_progress, options.jobs)
     found = {name: estimate.estimate(config, synthesis) for name, config in PRESETS.items()}
     flat = estimate.whole(PRESETS[CHECKED], synthesis)

@@ -1,0 +1,69 @@
+"""`bittern estimate`, `predict`, `fit-resources`, `resource-page` and `routed`."""
+
+from isa.options import add_accelerator
+
+
+def add(commands):
+    """Add the commands to the sub-parsers of a command line."""
+    estimate = commands.add_parser("estimate", help="resources of an accelerator by open synthesis, beside what a part has")
+    _add_accelerator_on_a_part(estimate)
+    estimate.add_argument("--paths", action="store_true", help="levels of logic of each unit, and the ten worst paths")
+    estimate.add_argument("--check", action="store_true", help="compare the sum with the design synthesised flat")
+    _add_jobs(estimate)
+    estimate.set_defaults(run=_estimate)
+
+    predict = commands.add_parser("predict", help="the same by the fitted model, at once, with its measured error")
+    _add_accelerator_on_a_part(predict)
+    predict.set_defaults(run=_predict)
+
+    fit = commands.add_parser(
+        "fit-resources", help="synthesise the configurations of the model anew (an hour or two; goes on where it was)"
+    )
+    _add_jobs(fit)
+    fit.set_defaults(run=_fit)
+
+    page = commands.add_parser("resource-page", help="write docs/resources.md")
+    _add_jobs(page)
+    page.set_defaults(run=_page)
+
+    routed = commands.add_parser("routed", help="write what place and route measured into the pages that show it")
+    routed.set_defaults(run=_routed)
+
+
+def _add_accelerator_on_a_part(parser):
+    add_accelerator(parser, "zcu102")
+    parser.add_argument("--device", default="XCZU9EG", help="part or board (default: %(default)s)")
+
+
+def _add_jobs(parser):
+    parser.add_argument("--jobs", type=int, default=1, help="runs of Yosys at a time (default: %(default)s)")
+
+
+def _estimate(options):
+    from codesign.resources.run import run_estimate
+
+    return run_estimate(options)
+
+
+def _predict(options):
+    from codesign.resources.run import run_predict
+
+    return run_predict(options)
+
+
+def _fit(options):
+    from codesign.resources.run import run_fit
+
+    return run_fit(options)
+
+
+def _page(options):
+    from codesign.resources.run import run_page
+
+    return run_page(options)
+
+
+def _routed(options):
+    from codesign.routed import write
+
+    return write(options)

@@ -9,7 +9,7 @@ import pytest
 from cli.main import main
 from codesign.devices import LABELS, LIMITED, device, excess
 from codesign.resources import block_memory
-from codesign.resources import commands as resource_commands
+from codesign.resources import run as resource_run
 from codesign.resources.block_memory import BlockMemory
 from codesign.resources.configurations import choices
 from codesign.resources.data import Sample, kind, samples, write
@@ -168,10 +168,10 @@ def test_a_prediction_shows_its_error(chosen, capsys):
 
 
 def test_a_prediction_says_when_it_is_of_another_rtl(capsys, monkeypatch):
-    monkeypatch.setattr(resource_commands, "fingerprint", lambda: samples()[0].rtl)
+    monkeypatch.setattr(resource_run, "fingerprint", lambda: samples()[0].rtl)
     main(["predict", "--preset", "small"])
     assert "fitted to" not in capsys.readouterr().out
-    monkeypatch.setattr(resource_commands, "fingerprint", lambda: "another")
+    monkeypatch.setattr(resource_run, "fingerprint", lambda: "another")
     main(["predict", "--preset", "small"])
     assert f"fitted to RTL {samples()[0].rtl}; it is another now" in capsys.readouterr().out
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from amaranth import Cat, Const
 
 from codesign.resources.logic_depth import depth as logic_depth
+from formats.errors import UsageError
 from hw.emit import emit
 from hw.engine.dpu import Border, Dpu, Plain
 from hw.engine.dpu_ultrascale import Ultrascale
@@ -81,7 +82,13 @@ def measure(unit):
 
 
 def run(options):
-    """The command: prints the table, a row for each depth and form; returns the exit status."""
+    """The command: prints the table, a row for each depth and form; returns the exit status.
+
+    Raises UsageError for a depth that is none.
+    """
+    for depth in options.depths:
+        if depth < 1:
+            raise UsageError(f"a depth is at least 1 bit pair, not {depth}")
     print("| K | unit | LUT | LUT per pair | FF per pair | CARRY8 | levels | latency |\n|--:|---|--:|--:|--:|--:|--:|--:|")
     for depth in options.depths:
         for name, (component, mapping) in VARIANTS.items():

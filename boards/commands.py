@@ -1,7 +1,10 @@
-"""`bittern run`, `image`, `zcu102` and `ulx3s`."""
+"""`bittern run`, `image`, and a command for each board that makes its bitstream."""
 
+import importlib
 from pathlib import Path
 
+from boards.board import Tool
+from boards.registry import all_boards
 from formats.errors import UsageError
 from isa.options import add_accelerator, chosen_accelerator
 
@@ -17,7 +20,7 @@ def add(commands):
     add_accelerator(run, "small")
     run.add_argument("--top", type=int, default=3, help="classes printed of each (default: %(default)s)")
     run.add_argument("--timeout", type=float, default=60.0, help="seconds for one inference (default: %(default)g)")
-    run.add_argument("--baud", type=int, help="of a serial line (default: that of the bitstream of `make ulx3s`)")
+    run.add_argument("--baud", type=int, help="of a serial line (default: that of the board's own bitstream)")
     run.set_defaults(run=_run)
 
     image = commands.add_parser("image", help="compile a bundle to a program image for the C library")
@@ -26,20 +29,34 @@ def add(commands):
     image.add_argument("--output", type=Path, help="file (default: the bundle's name, .image, here)")
     image.set_defaults(run=_image)
 
-    zcu102 = commands.add_parser("zcu102", help="write a folder that Vivado makes a bitstream for the ZCU102 from")
-    add_accelerator(zcu102, "zcu102")
-    zcu102.add_argument("--output", type=Path, default=Path("build/zcu102"), help="folder (default: %(default)s)")
-    zcu102.add_argument("--clock", type=float, default=150.0, help="MHz asked of the clock generator (default: %(default)g)")
-    zcu102.set_defaults(run=_zcu102)
+    for board in all_boards().values():
+        _ADD[board.tool](commands, board)
 
-    ulx3s = commands.add_parser("ulx3s", help="make a bitstream for a ULX3S with an ECP5-85F, by Yosys and nextpnr")
-    add_accelerator(ulx3s, "ecp5")
-    ulx3s.add_argument("--clock", type=float, default=60.0, help="MHz (default: %(default)g)")
-    ulx3s.add_argument("--baud", type=int, default=1_000_000, help="of the serial line (default: %(default)d)")
-    ulx3s.add_argument("--seed", type=int, default=1, help="of placement (default: %(default)d)")
-    ulx3s.add_argument("--output", type=Path, default=Path("build/ulx3s"), help="folder (default: %(default)s)")
-    ulx3s.add_argument("--figures", type=Path, help="JSON of the routed figures (default: boards/ulx3s/routed.json)")
-    ulx3s.set_defaults(run=_ulx3s)
+
+def _add_vivado(commands, board):
+    parser = _add_board(commands, board, f"write a folder that Vivado makes a bitstream for the {board.title} from")
+    parser.set_defaults(run=_vivado)
+
+
+def _add_nextpnr(commands, board):
+    parser = _add_board(commands, board, f"make a bitstream for the {board.title} ({board.part}), with {board.tool.value}")
+    parser.add_argument("--baud", type=int, default=board.baud, help="of the serial line (default: %(default)d)")
+    parser.add_argument("--seed", type=int, default=1, help="of placement (default: %(default)d)")
+    parser.add_argument("--figures", type=Path, help=f"JSON of routed figures (default: boards/{board.name}/routed.json)")
+    parser.set_defaults(run=_nextpnr)
+
+
+_ADD = {Tool.VIVADO: _add_vivado, Tool.NEXTPNR: _add_nextpnr}
+
+
+def _add_board(commands, board, about):
+    parser = commands.add_parser(board.name, help=about)
+    add_accelerator(parser, board.preset)
+    folder = Path("build") / board.name
+    parser.add_argument("--output", type=Path, default=folder, help="folder (default: %(default)s)")
+    parser.add_argument("--clock", type=float, default=board.clock_mhz, help="MHz asked for (default: %(default)g)")
+    parser.set_defaults(board=board)
+    return parser
 
 
 def _run(options):
@@ -62,15 +79,14 @@ def _image(options):
     return 0
 
 
-def _zcu102(options):
-    from boards.zcu102.package import write_package
+def _vivado(options):
+    from boards.zynq.package import write_package
 
-    for path in write_package(chosen_accelerator(options), options.output, options.clock):
+    for path in write_package(options.board, chosen_accelerator(options), options.output, options.clock):
         print(path)
     return 0
 
 
-def _ulx3s(options):
-    from boards.ulx3s.build import run_build
-
-    return run_build(options)
+def _nextpnr(options):
+    """By the board's own module, since a board without processors has a top of its own."""
+    return importlib.import_module(f"boards.{options.board.name}.build").run_build(options)

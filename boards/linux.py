@@ -13,12 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from boards.board import REGISTER_BYTES
 from driver.errors import TransportError
 from driver.transport import Transport
 from isa.registers import ADDRESS
 
-#: Bytes of registers that are mapped: the size of the AXI4-Lite address space.
-REGISTER_BYTES = 4096
 #: Seconds between two looks at the status register where there is no interrupt.
 POLL_SECONDS = 50e-6
 #: Copies move whole blocks: memory mapped as device memory takes aligned accesses only.
@@ -133,7 +132,7 @@ def interrupts_of(device):
 
 
 def open_uio(path="/dev/uio0", system="/sys", buffer=None):
-    """The accelerator that a UIO device stands for, as `boards/zcu102`'s overlay declares it.
+    """The accelerator that a UIO device stands for, as the overlay of `boards/zynq` declares it.
 
     Parameters
     ----------
@@ -165,23 +164,23 @@ def open_uio(path="/dev/uio0", system="/sys", buffer=None):
     return transport
 
 
-def open_devmem(registers, memory, memory_bytes, path="/dev/mem"):
-    """The accelerator whose registers and buffer are at two physical addresses; needs root, has no interrupt."""
-    mapped = Mapping(path, REGISTER_BYTES, registers)
+def open_devmem(board, path="/dev/mem"):
+    """The accelerator of a `boards.zynq.board.ZynqBoard`, at the addresses of its record; needs root, has no interrupt."""
+    mapped = Mapping(path, REGISTER_BYTES, board.registers.address)
     try:
-        return LinuxTransport(mapped, Mapping(path, memory_bytes, memory), memory)
+        return LinuxTransport(mapped, Mapping(path, board.memory.bytes, board.memory.address), board.memory.address)
     except BaseException:
         mapped.close()
         raise
 
 
-def open_pynq(registers, memory_bytes, path="/dev/mem"):
-    """Registers at a physical address, memory from PYNQ's allocator. Raises TransportError where there is no PYNQ."""
+def open_pynq(board, memory_bytes, path="/dev/mem"):
+    """As `open_devmem`, but with memory from PYNQ's allocator. Raises TransportError where there is no PYNQ."""
     try:
         from pynq import allocate
     except ImportError:
         raise TransportError("PYNQ is not installed; use a reserved region or u-dma-buf for the memory") from None
-    mapped = Mapping(path, REGISTER_BYTES, registers)
+    mapped = Mapping(path, REGISTER_BYTES, board.registers.address)
     memory = _PynqBuffer(allocate, memory_bytes)
     return LinuxTransport(mapped, memory, memory.base)
 

@@ -80,9 +80,9 @@ def open_transport(where, program, baud=None):
 
         return Simulation(program.config, needed)
     if SERIAL.fullmatch(where):
-        from boards.serial.transport import BAUD, SerialTransport
+        from boards.serial.transport import SerialTransport
 
-        return SerialTransport(where, baud or BAUD)
+        return SerialTransport(where) if baud is None else SerialTransport(where, baud)
     if Path(where).name.startswith("uio"):
         from boards.linux import open_uio
 

@@ -1,10 +1,10 @@
-"""Transport over a serial line, to a board such as the ULX3S."""
+"""Transport over a serial line, to a board such as the ULX3S, whose record has the defaults."""
 
 import time
 
 from boards.serial.link import SerialLink
 from boards.serial.port import SerialPort
-from boards.ulx3s.design import BAUD, MEMORY_BYTES
+from boards.ulx3s.record import BOARD
 from driver.transport import Transport
 from golden.serial import MOST_BYTES, REGISTER_BYTES, Command
 
@@ -32,7 +32,7 @@ class SerialTransport(Transport):
         If there is no such line, or nothing answers.
     """
 
-    def __init__(self, path, baud=BAUD, memory_bytes=MEMORY_BYTES, port=None, **options):
+    def __init__(self, path, baud=BOARD.baud, memory_bytes=BOARD.memory_bytes, port=None, **options):
         self.memory_bytes = memory_bytes
         self.port = port or SerialPort(path, baud)
         self.link = SerialLink(self.port, **options)

@@ -14,7 +14,8 @@ from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from rich.console import Console
 from rich.table import Table
 
-from boards.ulx3s.design import BAUD, CLOCK_HZ, OSCILLATOR_HZ, Ulx3s
+from boards.ulx3s.design import OSCILLATOR_HZ, Ulx3s
+from boards.ulx3s.record import BOARD
 from formats.errors import BuildError
 from formats.files import write_whole
 from hw.emit import emit
@@ -89,7 +90,7 @@ def figures(report, name, top, seed, seconds, tools):
         ((domain, clock),) = report["fmax"].items()
         used = {ours: report["utilization"][theirs] for theirs, ours in CELLS.items()}
         return {
-            "board": "ULX3S", "part": "LFE5U-85F-6BG381C", "preset": name, "config": vars(top.config),
+            "board": BOARD.title, "part": BOARD.part, "preset": name, "config": vars(top.config),
             "memory_bytes": top.memory_bytes, "clock_mhz": top.clock_hz / 1e6,
             "achieved_mhz": round(clock["achieved"], 2), "constraint_mhz": round(clock["constraint"], 2),
             "closes": clock["achieved"] >= top.clock_hz / 1e6, "critical_path": critical_path(report, domain),
@@ -139,7 +140,7 @@ def version(tool, option):
     return found[0].replace("-", " ") if found else text.partition("\n")[0]
 
 
-def build(folder, chosen, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print):
+def build(folder, chosen, clock_mhz, baud, seed, progress=print):
     """Everything up to ``folder/ulx3s.bit`` of an `isa.options.Chosen`; returns `figures`.
 
     The bitstream is made if nextpnr vouches for the clock.
@@ -151,9 +152,10 @@ def build(folder, chosen, clock_hz=CLOCK_HZ, baud=BAUD, seed=1, progress=print):
     UsageError
         For a clock or a baud rate that cannot be made.
     """
+    BOARD.check_clock(clock_mhz)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    top = Ulx3s(clock_hz, baud, chosen.config)
+    top = Ulx3s(round(clock_mhz * 1e6), baud, chosen.config)
     progress("writing Verilog")
     (folder / "top.v").write_text(emit(top, TOP))
     (folder / "top.lpf").write_text(constraints())
@@ -205,7 +207,7 @@ def run_build(options):
         As `build`, and for a clock that is not reached; the figures are written then as well.
     """
     chosen, console = chosen_accelerator(options), Console()
-    result = build(options.output, chosen, round(options.clock * 1e6), options.baud, options.seed, console.print)
+    result = build(options.output, chosen, options.clock, options.baud, options.seed, console.print)
     write_whole(options.figures or FIGURES, json.dumps(result, indent=1) + "\n")
     show(console, result, options.output)
     if not result["closes"]:

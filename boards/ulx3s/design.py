@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
+from boards.ulx3s.record import BOARD
 from formats.errors import UsageError
 from hw.axi.axi import AxiLite, AxiRead, AxiWrite
 from hw.lib.block_memory import BlockMemory
@@ -16,13 +17,7 @@ from hw.top import Accelerator
 from isa.config import preset
 from isa.registers import ADDRESS
 
-PRESET = "ecp5"
-OSCILLATOR_HZ = 25_000_000
-#: Of the design, by the PLL.
-CLOCK_HZ = 60_000_000
-BAUD = 1_000_000
-#: As much as blocks are left for, in two banks.
-MEMORY_BYTES = 1 << 18
+OSCILLATOR_HZ, CLOCK_HZ = round(BOARD.oscillator_mhz * 1e6), round(BOARD.clock_mhz * 1e6)
 #: Of the PLL's own oscillator.
 _VCO_HZ = (400_000_000, 800_000_000)
 _MOST_DIVIDER = 128
@@ -76,10 +71,12 @@ class Ulx3s(wiring.Component):
         interrupt; 5 a request came, 6 a damaged frame came, both for an eighth of a second; 7 blinks with the clock.
     """
 
-    def __init__(self, clock_hz=CLOCK_HZ, baud=BAUD, config=None, memory_bytes=MEMORY_BYTES):
+    def __init__(self, clock_hz=CLOCK_HZ, baud=BOARD.baud, config=None, memory_bytes=BOARD.memory_bytes):
         self.clock_hz, self.memory_bytes = clock_hz, memory_bytes
-        self.config = config or preset(PRESET)
+        self.config = config or preset(BOARD.preset)
         self.dividers = pll_dividers(clock_hz)
+        if baud < 1:
+            raise UsageError(f"--baud must be at least 1, not {baud}")
         #: Cycles of a bit on the serial line.
         self.divisor = round(clock_hz / baud)
         error = abs(self.divisor * baud / clock_hz - 1)

@@ -17,6 +17,7 @@ from cli.main import main
 from codesign import energy
 from golden.codes import Kind
 from golden.model import Format, Input
+from isa.config import preset
 from program.compiler.compiler import compile_encoder
 from tb.lib.words import naming
 from tb.models import random_encoder
@@ -162,6 +163,15 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, named, small_benches,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("arguments", "said"), [
+    (["cycles", "3", "56"], "a pair is a number in 0..55, not 56"), (["dpu", "0"], "a depth is at least 1 bit pair, not 0"),
+])  # fmt: skip
+def test_a_number_that_is_none_is_told_before_anything_runs(arguments, said, capsys):
+    assert main(["bench", *arguments]) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == ("", f"bittern: {said}\n")
+
+
 def test_a_model_that_does_not_fit_is_one_sentence_and_status_2(small_benches, tmp_path, capsys):
     assert main(["bench", "sequence", "--preset", "tiny", "--output", str(tmp_path)]) == 2
     output = capsys.readouterr()
@@ -178,7 +188,7 @@ def test_a_comparison_needs_its_measurement(tmp_path, capsys):
 
 
 def test_the_bound_is_that_of_the_busiest_unit():
-    config = report.preset("tiny")
+    config = preset("tiny")
     program = compile_encoder(random_encoder(np.random.default_rng(1), **SMALL.encoder()), config)
     fast, slow = work.bound(program, 256), work.bound(program, 64)
     assert slow == fast | {"memory": 4 * fast["memory"]}
@@ -205,7 +215,7 @@ def test_energy_is_a_range_that_grows_with_every_activity():
 def test_the_comparison_shows_every_published_row_and_which_are_derived(tmp_path):
     published = json.loads(compare.PUBLISHED.read_text())
     row = {"case": compare.CASE, "cycles": 200_000, "gops": 20_000.0, "assumed_mhz": 200, "gops_per_watt": [1.0, 2.0]}
-    config = vars(report.preset("zcu102"))
+    config = vars(preset("zcu102"))
     document = {"bench": "bert-base", "config": config, "versions": {}, "rows": [row]}
     (tmp_path / "bert-base.json").write_text(json.dumps(document))
     found = compare.compare(tmp_path)
@@ -226,7 +236,7 @@ def test_the_comparison_shows_every_published_row_and_which_are_derived(tmp_path
     found = compare.compare(tmp_path)
     assert found["rows"][2]["ratio_taken"] == pytest.approx(200 / (3894.7 / 274.080))
     assert [one["gops_per_klut"] for one in found["ours"]] == pytest.approx([20_000 / 274.08, 200, 26_214.4 / 80])
-    (tmp_path / "resources.json").write_text(json.dumps(resources | {"config": vars(report.preset("tiny"))}))
+    (tmp_path / "resources.json").write_text(json.dumps(resources | {"config": vars(preset("tiny"))}))
     assert compare.compare(tmp_path)["ours"][1]["klut"] is None  # of another accelerator
 
 

@@ -6,18 +6,22 @@ import os
 import platform
 import socket
 import subprocess
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from boards.board import Window
+from boards.zcu102.record import BOARD as ZCU102
 from sim.simulation import Simulation
 from tb.driver.cases import CONFIG
 
-REGISTERS = 0xA000_0000  # physical addresses
-MEMORY = 0x7000_0000
 MEMORY_BYTES = 1 << 19
+#: The record that says at which physical addresses everything is; with less memory, which is a file here.
+BOARD = replace(ZCU102, memory=Window(ZCU102.memory.address, MEMORY_BYTES))
+REGISTERS, MEMORY = BOARD.registers.address, BOARD.memory.address
 SOURCE = Path(__file__).with_name("trap.c")
 
 needs_trap = pytest.mark.skipif(
@@ -56,7 +60,7 @@ class FakeBoard:
         self._files = {self.uio: (0, mmap.PAGESIZE), self.mem: (REGISTERS, MEMORY)}
         for path, (_, memory) in self._files.items():
             with open(path, "wb") as file:  # sparse: what is not written takes no space
-                file.truncate(max(memory + MEMORY_BYTES, REGISTERS + mmap.PAGESIZE if path == self.mem else 0))
+                file.truncate(max(memory + MEMORY_BYTES, REGISTERS + 2 * mmap.PAGESIZE if path == self.mem else 0))
         maps = folder / "sys" / "class" / "uio" / "uio0" / "maps"
         for name, address, size in (("map0", REGISTERS, 4096), ("map1", MEMORY, MEMORY_BYTES)):
             (maps / name).mkdir(parents=True)

@@ -4,17 +4,19 @@ import os
 import socket
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from boards import linux
+from boards.board import Window
 from driver.accelerator import Accelerator
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice
 from isa.instruction import Opcode
 from isa.registers import Error
-from tb.boards.fake_board import MEMORY, MEMORY_BYTES, REGISTERS, FakeBoard, needs_trap
+from tb.boards.fake_board import BOARD, MEMORY, MEMORY_BYTES, REGISTERS, FakeBoard, needs_trap
 from tb.driver.cases import case, patched
 
 pytestmark = needs_trap
@@ -29,7 +31,7 @@ def board(tmp_path, monkeypatch):
 def open_by(board, way):
     if way == "uio":
         return linux.open_uio(board.uio, board.system)
-    return linux.open_devmem(REGISTERS, MEMORY, MEMORY_BYTES, board.mem)
+    return linux.open_devmem(BOARD, board.mem)
 
 
 def works(accelerator):
@@ -96,8 +98,9 @@ def test_a_time_out_ends_and_the_next_run_works(board):
 
 
 def test_an_address_where_no_accelerator_is_is_refused(board):
+    elsewhere = replace(BOARD, registers=Window(REGISTERS + 4096, 4096))
     with pytest.raises(WrongDevice, match=r"reads 0x00000000.*name the right device"):
-        Accelerator(linux.open_devmem(0x1000, MEMORY, MEMORY_BYTES, board.mem))
+        Accelerator(linux.open_devmem(elsewhere, board.mem))
 
 
 def test_a_device_that_is_not_there_is_refused(board, tmp_path):
@@ -106,8 +109,9 @@ def test_a_device_that_is_not_there_is_refused(board, tmp_path):
     os.unlink(board.uio)
     with pytest.raises(TransportError, match=r"uio0 cannot be opened.*is the overlay loaded"):
         linux.open_uio(board.uio, board.system)
-    with pytest.raises(TransportError, match="cannot be mapped"):
-        linux.open_devmem(REGISTERS, MEMORY, 1 << 60, board.mem)
+    os.truncate(board.mem, MEMORY)
+    with pytest.raises(TransportError, match=r"4096 bytes of .* at 0xA0000000 cannot be mapped"):
+        linux.open_devmem(BOARD, board.mem)
 
 
 def test_sysfs_that_holds_no_number_is_refused(board, tmp_path):
@@ -149,7 +153,7 @@ def test_a_udmabuf_gives_memory_in_place_of_the_second_map(board, tmp_path, monk
 
 def test_a_pynq_buffer_is_used_where_there_is_pynq(board, monkeypatch):
     with pytest.raises(TransportError, match="PYNQ is not installed"):
-        linux.open_pynq(REGISTERS, MEMORY_BYTES, board.mem)
+        linux.open_pynq(BOARD, MEMORY_BYTES, board.mem)
     made = []
 
     class Buffer(np.ndarray):
@@ -166,7 +170,7 @@ def test_a_pynq_buffer_is_used_where_there_is_pynq(board, monkeypatch):
         return board_memory.view(Buffer)
 
     monkeypatch.setitem(sys.modules, "pynq", SimpleNamespace(allocate=allocate))
-    with Accelerator(linux.open_pynq(REGISTERS, MEMORY_BYTES, board.mem), watchdog=5000) as accelerator:
+    with Accelerator(linux.open_pynq(BOARD, MEMORY_BYTES, board.mem), watchdog=5000) as accelerator:
         assert works(accelerator)
         board.stop()
     assert made == ["freed"]

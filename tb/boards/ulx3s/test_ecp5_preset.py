@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from boards.ulx3s.design import MEMORY_BYTES
+from boards.ulx3s.record import BOARD
 from formats import bundle as bundle_file
 from isa.config import preset
 from program.compiler.compiler import CompileError, compile_encoder
@@ -23,7 +23,7 @@ def encoders():
 def test_bundled_models_fit_accelerator_and_memory(encoders):
     for encoder in encoders:
         program = compile_encoder(encoder, preset("ecp5"))
-        assert Placement.of(program).bytes <= MEMORY_BYTES
+        assert Placement.of(program).bytes <= BOARD.memory_bytes
 
 
 @pytest.mark.parametrize("name", DEPTHS)

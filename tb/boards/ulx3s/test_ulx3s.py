@@ -12,7 +12,8 @@ from cocotb.triggers import ClockCycles
 
 from boards.serial.link import DamagedLine, NoAnswer, Refused
 from boards.serial.transport import SerialTransport
-from boards.ulx3s.design import CLOCK_HZ, MEMORY_BYTES, PRESET, Ulx3s, pll_dividers
+from boards.ulx3s.design import CLOCK_HZ, Ulx3s, pll_dividers
+from boards.ulx3s.record import BOARD
 from formats import bundle as bundle_file
 from formats.errors import UsageError
 from golden.encoder import encode
@@ -26,6 +27,7 @@ from tb.lib.harness import ROOT, Simulator, parameters, simulate
 from tb.lib.words import naming
 
 MODELS = Path(__file__).with_name("ecp5_models.v").read_text()
+MEMORY_BYTES = BOARD.memory_bytes
 INPUT, OUTPUT = MEMORY_BYTES - 8192, MEMORY_BYTES - 4096
 LIGHTS = ("ready", "busy", "done", "error", "interrupt", "request", "damage", "beat")
 
@@ -106,7 +108,7 @@ async def reads_writes_and_recovers_from_damage(dut):
 @cache
 def compiled(name):
     bundle = bundle_file.load(ROOT / "bundles" / f"{name}.bundle")
-    return bundle, compile_encoder(bundle.encoder, preset(PRESET))
+    return bundle, compile_encoder(bundle.encoder, preset(BOARD.preset))
 
 
 def load(transport, program, used):

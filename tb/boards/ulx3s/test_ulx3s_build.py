@@ -166,7 +166,11 @@ def test_another_accelerator_can_be_asked_for(monkeypatch, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_a_clock_that_cannot_be_made_is_told_in_one_line(tmp_path, capsys):
-    assert main(["ulx3s", "--clock", "61.234", "--output", str(tmp_path)]) == 2
-    told = r"bittern: the PLL cannot make 61.234 MHz of 25 MHz; the nearest it can are .* MHz\n"
-    assert re.fullmatch(told, capsys.readouterr().err)
+@pytest.mark.parametrize(("option", "value", "told"), [
+    ("--clock", "61.234", "the PLL cannot make 61.234 MHz of 25 MHz; the nearest it can are .* MHz"),
+    ("--clock", "500", r"--clock must be in 3.125\.\.400 MHz, not 500"),
+    ("--clock", "nan", r"--clock must be in 3.125\.\.400 MHz, not nan"), ("--baud", "0", "--baud must be at least 1, not 0"),
+])  # fmt: skip
+def test_a_clock_or_a_rate_that_cannot_be_made_is_told_in_one_line(option, value, told, tmp_path, capsys):
+    assert main(["ulx3s", option, value, "--output", str(tmp_path)]) == 2
+    assert re.fullmatch(f"bittern: {told}\n", capsys.readouterr().err)

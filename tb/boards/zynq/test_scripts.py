@@ -4,21 +4,23 @@ import shutil
 
 import pytest
 
-from tb.boards.zcu102.vivado import run
-from tb.boards.zcu102.vivado.checks import check_folder
-from tb.boards.zcu102.vivado.run import ScriptError, needs_tcl, run_script
+from boards.zcu102.record import BOARD
+from tb.boards.zynq.conftest import TINY
+from tb.boards.zynq.vivado import run
+from tb.boards.zynq.vivado.checks import check_folder
+from tb.boards.zynq.vivado.run import ScriptError, needs_tcl, run_script
 
 pytestmark = needs_tcl
 
 
 @pytest.fixture
-def copy(zcu102_folder, tmp_path):
-    shutil.copytree(zcu102_folder, tmp_path / "copy")
+def copy(tiny_folder, tmp_path):
+    shutil.copytree(tiny_folder, tmp_path / "copy")
     return tmp_path / "copy"
 
 
 def test_the_scripts_run_and_all_that_they_name_exists(copy):
-    check_folder(copy, "tiny")
+    check_folder(copy, BOARD, TINY)
 
 
 def test_python_s_own_tcl_records_the_same(copy, monkeypatch):
@@ -148,5 +150,5 @@ def test_what_is_wrong_is_told(copy, name):
     assert there in text, "nothing is changed"
     (copy / file).write_text(text.replace(there, instead))
     with pytest.raises((ScriptError, AssertionError)) as caught:
-        check_folder(copy, "tiny")
+        check_folder(copy, BOARD, TINY)
     assert message in str(caught.value)

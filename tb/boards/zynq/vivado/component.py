@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tb.boards.zcu102.vivado.cells import IN, MASTER, OUT, SLAVE, Cell
+from tb.boards.zynq.vivado.cells import IN, MASTER, OUT, SLAVE, Cell
 
 #: Signals by channel that an interface must have to be inferred, and those that only full AXI4 has (AMBA AXI4, A2 and B1).
 _CHANNELS = {

@@ -3,31 +3,35 @@
 import fnmatch
 import re
 
-from boards.linux import REGISTER_BYTES
-from boards.zcu102 import package
-from isa.config import preset
+from boards.board import REGISTER_BYTES
 from isa.registers import REGISTERS, Access
-from tb.boards.zcu102.vivado.cells import DDR_LOW, INTERRUPTS, PS_PINS
-from tb.boards.zcu102.vivado.component import Component
-from tb.boards.zcu102.vivado.design import BlockDesign
-from tb.boards.zcu102.vivado.run import run_script
+from tb.boards.zynq.vivado.cells import DDR_LOW, INTERRUPTS, PS_PINS
+from tb.boards.zynq.vivado.component import Component
+from tb.boards.zynq.vivado.design import BlockDesign
+from tb.boards.zynq.vivado.run import run_script
 
 REPORTS = ("timing.txt", "utilization.txt", "bittern.bit", "bittern.xsa")
 
 
-def check_folder(folder, preset_name):
+def check_folder(folder, board, chosen):
     """Run ``build.tcl`` to its end and hold it, the constraints and the overlays against the design and each other.
+
+    Parameters
+    ----------
+    folder : Path
+    board : boards.zynq.board.ZynqBoard
+    chosen : isa.options.Chosen
 
     Raises
     ------
-    tb.boards.zcu102.vivado.run.ScriptError, AssertionError
+    tb.boards.zynq.vivado.run.ScriptError, AssertionError
     """
     calls = run_script(folder / "build.tcl")
     component = Component(calls)
     design = BlockDesign(calls, {component.vlnv: component.cell})
-    _check_component(component, preset_name)
-    _check_build(calls, component, design)
-    _check_design(design, component)
+    _check_component(component, chosen)
+    _check_build(calls, board, component, design)
+    _check_design(board, design, component)
     _check_constraints(calls, design)
     _check_overlays(folder, design)
     for name in REPORTS[:2]:
@@ -36,24 +40,24 @@ def check_folder(folder, preset_name):
         assert (folder / name).is_file(), f"{name} is not left in the folder"
 
 
-def _check_component(component, preset_name):
+def _check_component(component, chosen):
     assert component.registers == [
         (r.name, r.address, "read-write" if r.access is Access.WRITE else "read-only") for r in REGISTERS
     ]
     assert component.range == REGISTER_BYTES
     assert max(address for _, address, _ in component.registers) + 4 <= component.range
     assert component.protocols == {"s_axi_control": "AXI4LITE", "m_axi_memory": "AXI4"}
-    assert component.widths == {"s_axi_control": 32, "m_axi_memory": preset(preset_name).axi_bits}
+    assert component.widths == {"s_axi_control": 32, "m_axi_memory": chosen.config.axi_bits}
 
 
-def _check_build(calls, component, design):
+def _check_build(calls, board, component, design):
     """One part throughout, the IP is found, the wrapper is the top, constraints are read, the run goes to the bitstream."""
     values = {}
     for call in calls:
         if call.command == "set_property":
             values.setdefault(call.arguments[0], []).append(call.arguments[1])
-    assert {c.options["-part"] for c in calls if c.command == "create_project"} == {"xczu9eg-ffvb1156-2-e"}
-    assert values["board_part"] == ["xilinx.com:zcu102:part0:3.4"]
+    assert {c.options["-part"] for c in calls if c.command == "create_project"} == {board.part}
+    assert values["board_part"] == [board.board_part]
     assert values["ip_repo_paths"] == [component.folder]
     assert values["top"][-1] == f"{design.name}_wrapper"
     assert values["used_in_synthesis"] == ["false"], "the constraints name cells that synthesis does not see"
@@ -68,19 +72,19 @@ def _check_build(calls, component, design):
     assert {"-fixed", "-include_bit"} <= set(platform.options)
 
 
-def _check_design(design, component):
+def _check_design(board, design, component):
     """Registers and memory are where the driver and the overlays look for them; the interrupt goes to the first input."""
     names = {vlnv: name for name, (vlnv, _) in design.settings.items()}
     ours, ps = names[component.vlnv], names["xilinx.com:ip:zynq_ultra_ps_e"]
     assert design.addresses == {
-        (f"{ps}/Data", f"{ours}/s_axi_control/reg0"): (package.REGISTER_ADDRESS, REGISTER_BYTES),
+        (f"{ps}/Data", f"{ours}/s_axi_control/reg0"): (board.registers.address, REGISTER_BYTES),
         (f"{ours}/m_axi_memory", f"{ps}/SAXIGP2/HP0_DDR_LOW"): (DDR_LOW[0], DDR_LOW[1] + 1),
     }
-    assert DDR_LOW[0] <= package.MEMORY_ADDRESS <= package.MEMORY_ADDRESS + package.MEMORY_BYTES - 1 <= DDR_LOW[1]
+    assert DDR_LOW[0] <= board.memory.address <= sum(board.memory) - 1 <= DDR_LOW[1]
     assert design.driver_of(f"{ps}/pl_ps_irq0") == f"{ours}/{component.interrupt}"
-    assert INTERRUPTS["pl_ps_irq0"] == package.INTERRUPT
+    assert INTERRUPTS["pl_ps_irq0"] == board.interrupt
     settings = design.settings[ps][1]
-    assert settings["PSU__SAXIGP2__DATA_WIDTH"] == str(package.PORT_BITS)
+    assert settings["PSU__SAXIGP2__DATA_WIDTH"] == str(board.port_bits)
     # Reset: of the processing system, synchronised to the clock of all that it resets.
     reset = names["xilinx.com:ip:proc_sys_reset"]
     assert design.driver_of(f"{reset}/ext_reset_in") == f"{ps}/pl_resetn0"

@@ -6,9 +6,9 @@ import pytest
 from amaranth.sim import Simulator
 
 from boards.zcu102.platform import BUTTONS, STEPS, Lights, Smoke, ZCU102Platform
-from tb.boards.zcu102.vivado.component import ports_of
-from tb.boards.zcu102.vivado.run import ScriptError, needs_tcl, run_script
-from tb.boards.zcu102.vivado.verilog import elaborate
+from tb.boards.zynq.vivado.component import ports_of
+from tb.boards.zynq.vivado.run import ScriptError, needs_tcl, run_script
+from tb.boards.zynq.vivado.verilog import elaborate
 
 #: Of UG1182, tables 3-30 to 3-33; the vendor's own constraints file names the same.
 PINS = {

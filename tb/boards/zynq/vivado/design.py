@@ -1,6 +1,6 @@
 """The block design that the scripts make, from their recorded calls: asserts that every connection and address is legal."""
 
-from tb.boards.zcu102.vivado.cells import IN, MASTER, OUT, SLAVE, VENDOR_CELLS
+from tb.boards.zynq.vivado.cells import IN, MASTER, OUT, SLAVE, VENDOR_CELLS
 
 
 class BlockDesign:
@@ -8,9 +8,9 @@ class BlockDesign:
 
     Parameters
     ----------
-    calls : list of tb.boards.zcu102.vivado.run.Call
+    calls : list of tb.boards.zynq.vivado.run.Call
     components : dict
-        Our own IP: `tb.boards.zcu102.vivado.cells.Cell` by VLNV.
+        Our own IP: `tb.boards.zynq.vivado.cells.Cell` by VLNV.
     """
 
     def __init__(self, calls, components):

@@ -1,10 +1,8 @@
-"""A serial line of this computer as bytes in and out, raw, with time-outs."""
+"""A serial line of this computer as bytes in and out, with time-outs; by pyserial, which knows every system's."""
 
-import errno
 import os
-import select
-import termios
 import time
+from contextlib import contextmanager
 
 from driver.errors import TransportError
 
@@ -13,13 +11,24 @@ class Unplugged(TransportError):
     """The serial line is gone: the cable was pulled, or the adapter reset."""
 
 
+def pyserial():
+    """The library. Raises TransportError that says how to get it."""
+    try:
+        import serial
+    except ImportError:
+        raise TransportError(
+            "a serial line needs pyserial, which is not installed; install the extra: pip install -e '.[serial]'"
+        ) from None
+    return serial
+
+
 def rates():
-    """Baud rates that this system can set, ascending."""
-    return sorted(int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit() and name != "B0")
+    """Baud rates that lines are usually set to, ascending."""
+    return sorted(pyserial().Serial.BAUDRATES)
 
 
 class SerialPort:
-    """A terminal device such as /dev/ttyUSB0: 8 data bits, no parity, one stop bit, no flow control.
+    """A serial line such as /dev/ttyUSB0: 8 data bits, no parity, one stop bit, no flow control; nobody else may open it.
 
     Parameters
     ----------
@@ -29,64 +38,50 @@ class SerialPort:
     Raises
     ------
     TransportError
-        If it cannot be opened or set up.
+        If it cannot be opened or set up, or pyserial is missing.
     """
 
     def __init__(self, path, baud):
-        self.path = path
+        self.path, self._library = path, pyserial()
         if baud not in rates():
             near = sorted(rates(), key=lambda rate: abs(rate - baud))[:3]
             raise TransportError(
-                f"this system cannot set {baud} baud; the nearest it can are {', '.join(map(str, sorted(near)))}: "
-                "build the bitstream for one of them"
+                f"a serial line cannot be set to {baud} baud; the nearest usual rates are "
+                f"{', '.join(map(str, sorted(near)))}: build the bitstream for one of them"
             )
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            self._port = self._library.Serial(path, baud, timeout=0, exclusive=True)
         except OSError as error:
-            raise TransportError(
-                f"cannot open {path}: {error.strerror}; is the board plugged in, and may you use the device "
-                "(on most systems: are you in the group dialout)?"
-            ) from None
-        try:
-            self._set_up(getattr(termios, f"B{baud}"))
-        except (termios.error, OSError):
-            self.close()
-            raise TransportError(f"{path} is not a serial line; name that of the board, such as /dev/ttyUSB0") from None
+            raise TransportError(self._unopened(error)) from None
 
-    def _set_up(self, speed):
-        control = termios.CS8 | termios.CREAD | termios.CLOCAL
-        characters = termios.tcgetattr(self._file)[6]
-        termios.tcsetattr(self._file, termios.TCSANOW, [termios.IGNBRK, 0, control, 0, speed, speed, characters])
-        termios.tcflush(self._file, termios.TCIOFLUSH)
+    def _unopened(self, error):
+        """Why the port cannot be opened; pyserial tells a file that is no serial line by an error without a number."""
+        if error.errno is None:
+            return f"{self.path} is not a serial line; name that of the board, such as /dev/ttyUSB0"
+        if isinstance(error.__context__, BlockingIOError):
+            return f"{self.path} is in use by another program; end it first"
+        return (
+            f"cannot open {self.path}: {os.strerror(error.errno)}; is the board plugged in, and may you use the device "
+            "(on most systems: are you in the group dialout)?"
+        )
 
     def read(self, timeout):
         """What has come, at least one byte; b"" if nothing comes within ``timeout`` seconds. Raises Unplugged."""
-        self._wait([self._file], [], timeout)
-        try:
-            data = os.read(self._file, 4096)
-        except BlockingIOError:
-            return b""
-        except OSError as error:
-            raise self._unplugged(error) from None
-        if not data and self._wait([self._file], [], 0):
-            raise self._unplugged(OSError(errno.EIO, "end of file"))
-        return data
+        with self._told():
+            self._port.timeout = max(timeout, 0)
+            first = self._port.read(1)
+            return first + self._port.read(self._port.in_waiting) if first else first
 
     def write(self, data, timeout):
         """Write all of ``data``; raises TransportError if that takes longer than ``timeout`` seconds, or Unplugged."""
-        deadline, rest = time.monotonic() + timeout, memoryview(data)
-        while rest:
-            try:
-                rest = rest[os.write(self._file, rest) :]
-            except BlockingIOError:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise TransportError(
-                        f"{self.path} takes no bytes for {timeout:g} s; does another program use it? Reconnect the board"
-                    ) from None
-                self._wait([], [self._file], left)
-            except OSError as error:
-                raise self._unplugged(error) from None
+        try:
+            with self._told():
+                self._port.write_timeout = timeout
+                self._port.write(data)
+        except self._library.SerialTimeoutException:
+            raise TransportError(
+                f"{self.path} takes no bytes for {timeout:g} s; does another program use it? Reconnect the board"
+            ) from None
 
     @staticmethod
     def now():
@@ -95,14 +90,17 @@ class SerialPort:
 
     def close(self):
         """Give the device back; closing twice is harmless."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+        self._port.close()
 
-    def _wait(self, read, write, timeout):
-        if self._file is None:
-            raise TransportError(f"{self.path} has been closed; open it again")
-        return any(select.select(read, write, [], max(timeout, 0)))
-
-    def _unplugged(self, error):
-        return Unplugged(f"{self.path} is gone ({error.strerror}); plug the board in and open it again")
+    @contextmanager
+    def _told(self):
+        """What the library or the system says of a line that is closed or gone, as a TransportError."""
+        try:
+            yield
+        except self._library.PortNotOpenError:
+            raise TransportError(f"{self.path} has been closed; open it again") from None
+        except self._library.SerialTimeoutException:
+            raise
+        except OSError as error:
+            reason = getattr(error.__context__, "strerror", None) or error.strerror or error
+            raise Unplugged(f"{self.path} is gone ({reason}); plug the board in and open it again") from None

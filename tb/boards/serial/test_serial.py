@@ -3,6 +3,7 @@
 import errno
 import os
 import pty
+import sys
 import threading
 import tty
 from contextlib import contextmanager
@@ -204,8 +205,9 @@ def test_an_adapter_that_is_gone_fails_its_reads_and_is_told(monkeypatch):
     def gone(file, size):
         raise OSError(errno.ENODEV, "No such device")  # what drivers of USB adapters do; a pair of terminals ends the file
 
+    os.write(near, b"x")
     with monkeypatch.context() as patch:
-        patch.setattr("boards.serial.port.os.read", gone)
+        patch.setattr("serial.serialposix.os.read", gone)
         with pytest.raises(Unplugged, match=r"is gone .No such device.; plug the board in"):
             port.read(0)
     port.close()
@@ -241,9 +243,35 @@ def test_what_is_no_serial_line_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TransportError, match="is not a serial line; name that of the board"):
         SerialTransport(str(tmp_path / "file"))
-    with pytest.raises(TransportError, match="cannot set 123457 baud; the nearest it can are 38400, 57600, 115200"):
+    with pytest.raises(TransportError, match="123457 baud; the nearest usual rates are 38400, 57600, 115200"):
         SerialPort("/dev/null", 123_457)
     assert BAUD in rates()
+
+
+def test_a_line_that_is_in_use_is_told_and_can_be_opened_once_it_is_not():
+    line = Noting()
+    first = SerialTransport(line.path, BAUD, SIZE, **QUICK)
+    with pytest.raises(TransportError, match=r"/dev/pts/\d+ is in use by another program; end it first"):
+        SerialTransport(line.path, BAUD, SIZE, **QUICK)
+    assert first.read_register(0) == 0x4E525442
+    first.close()
+    SerialTransport(line.path, BAUD, SIZE, **QUICK).close()
+    line.unplug()
+
+
+def test_a_line_that_may_not_be_used_is_told(monkeypatch):
+    def refused(*arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", "/dev/ttyUSB0")
+
+    monkeypatch.setattr("serial.serialposix.os.open", refused)
+    with pytest.raises(TransportError, match=r"cannot open /dev/ttyUSB0: Permission denied; .*are you in the group dialout"):
+        SerialPort("/dev/ttyUSB0", BAUD)
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "serial", None)
+    with pytest.raises(TransportError, match=r"needs pyserial, which is not installed; install the extra: .*\.\[serial\]"):
+        SerialTransport("/dev/ttyUSB0")
 
 
 def test_a_new_host_is_not_taken_for_a_repetition():

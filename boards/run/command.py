@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from boards.run.images import read_images
-from boards.run.wordpiece import WordPiece
+from boards.run.tokenizer import encode_texts
 from driver.accelerator import Accelerator
 from formats import bundle as bundle_file
 from formats.errors import UsageError
@@ -45,12 +45,7 @@ def prepare(bundle, items):
         missing = "no tokenizer" if config.input is Input.TOKENS else "no rule how images become patches"
         raise UsageError(f"the bundle has {missing}; export it again, or use the driver with the model's own inputs")
     if config.input is Input.TOKENS:
-        tokenizer = WordPiece(rules.tokenizer)
-        limit = rules.limit(config.tokens)
-        encoded = [tokenizer.encode(text, limit) for text in items]
-        inputs = np.zeros((len(items), config.tokens), np.int64)
-        inputs[:, :limit] = [ids for ids, _ in encoded]
-        return list(items), inputs, np.array([length for _, length in encoded])
+        return list(items), *encode_texts(rules.tokenizer, items, rules.limit(config.tokens), config.tokens)
     names, images = [], []
     for path in items:
         found = read_images(path, rules.image)

@@ -1,8 +1,7 @@
-"""WordPiece as BERT has it, from the tokenizer description in a bundle: what a board needs of a tokenizer library."""
+"""WordPiece as BERT has it, from the tokenizer description in a bundle: for boards without a tokenizer library."""
 
+import re
 import unicodedata
-
-import numpy as np
 
 from formats.errors import UsageError
 
@@ -36,13 +35,24 @@ class WordPiece:
     """
 
     def __init__(self, description):
+        try:
+            self._read(description)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"the bundle's tokenizer lacks or misplaces {error}; export the bundle again") from None
+
+    def _read(self, description):
         for (part, key), expected in _KNOWN.items():
             found = (description.get(part) or {}).get(key)
             if found != expected:
-                raise UsageError(f"the bundle's tokenizer has {part} {found}, and only {expected} is known; export another")
+                raise UsageError(
+                    f"the bundle's tokenizer has {part} {found}, and without the library tokenizers only {expected} is "
+                    "known; install the extra: pip install -e '.[text]'"
+                )
         model, self._rules = description["model"], description["normalizer"]
         self._vocabulary, self._prefix = model["vocab"], model["continuing_subword_prefix"]
         self._unknown, self._longest = self._vocabulary[model["unk_token"]], model["max_input_chars_per_word"]
+        #: Special pieces that are found as they are in a text, and their ids.
+        self._special = {piece["content"]: piece["id"] for piece in description["added_tokens"] if piece["special"]}
         post = description["post_processor"]
         self._before, self._after, inside = [], [], True
         for piece in post["single"]:
@@ -52,13 +62,17 @@ class WordPiece:
                 ids = post["special_tokens"][piece["SpecialToken"]["id"]]["ids"]
                 (self._before if inside else self._after).extend(ids)
 
-    def encode(self, text, tokens):
-        """Ids, padded with 0 to (tokens,) int64, and their number; what does not fit is cut off before closing tokens."""
-        ids = [*self._before, *(i for word in self._words(text) for i in self._pieces(word))]
-        ids = [*ids[: max(0, tokens - len(self._after))], *self._after][:tokens]
-        padded = np.zeros(tokens, np.int64)
-        padded[: len(ids)] = ids
-        return padded, len(ids)
+    def encode(self, text):
+        """Ids of a whole text, a list, and how many of the last are special pieces that close it."""
+        return [*self._before, *self._inner(text), *self._after], len(self._after)
+
+    def _inner(self, text):
+        pattern = "|".join(re.escape(piece) for piece in sorted(self._special, key=len, reverse=True))
+        for part in re.split(f"({pattern})", text) if pattern else [text]:
+            if part in self._special:
+                yield self._special[part]
+            else:
+                yield from (i for word in self._words(part) for i in self._pieces(word))
 
     def _words(self, text):
         text = self._normalise(text)

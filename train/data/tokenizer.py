@@ -7,6 +7,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from formats.preprocessing import TextPipeline
+from formats.texts import cut
 from train.errors import DataError
 
 UNKNOWN, PADDING, START = "[UNK]", "[PAD]", "[CLS]"
@@ -77,9 +78,7 @@ def tokenize(tokenizer, texts, tokens):
     tokenizer.no_padding()
     tokenizer.no_truncation()
     for row, encoding in enumerate(tokenizer.encode_batch(list(texts))):
-        ids = encoding.ids
-        # Closing special tokens stay.
         closing = next((i for i, special in enumerate(reversed(encoding.special_tokens_mask)) if not special), 0)
-        ids = [*ids[: max(0, min(len(ids), tokens) - closing)], *ids[len(ids) - closing :]][:tokens]
+        ids = cut(encoding.ids, closing, tokens)
         inputs[row, : len(ids)], lengths[row] = ids, len(ids)
     return inputs, lengths

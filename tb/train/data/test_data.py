@@ -14,7 +14,7 @@ from formats.files import ROOT
 
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
-from boards.run.wordpiece import WordPiece  # noqa: E402
+from boards.run.tokenizer import encode_texts  # noqa: E402
 from golden.patches import to_patches  # noqa: E402
 from tb.train.toys import RECIPE, toy_dataset, toy_texts  # noqa: E402
 from train.data.batches import batches, batches_per_epoch, tensors  # noqa: E402
@@ -85,10 +85,8 @@ def test_closing_tokens_stay_when_a_text_is_cut_and_the_driver_cuts_it_the_same_
     inputs, lengths = tokenize(tokenizer, texts, 5)
     assert inputs[1, -1] == ids[1][1]
     assert lengths.tolist() == [4, 5, 3]
-    driver = WordPiece(json.loads(tokenizer.to_str()))
-    for row, length, text in zip(inputs, lengths, texts, strict=True):
-        padded, count = driver.encode(text, 5)
-        assert (padded.tolist(), count) == (row.tolist(), length)
+    padded, counts = encode_texts(json.loads(tokenizer.to_str()), texts, 5, 5)
+    assert (padded.tolist(), counts.tolist()) == (inputs.tolist(), lengths.tolist())
 
 
 def test_the_same_texts_give_the_same_vocabulary_in_every_process():

@@ -166,7 +166,9 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, named, small_benches,
 @pytest.mark.parametrize(("arguments", "said"), [
     (["cycles", "3", "56"], "a pair is a number in 0..55, not 56"), (["dpu", "0"], "a depth is at least 1 bit pair, not 0"),
 ])  # fmt: skip
-def test_a_number_that_is_none_is_told_before_anything_runs(arguments, said, capsys):
+def test_a_number_that_is_none_is_told_before_anything_runs(arguments, said, capsys, monkeypatch):
+    for module in ("cycles", "dpu"):
+        monkeypatch.setattr(f"bench.{module}.measure", None)
     assert main(["bench", *arguments]) == 2
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", f"bittern: {said}\n")

@@ -52,7 +52,7 @@ class WordPiece:
         self._vocabulary, self._prefix = model["vocab"], model["continuing_subword_prefix"]
         self._unknown, self._longest = self._vocabulary[model["unk_token"]], model["max_input_chars_per_word"]
         #: Special pieces that are found as they are in a text, and their ids.
-        self._special = {piece["content"]: piece["id"] for piece in description["added_tokens"] if piece["special"]}
+        self._special = {piece["content"]: piece["id"] for piece in description["added_tokens"] if piece.get("special")}
         post = description["post_processor"]
         self._before, self._after, inside = [], [], True
         for piece in post["single"]:

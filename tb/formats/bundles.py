@@ -10,7 +10,11 @@ from tb.models import random_encoder, random_inputs
 #: A tokenizer as the library writes it, of a vocabulary that `random_encoder` has room for.
 TOKENIZER = {
     "version": "1.0", "truncation": None, "padding": None,
-    "added_tokens": [{"id": 0, "content": "[PAD]", "special": True}, {"id": 2, "content": "[CLS]", "special": True}],
+    "added_tokens": [
+        {"id": number, "content": piece, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+         "special": True}
+        for number, piece in ((0, "[PAD]"), (2, "[CLS]"))
+    ],
     "normalizer": {
         "type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "strip_accents": None, "lowercase": True
     },

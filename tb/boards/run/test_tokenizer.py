@@ -12,6 +12,7 @@ from boards.run.wordpiece import WordPiece
 from cli.main import main
 from formats.bundle import Bundle, Samples, load, save
 from formats.errors import UsageError
+from formats.preprocessing import TextPipeline
 from golden.encoder import encode
 from golden.model import Input
 from tb.boards.run.test_run import SST2
@@ -50,7 +51,7 @@ def bundle(byte_pairs, tmp_path_factory):
     none = np.zeros(0, np.int64)
     samples = Samples(np.zeros((0, TOKENS), np.int64), none, none)
     path = tmp_path_factory.mktemp("bundle") / "pairs.bundle"
-    save(Bundle(encoder, ("good", "bad", "so so"), samples, preprocessing={"tokenizer": byte_pairs}), path)
+    save(Bundle(encoder, ("good", "bad", "so so"), samples, preprocessing=TextPipeline(tokenizer=byte_pairs)), path)
     return path
 
 
@@ -88,7 +89,7 @@ def test_byte_pairs_without_the_library_are_refused_with_the_extra(bundle, witho
     "[CLS] [UNK]x[PAD]", "[cls]", "fine [CLS", "film [UNK]", "ſtraße İstanbul ǅ", "emoji 🙂 and … – “quotes”", "1,234.56 $5",
 ])  # fmt: skip
 def test_our_word_pieces_are_the_library_s(text, closing, monkeypatch):
-    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(load(SST2).preprocessing["tokenizer"]))
+    tokenizer = tokenizers.Tokenizer.from_str(json.dumps(load(SST2).preprocessing.tokenizer))
     special = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[UNK]")]
     template = tokenizers.processors.TemplateProcessing(single=f"[CLS] $A{closing}", special_tokens=special)
     tokenizer.post_processor = template
@@ -106,13 +107,13 @@ def test_our_word_pieces_are_the_library_s(text, closing, monkeypatch):
 def test_a_tokenizer_that_lacks_something_is_one_sentence(library, broken, monkeypatch):
     if not library:
         monkeypatch.setitem(sys.modules, "tokenizers", None)
-    description = load(SST2).preprocessing["tokenizer"]
+    description = load(SST2).preprocessing.tokenizer
     model = {key: value for key, value in description["model"].items() if key != broken}
     with pytest.raises(UsageError, match=r"tokenizer (cannot be read|lacks or misplaces) .*; export the bundle again"):
         encode_texts(description | {"model": model}, ["a"], 4, 4)
 
 
 def test_a_bundle_without_a_tokenizer_is_refused(bundle, tmp_path, capsys):
-    save(replace(load(bundle), preprocessing={}), tmp_path / "none.bundle")
+    save(replace(load(bundle), preprocessing=None), tmp_path / "none.bundle")
     assert main(["run", str(tmp_path / "none.bundle"), "text"]) == 2
     assert "the bundle has no tokenizer" in capsys.readouterr().err

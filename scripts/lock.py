@@ -61,13 +61,13 @@ def write(name, title, entries):
 
 
 def beyond(base, extra, *locks):
-    """What ``extra`` needs besides the packages of ``base``; what is in ``locks`` already stays as it is, so that all locks
-    fit into one environment."""
+    """What ``extra`` needs besides the packages of ``base``, or needs on more platforms than ``base`` has it for; what is in
+    ``locks`` already stays as it is, so that all locks fit into one environment."""
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.lock"
         whole.write_text("".join(path.read_text() for path in (LOCKS / n for n in ("base.lock", *locks)) if path.exists()))
         resolve(whole, *BASE, extra)
-        return {name: entries for name, entries in packages(whole.read_text()).items() if name not in base}
+        return {name: entries for name, entries in packages(whole.read_text()).items() if entries != base.get(name)}
 
 
 def main():

@@ -8,7 +8,7 @@ WORKERS ?= 2
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sim test test-fast bench verilog zcu102 lint estimate ulx3s train-setup lock clean
+.PHONY: help setup sim test test-fast bench verilog zcu102 lint estimate ulx3s docs train-setup lock clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ lint: setup  ## Ruff, types, and Verilator's lint over the Verilog of all preset
 
 estimate: setup  ## resources of PRESET by open synthesis, beside what the XCZU9EG has
 	bittern estimate --preset $(PRESET) --paths
+
+docs:  ## build/site: the documentation with a reference, to be read without network: build/site/index.html
+	@scripts/setup-extra docs
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 train-setup: setup  ## add PyTorch and what training needs to .venv
 	@scripts/setup-train

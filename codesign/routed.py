@@ -30,6 +30,7 @@ def markdown(document):
         for used, available in zip(document["used"].values(), document["available"].values())
     ]
     row = [*used, f"{document['clock_mhz']:g}", f"{document['achieved_mhz']:g}"]
+    plural = "" if path["levels"] == 1 else "s"
     verdict = "The clock is reached." if document["closes"] else "**The clock is not reached: there is no bitstream.**"
     seconds = ", ".join(f"{name.replace('_', ' ')} {one['cpu']:.0f}" for name, one in document["seconds"].items())
     wall = sum(one["wall"] for one in document["seconds"].values())
@@ -41,7 +42,7 @@ def markdown(document):
         f"|{'---|' * len(head)}",
         f"| {' | '.join(row)} |",
         "",
-        f"{verdict} The slowest way takes {path['cells_ns']:g} ns in {path['levels']} levels of cells and "
+        f"{verdict} The critical path takes {path['cells_ns']:g} ns in {path['levels']} level{plural} of cells and "
         f"{path['wires_ns']:g} ns in wires, from `{path['from']}` to `{path['to']}`.",
         "",
         f"Made with {document['tools']['yosys']} and {document['tools']['nextpnr']}, seed {document['seed']}. CPU seconds: "

@@ -74,7 +74,7 @@ def describe(config):
 
 @dataclass(frozen=True)
 class Constants:
-    """Rescale constants: ``clip((t * scale + offset) >> shift)``; scale and offset int64 (channels,)."""
+    """Requantization parameters: ``clip((t * scale + offset) >> shift)``; scale and offset int64 (channels,)."""
 
     scale: np.ndarray
     offset: np.ndarray
@@ -104,7 +104,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class AttentionBlock:
-    """Constants between query, key, value and context.
+    """Requantization parameters between query, key, value and context.
 
     ``score`` has one channel per head. With softmax the scores are in 1/64 of base 2 and ``step``,
     ``step_shift`` quantize the probabilities; with thresholds ``score`` makes the {0, 1} code itself.
@@ -153,7 +153,7 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Pooling:
-    """Mean over the valid tokens' codes: constants have tokens + 1 channels, one per length."""
+    """Mean over the valid tokens' codes: the parameters have tokens + 1 channels, one for each length."""
 
     constants: Constants
     output: Format

@@ -15,7 +15,7 @@ def rescale(t, scale, offset, shift, low, high):
     t : int array, (rows, columns)
         Accumulators.
     scale, offset : int array, broadcastable to ``t``
-        Per-column (or per-row) constants, signed 16 and 40 bit.
+        Requantization parameters of each column (or row), signed 16 and 40 bit.
     shift : int
         0..31.
     low, high : int
@@ -39,7 +39,7 @@ def rescale_folded(t, scale, offset, shift, low, high):
 
 
 def quantize_constants(scale, offset, max_shift=MAX_SHIFT):
-    """Integer constants for real ones: ``y = t * scale + offset`` becomes ``(t*m + o) >> s``.
+    """Requantization parameters from real numbers: ``y = t * scale + offset`` becomes ``(t*m + o) >> s``.
 
     Parameters
     ----------

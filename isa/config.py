@@ -21,9 +21,9 @@ class AcceleratorConfig:
     left_depth, right_depth : int
         Words of K bits in each of the R (C) banks of the operand memories.
     constant_depth : int
-        Words of C rescale constants.
+        Words of requantization parameters, of C columns each.
     norm_depth : int
-        Words of row_lanes norm constants.
+        Words of the norms' parameters, of row_lanes channels each.
     residual_depth : int
         Words of row_lanes residual elements.
     row_columns : int

@@ -52,7 +52,7 @@ def pack_operand(codes, bits, banks, word_bits):
 
 
 def pack_constants(scale, offset):
-    """Rescale constants, ``(channels,)`` each: scale in bits 15:0, offset in 55:16 of 8 bytes per channel."""
+    """Requantization parameters, ``(channels,)`` each: scale in bits 15:0, offset in 55:16 of 8 bytes per channel."""
     scale, offset = np.asarray(scale, np.int64), np.asarray(offset, np.int64)
     return (scale & 0xFFFF | (offset & (1 << 40) - 1) << 16).astype("<u8").tobytes()
 

@@ -20,7 +20,7 @@ class CheckpointError(TrainError):
 
 
 class Diverged(TrainError):
-    """The loss is no number any more; the last checkpoint is from before."""
+    """The loss is not a number any more; the last checkpoint was written before that."""
 
 
 class ExportError(TrainError):

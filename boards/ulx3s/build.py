@@ -105,7 +105,7 @@ def figures(report, name, top, seed, seconds, tools):
 
 
 def critical_path(report, domain):
-    """The slowest way between two flip-flops of a clock: its ends and its nanoseconds in cells and in wires."""
+    """The critical path of a clock, from register to register: its ends and its nanoseconds in cells and in wires."""
     edge = f"posedge {domain}"
     paths = [path["path"] for path in report["critical_paths"] if path["from"] == path["to"] == edge]
     (path,) = paths
@@ -191,7 +191,7 @@ def show(console, result, folder):
     console.print(f"clock: {result['clock_mhz']:g} MHz, by nextpnr's report {result['achieved_mhz']:g} MHz")
     path = result["critical_path"]
     console.print(
-        f"slowest way: {path['cells_ns']:g} ns in {path['levels']} levels of cells, {path['wires_ns']:g} ns in wires"
+        f"critical path: {path['cells_ns']:g} ns in {path['levels']} levels of cells, {path['wires_ns']:g} ns in wires"
     )
     console.print(f"  from {path['from']}\n  to   {path['to']}", soft_wrap=True)
     if result["closes"]:
@@ -213,7 +213,7 @@ def run_build(options):
     if not result["closes"]:
         raise BuildError(
             f"nextpnr vouches for {result['achieved_mhz']:g} MHz, not for the {result['clock_mhz']:g} MHz of the PLL, so "
-            "there is no bitstream; ask for a slower --clock, or try another --seed; the slowest way is in "
+            "there is no bitstream; ask for a slower --clock, or try another --seed; the critical path is in "
             f"{os.path.relpath(options.output / 'routing.log')}"
         )
     return 0

@@ -15,7 +15,7 @@ class Times(list):
         self._events, self._waiting = events, []
 
     def post(self, item):
-        """Append one, and wake who waits."""
+        """Append an occurrence, and wake whoever waits for it."""
         self.append(item)
         if self._waiting:
             self._events.wake(self._waiting)
@@ -46,7 +46,7 @@ class Events:
             self._schedule(self.now, unit)
 
     def run(self):
-        """Until nothing is left to do."""
+        """Run the units until nothing is left to do."""
         queue = self._queue
         while queue:
             self.now, _, unit = heappop(queue)
@@ -113,7 +113,7 @@ class Port:
         return start
 
     def hold_up(self, cycles):
-        """The drain had to wait for its turn so often."""
+        """Note that the drain had to wait so many times for its turn."""
         self._held_up += cycles
 
     def delay(self):

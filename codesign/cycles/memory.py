@@ -43,7 +43,7 @@ class _Cutter:
         return self._current is not None
 
     def take(self, time):
-        """Its request and beats; it is taken in cycle ``time``."""
+        """Take the burst in cycle ``time``; returns its request and beats."""
         request = self._current
         size = min(request.left, BURST_BEATS - request.first % BURST_BEATS)
         request.first += size

@@ -32,8 +32,8 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Cycles from START to the end, one `Span` an instruction in program order, and all cycles by what the engine did or
-    waited for."""
+    """Cycles from START to the end, one `Span` for each instruction in program order, and all cycles by what the engine did
+    or waited for."""
 
     cycles: int
     spans: list[Span]

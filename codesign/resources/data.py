@@ -37,7 +37,7 @@ class Sample:
 
 
 def kind(name):
-    """Of a unit: its name without the sizes that a shared one carries."""
+    """Kind of a unit: its name without the sizes that a shared one carries."""
     head, _, tail = name.partition("_")
     return head if tail and set(tail) <= set("0123456789x_") else name
 

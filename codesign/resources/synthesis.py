@@ -116,7 +116,7 @@ class Synthesis:
 
     @property
     def release(self):
-        """Of Yosys: 0.70."""
+        """Release of Yosys, such as 0.70."""
         return self.version.removeprefix("Yosys ").partition(" ")[0]
 
     def folder(self, unit):

@@ -1,4 +1,4 @@
-"""Drain: counts to codes - border correction, rescale with constants per column or row, and a buffer of whole tiles."""
+"""Drain: counts to codes - border correction, rescale with parameters of each column or row, and a buffer of whole tiles."""
 
 from functools import partial
 

@@ -22,7 +22,7 @@ class Rescale(wiring.Component):
     """A group of G x C rescale lanes, row by row: ``clip((2 * t * scale + offset) >> shift)``, 0 where ``zero`` is set.
 
     Bit for bit `golden.rescale.rescale_folded` of ``2 * t``. Scale and offset of a lane are its column's or its row's:
-    each is given for columns and for rows, 0 in the one that does not count, and the lane takes the OR.
+    each is given for columns and for rows, 0 in the one that is not used, and the lane takes the OR.
 
     A pipeline without back-pressure: one group a cycle, out `latency` cycles after its scales.
 

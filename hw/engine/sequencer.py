@@ -40,7 +40,7 @@ class _Operand:
         return self.start(self._top, address)
 
     def start_diagonal(self, drop):
-        """The next significance begins with a plane less of this operand, or the same one."""
+        """The next significance begins with one plane less of this operand, or the same one."""
         return self._at_diagonal(self.diagonal_plane - drop, self.diagonal - Mux(drop, self._stride, 0))
 
     def to_plane(self, plane, address):

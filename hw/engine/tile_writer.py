@@ -60,8 +60,8 @@ class TileWriter(wiring.Component):
     stalled : Out(1)
         A group waits for its destination.
     error : Out(1)
-        An address is outside its memory, or the group says that its constants' is. Nothing is written from then on; the
-        instruction is the oldest that is not ``done``.
+        An address is outside its memory, or the group says that its constants' address is. Nothing is written from then on;
+        the instruction is the oldest that is not ``done``.
     """
 
     def __init__(self, rows, columns, depth, drain_rows, left_depth, right_depth, tiles):

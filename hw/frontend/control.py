@@ -173,7 +173,7 @@ class Control(wiring.Component):
         return counters
 
     def _write_channel(self, m):
-        """Take address and data in any order; both there: write, then answer."""
+        """Take address and data in either order; when both are there, write, then answer."""
         axi = self.axi
         have_address, have_data = Signal(), Signal()
         address, value, strobe = Signal(10), Signal(32), Signal(4)

@@ -28,7 +28,7 @@ class BlockMemory(wiring.Component):
         A multiple of the beat. Beats beyond it are answered with DECERR and write nothing.
     axi_bits : int
     bank_words : int
-        Words of a bank, a power of two; each bank more costs a selection of what is read.
+        Words of a bank, a power of two; every further bank widens the choice among what was read.
 
     Members
     -------

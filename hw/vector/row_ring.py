@@ -31,7 +31,7 @@ class RowRing(wiring.Component):
     i_read, i_read_row : In
         Read, and give up, the next word; it is its row's last.
     i_enable : In
-        ``o_data`` holds without; then nothing is read.
+        Without it ``o_data`` holds, and nothing is read.
     o_data : Out(width)
         What was read in the cycle before.
     """

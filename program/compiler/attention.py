@@ -65,7 +65,7 @@ class AttentionLowering:
         self._context(self.heads - 1, probability, self._bands(self.heads - 1)[:1])
 
     def finish(self):
-        """Add what the constructor leaves out, for the first row tiles of the output projection to come before it."""
+        """Add what the constructor leaves out, so that the first row tiles of the output projection can come before it."""
         self._context(self.heads - 1, self._last, self._bands(self.heads - 1)[1:])
         self._name_tensors()
 

@@ -1,4 +1,4 @@
-"""Builds steps: products with their weights, constants and destinations, on operands of any legal shape."""
+"""Builds steps: products with their weights, requantization parameters and destinations, on operands of any legal shape."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from program.program import CompileError
 
 
 class Scaling(NamedTuple):
-    """The rescale of a product: its constants, placed, and what they do not say."""
+    """The rescale of a product: its parameters for each channel, placed, and those that all channels share."""
 
     constant: At
     by_row: bool

@@ -13,7 +13,7 @@ from isa.instruction import Memory, Opcode
 class Buffer:
     """Words of one on-chip memory that hold one tensor for part of the program.
 
-    ``fetches`` are the LOADs and GATHERs that fill it; a buffer without is written by the steps themselves.
+    ``fetches`` are the LOADs and GATHERs that fill it; a buffer without any is written by the steps themselves.
     """
 
     name: str

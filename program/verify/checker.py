@@ -113,7 +113,8 @@ def _check_pairs(program):
 class _Machine:
     """The program's progress alone: what is dispatched, started and completed, without time or data.
 
-    Whatever can happen next does not prevent anything else, so one order of events shows whether all come to an end.
+    An event that may happen next stays possible whatever else happens first, so one order of events shows whether the
+    program comes to its end in all of them.
     """
 
     def __init__(self, program):

@@ -1,4 +1,4 @@
-"""Constants of the integer model from real ones: each function folds scales, offsets and steps for one unit."""
+"""Requantization parameters of the integer model from real numbers, folded unit by unit."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Export: a trained BMT to the integer encoder, every real scale folded into rescale constants."""
+"""Export: a trained BMT to the integer encoder, every real scale folded into requantization parameters."""
 
 from contextlib import contextmanager
 

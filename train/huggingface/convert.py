@@ -22,7 +22,7 @@ FRACTION = {Order.POST: 10, Order.PRE: 8}
 
 @dataclass(frozen=True)
 class Wishes:
-    """What a user says beside the checkpoint. None leaves it to the checkpoint.
+    """What a user says besides the checkpoint. None leaves it to the checkpoint.
 
     ``labels`` of the classes; ``head``; ``heads`` and ``family``, where there is no config.json; ``tokens`` of a text;
     ``residual_fraction``; ``image`` side in pixels of the grey images it will see; ``new_classifier`` drops the old one.

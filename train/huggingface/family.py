@@ -21,7 +21,7 @@ class Family:
         Ours to theirs, for each linear layer and norm. ``{next}`` is the number of the next layer; where that is beyond
         the last one, ``last_norm`` takes its place.
     keys : dict of str to str
-        Keys of config.json by what they hold: layers, width, heads, feed_forward, activation, and epsilon if it is one.
+        Keys of config.json by what they hold: layers, width, heads, feed_forward, activation, and epsilon if it has a key.
     epsilon : float
         Of the norms, where no key says it.
     positions : str

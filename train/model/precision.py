@@ -33,7 +33,7 @@ class WeightScheme:
     ----------
     method : Weights
     per_channel : bool
-        One scale for each output, which costs the hardware nothing: its rescale constants are per output anyway.
+        One scale for each output, which costs the hardware nothing: its requantization parameters are per output anyway.
         Otherwise one for the matrix.
     weighted : bool
         Threshold, scales and split count each weight by its importance, `train.run.importance`.

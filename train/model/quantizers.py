@@ -79,7 +79,7 @@ class Quantizer(nn.Module):
     Members
     -------
     shards : int
-        Of how many such inputs a batch consists whose gradients are averaged: processes times accumulated batches.
+        How many such inputs make up a batch, whose gradients are averaged: processes times accumulated batches.
     """
 
     def __init__(self, code_format, channels=0):

@@ -45,7 +45,7 @@ class SplitWeight(nn.Module):
     outputs, inputs : int
     scheme : train.model.precision.WeightScheme
         Its ``trained_scale`` makes ``scale``, the mean of both halves' scales, a parameter; otherwise it is the mean
-        magnitude of the halves. With ``free``, ``ratio`` of the two scales is one too, rounded to those of `RATIOS`.
+        magnitude of the halves. With ``free``, ``ratio`` of the two scales is a parameter too, rounded to those of `RATIOS`.
     """
 
     def __init__(self, outputs, inputs, scheme):

@@ -153,7 +153,7 @@ def plans(quick):
 def cells(quick, tasks=None, bits=None, methods=None, seeds=None):
     """The cells of the grid, or of a part: list of Cell. Teachers and controls come whatever ``bits`` and ``methods`` are.
 
-    Raises TrainError for a value that the grid has not.
+    Raises TrainError for a value that the grid does not have.
     """
     chosen = {
         "task": _choose("task", tasks, list(plans(quick))),

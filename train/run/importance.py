@@ -1,4 +1,4 @@
-"""Importance of weights: how much the loss minds a change of each one (docs/weight-splitting.md)."""
+"""Importance of weights: how much the loss changes with each one (docs/weight-splitting.md)."""
 
 import torch
 from torch.nn import functional

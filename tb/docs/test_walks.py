@@ -41,7 +41,9 @@ class Walk:
         for name, command in COMMANDS.items():
             (commands / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
             (commands / name).chmod(0o755)
-        self.environment = os.environ | {"PYTHONPATH": str(tree), "PATH": f"{commands}:{os.environ['PATH']}"}
+        # One thread each: on a busy machine those of PyTorch wait for each other more than they compute.
+        path = f"{commands}:{os.environ['PATH']}"
+        self.environment = os.environ | {"PYTHONPATH": str(tree), "PATH": path, "OMP_NUM_THREADS": "1"}
 
     def follow(self, block):
         match block.language, block.title:

@@ -43,6 +43,8 @@ def test_pages_link_to_what_the_site_has(page):
 @each_page
 def test_code_that_is_named_exists(page):
     for text in re.findall(r"`([^`\n(]+)(?:\([^`]*\))?`", prose(page)):
+        if "NAME" in text:
+            continue  # one that the reader will make
         if FILE.fullmatch(text):
             assert list(ROOT.glob(text)), f"there is no {text}"
         elif DOTTED.fullmatch(text) and Path(text).suffix not in (".md", ".bundle"):
@@ -54,7 +56,7 @@ def test_code_that_is_named_exists(page):
 @pytest.mark.parametrize(
     "name",
     ["golden", "hw.vector", "golden.codes.Kind", "golden.codes.Kind.BIPOLAR", "isa.config.AcceleratorConfig.rows",
-     "hw.vector.softmax.Softmax.lanes", "hw.vector.softmax.ROWS"],
+     "hw.vector.softmax.Softmax.lanes", "golden.softmax.SCORE_FRACTION"],
 )  # fmt: skip
 def test_names_that_there_are_are_found(name):
     assert exists(name)

@@ -8,8 +8,9 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from hw.vector.layernorm import NORM_COMMAND, ROWS, LayerNorm
+from hw.vector.layernorm import NORM_COMMAND, LayerNorm
 from hw.vector.row_stream import code_element, load_chunk, row_element
+from isa.sizes import ROWS_BETWEEN_PASSES
 from tb.hw.vector.norm_model import NormModel
 from tb.hw.vector.rows import cycles_of_rows, from_elements, stacked, to_elements
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
@@ -219,7 +220,8 @@ async def a_slow_output_holds_everything_up(dut):
     await bench.fill()
     # More than the ring holds, in rows and in elements.
     groups = bench.row_columns // bench.lanes
-    await bench.check(bench.job(4 * ROWS, 1), bench.job(ROWS, 2), bench.job(RESIDUAL_DEPTH // groups, groups))
+    rows = ROWS_BETWEEN_PASSES
+    await bench.check(bench.job(4 * rows, 1), bench.job(rows, 2), bench.job(RESIDUAL_DEPTH // groups, groups))
 
 
 @cocotb.test()

@@ -7,8 +7,8 @@ from cocotb.triggers import ClockCycles
 
 from golden.softmax import softmax
 from hw.vector.row_stream import code_element, row_element
-from hw.vector.softmax import ROWS, SOFTMAX_COMMAND, Softmax
-from isa.sizes import ring_words
+from hw.vector.softmax import SOFTMAX_COMMAND, Softmax
+from isa.sizes import ROWS_BETWEEN_PASSES, ring_words
 from tb.hw.vector.rows import cycles_of_rows, from_elements, stacked, to_elements
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 
@@ -106,7 +106,8 @@ async def a_slow_output_holds_everything_up(dut):
     await start_clock(dut)
     # More than the rings hold, in rows and in elements.
     groups = parameters()["row_columns"] // bench.lanes
-    await bench.check(bench.job(6 * ROWS, 1), bench.job(2 * ring_words(0) // groups, groups), bench.job(ROWS, 2))
+    rows = ROWS_BETWEEN_PASSES
+    await bench.check(bench.job(6 * rows, 1), bench.job(2 * ring_words(0) // groups, groups), bench.job(rows, 2))
 
 
 @cocotb.test()

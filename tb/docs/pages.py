@@ -26,6 +26,10 @@ def blocks(page):
 
 
 def prose(page):
-    """The text of a page without fenced and indented blocks."""
-    text = FENCE.sub("", page.read_text())
-    return "\n".join(line for line in text.splitlines() if not line.startswith("    "))
+    """The text of a page without fenced blocks, and without indented ones, which follow an empty line."""
+    kept, code, before = [], False, ""
+    for line in FENCE.sub("", page.read_text()).splitlines():
+        code = line.startswith("    ") and (code or not before) if line else code
+        kept += [] if code else [line]
+        before = line
+    return "\n".join(kept)

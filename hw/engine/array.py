@@ -1,10 +1,12 @@
 """The array: R x C dot-product units and their border sums, tiles leaving in groups of rows."""
 
+from functools import partial
+
 from amaranth import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.emit import shared
+from hw.emit import add_shared
 from hw.engine.dpu import Border, Dpu, Plain
 from isa import latency
 
@@ -40,7 +42,7 @@ class Array(wiring.Component):
         self.rows, self.columns, self.depth = rows, columns, depth
         self.drain_rows, self.accumulator_bits = drain_rows, accumulator_bits
         self.groups = rows // drain_rows
-        self._unit, self._border = Dpu(depth, accumulator_bits, mapping), Border(depth, accumulator_bits, mapping)
+        self.mapping = mapping
         self.latency = latency.array(depth)
         a = accumulator_bits
         super().__init__(
@@ -63,7 +65,7 @@ class Array(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         a, k = self.accumulator_bits, self.depth
-        unit, border = self._unit, self._border
+        of_unit = latency.dot_product(k)
 
         # Operands and control fan out to a whole row or column of units: each gets registers of its own. Only control
         # is reset, so that nothing that was under way comes out after a reset.
@@ -76,7 +78,7 @@ class Array(wiring.Component):
         # One copy of the control per row of units.
         control = {"first": self.first, "twice": self.twice, "subtract": self.subtract, "enable": self.enable}
         control["load"] = self.last & self.enable
-        after = dict.fromkeys(control, unit.latency) | {"subtract": unit.latency - 1, "load": unit.latency + 1}
+        after = dict.fromkeys(control, of_unit) | {"subtract": of_unit - 1, "load": of_unit + 1}
         copies = [{} for _ in range(self.rows + 1)]
         for name, value in control.items():
             for _ in range(after[name] - 1):
@@ -86,17 +88,18 @@ class Array(wiring.Component):
                 copy[name] = Signal(name=f"{name}{i}")
                 m.d.sync += copy[name].eq(value)
 
-        def counts(name, component, i, **words):
+        def counts(name, unit, i, **words):
             o = Signal(a, name=f"o_{name}")
-            m.submodules[name] = shared(component, component.name, **words, **copies[i], o=o)
+            module = f"bittern_{unit.__name__.lower()}_{k}_{a}{self.mapping.suffix}"
+            add_shared(m, name, module, partial(unit, k, a, self.mapping), **words, **copies[i], o=o)
             return o
 
         units = [
-            [counts(f"dpu{i}_{j}", unit, i, left=left[i], right=right[j]) for j in range(self.columns)]
+            [counts(f"dpu{i}_{j}", Dpu, i, left=left[i], right=right[j]) for j in range(self.columns)]
             for i in range(self.rows)
         ]
-        of_rows = [counts(f"border_row{i}", border, i, word=left[i]) for i in range(self.rows)]
-        of_columns = [counts(f"border_column{j}", border, self.rows, word=right[j]) for j in range(self.columns)]
+        of_rows = [counts(f"border_row{i}", Border, i, word=left[i]) for i in range(self.rows)]
+        of_columns = [counts(f"border_column{j}", Border, self.rows, word=right[j]) for j in range(self.columns)]
 
         # The drain registers of a tile wait while its groups leave one by one.
         leaving, group = Signal(), Signal.like(self.group)

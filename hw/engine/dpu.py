@@ -111,11 +111,6 @@ class Dpu(wiring.Component):
             }
         )
 
-    @property
-    def name(self):
-        """Of the module that is emitted once."""
-        return f"bittern_{type(self).__name__.lower()}_{self.depth}_{self.accumulator_bits}{self.mapping.suffix}"
-
     def elaborate(self, platform):
         m = Module()
         cells = self.mapping(m)

@@ -1,11 +1,13 @@
 """Operand memory: banks of K-bit words, read all at once by the array, written by three sources."""
 
+from functools import partial
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.emit import shared
+from hw.emit import add_shared
 from hw.lib.pipeline import held, log2
 from hw.vector.row_stream import code_write
 from isa.latency import OPERAND_READ, OPERAND_WRITE
@@ -155,16 +157,18 @@ class OperandMemory(wiring.Component):
         drain_parts = Cat((column == 0) | (column == part) for part in range(parts))
         where = held(m, address)
         name = f"bittern_bank_{self.depth}x{self.width}_{self.columns}"
-        bank_unit = Bank(self.depth, self.width, self.columns)
+        build = partial(Bank, self.depth, self.width, self.columns)
         for b in range(self.banks):
             drain_hit = use_drain & (bank >> log2(self.drain_rows) == b // self.drain_rows)
             row_hit = use_row & (bank == b)
             load_hit = use_load & Mux(narrow, bank == b, chunk == b // self.chunk_words)
             enable = Signal(parts, name=f"enable{b}")
             m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | (row_hit | load_hit).replicate(parts))
-            m.submodules[f"bank{b}"] = shared(
-                bank_unit,
+            add_shared(
+                m,
+                f"bank{b}",
                 name,
+                build,
                 write_address=where,
                 write_enable=enable,
                 write_data=bus[b % words],

@@ -14,7 +14,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from formats.files import ROOT
-from hw.emit import emit, shared
+from hw.emit import add_shared, emit
 from hw.engine.operand_memory import OperandMemory
 from tb.lib.harness import SIMULATORS, simulate, start_clock
 from tb.lib.ports import play
@@ -43,10 +43,9 @@ class Outer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        unit = Inner()
         between = Signal(8)
-        m.submodules.first = shared(unit, "bittern_inner", i=self.i, o=between)
-        m.submodules.second = shared(unit, "bittern_inner", i=between + 1, o=self.o)
+        add_shared(m, "first", "bittern_inner", Inner, i=self.i, o=between)
+        add_shared(m, "second", "bittern_inner", Inner, i=between + 1, o=self.o)
         return m
 
 
@@ -60,8 +59,8 @@ class Example(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         between = Signal(8)
-        m.submodules.first = shared(Outer(), "bittern_outer", i=self.i, o=between)
-        m.submodules.second = shared(Outer(), "bittern_outer", i=between, o=self.o)
+        add_shared(m, "first", "bittern_outer", Outer, i=self.i, o=between)
+        add_shared(m, "second", "bittern_outer", Outer, i=between, o=self.o)
         m.submodules.table = table = Memory(shape=8, depth=8, init=TABLE)
         m.submodules.memory = memory = Memory(shape=8, depth=8, init=[])
         write, reads = memory.write_port(), [table.read_port(), memory.read_port()]
@@ -158,4 +157,4 @@ def test_every_case_has_a_default():
 def test_refuses_ports_that_are_not_those_of_the_unit(ports):
     message = rf"bittern_inner has ports \['i', 'o'\], but {re.escape(str(sorted(ports)))} are connected"
     with pytest.raises(ValueError, match=message):
-        shared(Inner(), "bittern_inner", **ports)
+        add_shared(Module(), "inner", "bittern_inner", Inner, **ports)

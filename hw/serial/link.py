@@ -1,7 +1,9 @@
 """Serial link: takes requests, does them, answers. `golden.serial.Board` in hardware, between `SlipDecoder` and encoder."""
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.crc import Processor
+from amaranth.lib.crc.catalog import CRC32_ETHERNET
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
@@ -15,11 +17,13 @@ from golden.serial import (
     Status,
 )
 from hw.axi.axi import AxiLite
-from hw.serial.crc import Crc32
 from hw.serial.slip import CONTENT, OUTGOING
 
 _HEADER = REQUEST_HEADER.size
 _LEAST = _HEADER + CHECKSUM_BYTES
+
+#: `golden.serial.checksum`, a byte a cycle.
+CHECKSUM = CRC32_ETHERNET(data_width=8)
 
 
 def byte_access(memory_bytes):
@@ -60,7 +64,10 @@ class SerialLink(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.crc = crc = Crc32()
+        # A reset in the place of its `start`, which would cost a multiplexer in front of every parity.
+        crc = Processor(CHECKSUM)
+        self._begin_checksum = Signal()
+        m.submodules.crc = ResetInserter(self._begin_checksum)(crc)
         m.submodules.buffer = buffer = Memory(shape=8, depth=MOST_BYTES + CHECKSUM_BYTES, init=[])
         put, get = buffer.write_port(), buffer.read_port()
 
@@ -94,7 +101,7 @@ class SerialLink(wiring.Component):
                 m.d.sync += error.eq(self.i.p.error)
                 m.next = "CHECK"
             with m.Elif(self.i.valid):
-                m.d.comb += [crc.valid.eq(1), crc.byte.eq(self.i.p.data)]
+                m.d.comb += [crc.valid.eq(1), crc.data.eq(self.i.p.data)]
                 with m.If(index < _HEADER):
                     m.d.sync += header.as_value().eq(Cat(header.as_value()[8:], self.i.p.data))
                 with m.Else():
@@ -115,7 +122,7 @@ class SerialLink(wiring.Component):
             m.d.comb += known.eq((header.command >= min(Command)) & (header.command <= max(Command)))
             m.d.sync += [
                 bad_frame.eq(self._error | (index < _LEAST) | (index > MOST_BYTES + _LEAST)),
-                bad_checksum.eq(~crc.matches),
+                bad_checksum.eq(~crc.match_detected),
                 unknown.eq(~known),
                 bad_count.eq(index != Mux(writes, header.length, 0) + _LEAST),
                 repeated.eq(writes & have_last & (header.sequence == last_sequence)),
@@ -225,12 +232,12 @@ class SerialLink(wiring.Component):
         m.d.comb += sent.eq(self.o.valid & self.o.ready)
 
         def send(byte, counted=True):
-            m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(byte), crc.byte.eq(byte), crc.valid.eq(sent & counted)]
+            m.d.comb += [self.o.valid.eq(1), self.o.p.data.eq(byte), crc.data.eq(byte), crc.valid.eq(sent & counted)]
 
         with m.State("BEGIN"):
             with m.If(self._whole):
                 m.d.sync += [self._last_status.eq(status), self._last_sequence.eq(sequence), self._have_last.eq(1)]
-            m.d.comb += crc.start.eq(1)
+            m.d.comb += self._begin_checksum.eq(1)
             m.d.sync += [head.eq(Cat(status) | sequence << 8 | count << 16), index.eq(0)]
             m.next = "HEAD"
         with m.State("HEAD"):
@@ -256,11 +263,11 @@ class SerialLink(wiring.Component):
                 m.d.sync += [word.eq(word >> 8), index.eq(index + 1)]
                 m.next = "DATA"
         with m.State("CHECKSUM"):
-            send(crc.o.word_select(index[:2], 8), counted=False)
+            send(crc.crc.word_select(index[:2], 8), counted=False)
             m.d.comb += self.o.p.last.eq(index == CHECKSUM_BYTES - 1)
             with m.If(sent):
                 m.d.sync += index.eq(index + 1)
                 with m.If(self.o.p.last):
-                    m.d.comb += crc.start.eq(1)
+                    m.d.comb += self._begin_checksum.eq(1)
                     m.d.sync += index.eq(0)
                     m.next = "RECEIVE"

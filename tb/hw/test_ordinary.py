@@ -62,7 +62,6 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "lib.block_memory.BlockMemory": {"memory_bytes": 256, "axi_bits": 64, "bank_words": 16},
     "lib.skid.Skid": {"shape": 8},
     "lib.stream_queue.StreamQueue": {"shape": 8, "depth": 4},
-    "serial.crc.Crc32": {},
     "serial.link.SerialLink": {"memory_bytes": 256},
     "serial.slip.SlipDecoder": {},
     "serial.slip.SlipEncoder": {},

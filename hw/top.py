@@ -24,6 +24,7 @@ from hw.frontend.control import SETTINGS, Control, event_layout
 from hw.frontend.scheduler import Scheduler
 from hw.instruction import ERROR, ISSUE
 from hw.vector.row_processor import RowProcessor
+from hw.vector.row_units import ROW_EVENTS
 from isa.instruction import Memory, Queue
 
 
@@ -95,7 +96,7 @@ class Core(wiring.Component):
             self.o_events.dma_wait_memory.eq(dma.o_wait_memory),
             self.o_events.saturations.eq(rows.o_saturated),
         ]
-        for name in ("row_wait_buffer", "softmax_busy", "norm_busy", "store_busy"):
+        for name in ROW_EVENTS.members:
             m.d.comb += self.o_events[name].eq(rows.o_events[name])
         return m
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 TOP = "bittern"
 #: What only holds and connects units. A module in one of these is a unit; what is deeper belongs to the unit around it.
 CONTAINERS = ([], ["core"], ["core", "qmm"], ["core", "rows"])
+#: But not these: small, and entwined with what connects the units beside them.
+PARTS = (["core", "rows", "next"], ["core", "rows", "progress"], ["core", "rows", "store"])
 #: Shared modules are always units. So are these, because they grow with the lanes and take long together.
 DEEPER = ("rescale",)
 
@@ -90,7 +92,7 @@ def _path(module):
 
 def _is_unit(module):
     path = _path(module)
-    return path is None or path == [] or path[:-1] in CONTAINERS or path[-1] in DEEPER
+    return path is None or path == [] or (path[:-1] in CONTAINERS and path not in PARTS) or path[-1] in DEEPER
 
 
 def _name(module):

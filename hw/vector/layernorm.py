@@ -19,15 +19,17 @@ from hw.vector.norm_statistics import (
 )
 from hw.vector.row_memory import RowMemory
 from hw.vector.row_ring import RowRing
-from hw.vector.row_stream import code_element, load_chunk, row_element
+from hw.vector.row_stream import code_element, load_chunk
+from hw.vector.row_unit import RowUnit, row_command
 from isa import latency
+from isa.instruction import Opcode
 from isa.sizes import ROWS_BETWEEN_PASSES, ring_words, row_group_bits
 
-#: One for each instruction; fields as in `isa.instruction`. ``columns`` is 2..4095.
-NORM_COMMAND = data.StructLayout({
-    "rows": 16, "columns": 16, "rms": 1, "keep_sum": 1, "width_reciprocal": 32, "epsilon": 32,
-    "residual_shift": 5, "code_shift": 5, "low": signed(9), "high": signed(9), "residual_base": 16, "constant_base": 16,
-})  # fmt: skip
+#: One for each instruction. ``columns`` is 2..4095.
+NORM_COMMAND = row_command(
+    Opcode.NORM, "rows", "columns", "rms", "keep_sum", "width_reciprocal", "epsilon", "residual_shift", "code_shift", "low",
+    "high", "residual_base", "constant_base",
+)  # fmt: skip
 
 #: Word of the norm memory: one of these for each lane.
 NORM_CONSTANTS = data.StructLayout({
@@ -43,7 +45,7 @@ HALF = 17
 NEAR_PLACE, FAR_PLACE = 24, 13
 
 
-class LayerNorm(wiring.Component):
+class LayerNorm(RowUnit):
     """``golden.residual.add_residual``, then ``golden.layernorm``, bit for bit. Holds residual stream and norm constants.
 
     Two passes over each row, one element a cycle, on different rows at the same time: residual sum and its statistics;
@@ -65,38 +67,36 @@ class LayerNorm(wiring.Component):
 
     Members
     -------
-    i_command : In(stream)
-        Taken when all rows of the command before have left.
-    i : In(stream)
-        ``rows`` rows of `hw.vector.row_stream.row_element`, the updates to the residual stream.
-    o : Out(stream)
-        `hw.vector.row_stream.code_element`, as many. When the last has left, the residual memory is written too.
+    i_command, i, o, o_error
+        Of a `RowUnit`. The rows are updates to the residual stream, those of the next command are not taken. When the last
+        codes have left, the residual memory is written too.
     i_load_residual, i_load_norm : In(stream)
-    o_busy : Out
-        A command is in progress.
+        `hw.vector.row_stream.load_chunk`, of a LOAD.
     o_saturated : Out
         Elements that saturated, counted in this cycle.
-    o_error : Out
-        Strobe: an address was beyond its memory.
     """
 
+    opcode = Opcode.NORM
+
     def __init__(self, lanes, row_columns, residual_depth, norm_depth, axi_bits):
-        self.lanes, self.row_columns = lanes, row_columns
+        self.row_columns = row_columns
         self.residual_depth, self.norm_depth, self.axi_bits = residual_depth, norm_depth, axi_bits
         #: Bits of a group number within a row.
         self.group_bits = row_group_bits(row_columns, lanes)
-        super().__init__(
-            {
-                "i_command": In(stream.Signature(NORM_COMMAND)),
-                "i": In(stream.Signature(row_element(lanes))),
-                "o": Out(stream.Signature(code_element(lanes))),
-                "i_load_residual": In(stream.Signature(load_chunk(lanes * 16, axi_bits))),
-                "i_load_norm": In(stream.Signature(load_chunk(lanes * NORM_CONSTANTS.size, axi_bits))),
-                "o_busy": Out(1),
-                "o_saturated": Out(range(2 * lanes + 1)),
-                "o_error": Out(1),
-            }
-        )
+        super().__init__(lanes, NORM_COMMAND, codes=True, members={
+            "i_load_residual": In(stream.Signature(load_chunk(lanes * 16, axi_bits))),
+            "i_load_norm": In(stream.Signature(load_chunk(lanes * NORM_CONSTANTS.size, axi_bits))),
+            "o_saturated": Out(range(2 * lanes + 1)),
+            "o_error": Out(1),
+        })  # fmt: skip
+
+    @classmethod
+    def of(cls, config):
+        return cls(config.row_lanes, config.row_columns, config.residual_depth, config.norm_depth, config.axi_bits)
+
+    @staticmethod
+    def refuses(fields, sizes, config):
+        return (sizes.columns < 2) | sizes.columns[MAX_WIDTH_BITS:].any() | (fields.epsilon == 0)
 
     def elaborate(self, platform):
         m = Module()
@@ -114,7 +114,7 @@ class LayerNorm(wiring.Component):
         busy, preparing, entering = Signal(), Signal(), Signal()
         read_address, write_address = Signal(17), Signal(17)
         offered = self.i_command.p
-        m.d.comb += [self.i_command.ready.eq(~busy), self.o_busy.eq(busy), statistics.i_width.eq(width)]
+        m.d.comb += [self.i_command.ready.eq(~busy), statistics.i_width.eq(width)]
         with m.If(self.i_command.valid & ~busy):
             m.d.sync += [
                 command.eq(offered),

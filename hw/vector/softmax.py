@@ -1,8 +1,7 @@
 """Softmax over rows of integer scores, base 2, to unsigned codes."""
 
 from amaranth import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data, wiring
 
 from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
 from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree
@@ -10,12 +9,14 @@ from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.reciprocal import Reciprocal
 from hw.vector.row_ring import RowRing
-from hw.vector.row_stream import code_element, row_element
+from hw.vector.row_stream import code_element
+from hw.vector.row_unit import RowUnit, row_command
 from isa import latency
+from isa.instruction import Opcode
 from isa.sizes import ROWS_BETWEEN_PASSES, ring_words, row_group_bits, softmax_sum_bits
 
 #: One for each instruction. ``columns``, at least 1: keys at and beyond it are masked.
-SOFTMAX_COMMAND = data.StructLayout({"rows": 16, "columns": 16, "step": 16, "step_shift": 5, "bits": 4})
+SOFTMAX_COMMAND = row_command(Opcode.SOFTMAX, "rows", "columns", "step", "step_shift", "bits")
 
 #: The least bit length of a row sum: the maximum alone contributes 2^16 - 1.
 LEAST_SHIFT = 16
@@ -23,7 +24,7 @@ LEAST_SHIFT = 16
 MOST_SHIFT = 34
 
 
-class Softmax(wiring.Component):
+class Softmax(RowUnit):
     """Softmax of rows. Bit for bit `golden.softmax.softmax`.
 
     Three passes over each row, each one element a cycle, on different rows at the same time: maximum, exponentials and
@@ -39,29 +40,26 @@ class Softmax(wiring.Component):
 
     Members
     -------
-    i_command : In(stream)
-        Taken when all rows of the command before have left.
-    i : In(stream)
-        ``rows`` rows of `hw.vector.row_stream.row_element`, taken after their command.
-    o : Out(stream)
-        `hw.vector.row_stream.code_element`, as many.
-    o_busy : Out
-        A command is in progress.
+    i_command, i, o
+        Of a `RowUnit`; rows of the next command are not taken.
     """
 
+    opcode = Opcode.SOFTMAX
+
     def __init__(self, lanes, row_columns):
-        self.lanes, self.row_columns = lanes, row_columns
+        self.row_columns = row_columns
         #: Bits of a group number within a row.
         self.group_bits = row_group_bits(row_columns, lanes)
         self.sum_bits = softmax_sum_bits(row_columns)
-        super().__init__(
-            {
-                "i_command": In(stream.Signature(SOFTMAX_COMMAND)),
-                "i": In(stream.Signature(row_element(lanes))),
-                "o": Out(stream.Signature(code_element(lanes))),
-                "o_busy": Out(1),
-            }
-        )
+        super().__init__(lanes, SOFTMAX_COMMAND, codes=True, members={})
+
+    @classmethod
+    def of(cls, config):
+        return cls(config.row_lanes, config.row_columns)
+
+    @staticmethod
+    def refuses(fields, sizes, config):
+        return sizes.columns == 0
 
     def elaborate(self, platform):
         m = Module()
@@ -72,7 +70,7 @@ class Softmax(wiring.Component):
         rows_in, rows_out = Signal(16), Signal(16)
         busy, entering = Signal(), Signal()
         limit = Signal(8)
-        m.d.comb += [self.i_command.ready.eq(~busy), self.o_busy.eq(busy)]
+        m.d.comb += self.i_command.ready.eq(~busy)
         with m.If(self.i_command.valid & ~busy):
             m.d.sync += [
                 command.eq(self.i_command.p),

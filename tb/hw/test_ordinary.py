@@ -75,20 +75,24 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "vector.reciprocal.Reciprocal": {"width": 20},
     "vector.reciprocal.ReciprocalSqrt": {"width": 48},
     "vector.row_buffer.RowBuffer": {"rows": 4, "columns": 4, "drain_rows": 2, "row_columns": 16, "lanes": 4},
+    "vector.row_instruction.RowInstruction": {"config": CONFIG},
     "vector.row_memory.RowMemory": {"depth": 16, "width": 64, "axi_bits": 64, "writers": 2},
     "vector.row_processor.RowProcessor": {"config": CONFIG},
+    "vector.row_progress.RowProgress": {},
     "vector.row_ring.RowRing": {"width": 64, "words": 4, "rows": 4},
     "vector.softmax.Softmax": {"lanes": 2, "row_columns": 16},
+    "vector.store.Store": {"lanes": 4, "axi_bits": 32},
 }  # fmt: skip
 
 
 def units():
-    """Every class of `hw` that is a component, by module and name; those with a leading underscore are part of another."""
+    """Every class of `hw` that is a component, by module and name. Not what is part of another, with a leading underscore,
+    and not the base of some."""
     found = {}
     for module in pkgutil.walk_packages(hw.__path__, "hw."):
         for name, value in vars(importlib.import_module(module.name)).items():
             own = inspect.isclass(value) and value.__module__ == module.name
-            if own and issubclass(value, wiring.Component) and not name.startswith("_"):
+            if own and issubclass(value, wiring.Component) and hasattr(value, "elaborate") and not name.startswith("_"):
                 found[f"{module.name.removeprefix('hw.')}.{name}"] = value
     return found
 

@@ -7,7 +7,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from golden.codes import planes
 from golden.softmax import softmax
 from hw.instruction import ISSUE
-from hw.vector.row_processor import STORE_REQUEST, RowProcessor
+from hw.vector.row_processor import RowProcessor
+from hw.vector.store import STORE_REQUEST
 from isa.config import AcceleratorConfig, preset
 from isa.instruction import Instruction, Opcode, encode
 from tb.hw.vector.norm_model import NormModel

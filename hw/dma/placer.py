@@ -162,17 +162,24 @@ class DmaPlacer(wiring.Component):
                 position.eq(0),
             ]
 
+        place = {"bank": bank, "address": address, "chunk": chunk}
+        outside = self._write(m, skid, current, place, position, write, limit, last_word & last_row, failed)
+        with m.If(fail | outside):
+            m.d.sync += [active.eq(0), failed.eq(1), self.error.code.eq(Mux(fail, Error.AXI_READ, Error.ADDRESS_RANGE))]
+        return m
+
+    def _write(self, m, skid, current, place, position, write, limit, last, failed):
+        """A beat, or the word at ``position`` in it, out through ``skid``. Returns whether it is beyond its memory."""
+        config, o = self.config, self.o
         outside = Signal()
         placed = skid.i.p.write
         m.d.comb += [
-            outside.eq(write & (address >= limit)),
+            outside.eq(write & (place["address"] >= limit)),
             skid.i.valid.eq(write & ~outside),
-            skid.i.p.last.eq(Mux(current.gather, last_word & last_row, self.i.p.last)),
+            skid.i.p.last.eq(Mux(current.gather, last, self.i.p.last)),
             placed.memory.eq(current.memory),
             placed.gather.eq(current.gather),
-            placed.bank.eq(bank),
-            placed.address.eq(address),
-            placed.chunk.eq(chunk),
+            *(placed[name].eq(value) for name, value in place.items()),
             placed.data.eq(self.i.p.data),
             o.valid.eq(skid.o.valid),
             o.payload.eq(skid.o.p.write),
@@ -182,6 +189,4 @@ class DmaPlacer(wiring.Component):
         with m.If(current.gather):
             m.d.comb += placed.data[: config.depth].eq(self.i.p.data.word_select(position, config.depth))
         m.d.sync += self.o_done.eq(o.valid & o.ready & skid.o.p.last)
-        with m.If(fail | outside):
-            m.d.sync += [active.eq(0), failed.eq(1), self.error.code.eq(Mux(fail, Error.AXI_READ, Error.ADDRESS_RANGE))]
-        return m
+        return outside

@@ -59,47 +59,16 @@ class DmaRequests(wiring.Component):
         m = Module()
         beat_bytes = self.axi_bits // 8
         per_beat = self.axi_bits // INDEX_BITS
-        request, placement, settings = self.o_request, self.o_placement, self.i_settings
+        request, placement = self.o_request, self.o_placement
 
         bits = Signal(512, reset_less=True)
         load = instruction_layout(Opcode.LOAD)(bits)
         gather = instruction_layout(Opcode.GATHER)(bits)
-        is_gather = Signal()
         table, indices = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        shifted = Signal(ADDRESS_BITS)
         rows_left = Signal(signed(17))  # counts down from two less, so that its sign tells the last one
         index_beats_left = Signal(16)
-        row_words = Signal(range(256 * self.axi_bits // self.word_bits))
-        spare_words = Signal(signed(1 + max(len(row_words), len(gather.words))))
 
-        bases = {Region.IMAGE: settings.image_base, Region.INPUT: settings.input_base,
-                 Region.OUTPUT: settings.output_base}  # fmt: skip
-        base_of = Array([bases[region] for region in Region])
-        impossible = Signal(6)  # each bit a reason
-
-        # Beats of indices on their way or waiting never exceed the FIFO.
-        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.axi_bits + 1, depth=2 * self.chunk)
-        reserved = Signal(range(2 * self.chunk + 1))
-        wanted = Signal(range(self.chunk + 1))
-        taken = Signal()
-        m.d.comb += [
-            self.i_index.ready.eq(1),
-            fifo.w_en.eq(self.i_index.valid),
-            fifo.w_data.eq(self.i_index.payload.as_value()),
-            fifo.r_en.eq(taken),
-        ]
-        # Compared and counted a cycle later than asked; what has just been asked for is not asked for again.
-        asks, asking, asked = Signal(), Signal(), Signal()
-        asked_beats = Signal.like(wanted)
-        m.d.sync += [
-            taken.eq(0),
-            asked.eq(asking),
-            asked_beats.eq(Mux(asking, wanted, 0)),
-            reserved.eq(reserved + asked_beats - taken),
-            asks.eq((index_beats_left != 0) & (reserved <= self.chunk) & ~asking & ~asked),
-            wanted.eq(Mux(index_beats_left > self.chunk, self.chunk, index_beats_left)),
-        ]
-
+        fifo, asks, asking, wanted, taken = self._await_indices(m, index_beats_left)
         position = Signal(range(max(per_beat, 2)))
         index = Signal(INDEX_BITS)
         in_range = Signal()
@@ -121,41 +90,8 @@ class DmaRequests(wiring.Component):
         m.d.sync += Cat(first, second, third, fourth).eq(Cat(self.i.valid & self.i.ready, first, second, third))
         with m.If(idle):
             m.d.sync += [bits.eq(self.i.p.bits), idle.eq(~(self.i.valid & self.i.ready))]
-        with m.If(first):
-            # LOAD and GATHER begin with the same fields.
-            m.d.sync += [
-                is_gather.eq(gather.opcode == Opcode.GATHER),
-                table.eq(base_of[load.region] + load.offset),
-                indices.eq(base_of[gather.index_region] + gather.index_offset),
-                shifted.eq(Mux(gather.opcode == Opcode.GATHER, 0, settings.length << load.index_shift)),
-                row_words.eq(gather.row_beats * (self.axi_bits // self.word_bits)),
-            ]
-        with m.If(second):
-            with m.If(load.index_shift.any()):
-                m.d.sync += table.eq(table + shifted)
-            foreign = (gather.region > max(Region)) | (gather.index_region > max(Region))
-            m.d.sync += [
-                impossible[0].eq(is_gather & (foreign | (gather.count == 0))),
-                impossible[1].eq(is_gather & ((gather.row_beats == 0) | (gather.words == 0))),
-                spare_words.eq(row_words - gather.words),
-                impossible[3].eq(~is_gather & ((load.region > max(Region)) | (load.memory > max(Memory)))),
-                impossible[4].eq(~is_gather & (load.beats == 0)),
-                rows_left.eq(gather.count - 2),
-                index_beats_left.eq((gather.count + (per_beat - 1)) // per_beat),
-                position.eq(0),
-            ]
-        with m.If(third):
-            low = beat_bytes.bit_length() - 1
-            m.d.sync += [
-                impossible[2].eq(is_gather & spare_words[-1]),
-                impossible[5].eq(table[:low].any() | (is_gather & indices[:low].any())),
-                placement.p.gather.eq(is_gather),
-                placement.p.memory.eq(Mux(is_gather, Memory.LEFT, load.memory)),
-                placement.p.address.eq(Mux(is_gather, gather.address, load.address)),
-                placement.p.tile.eq(gather.tile),
-                placement.p.words.eq(gather.words),
-                placement.p.count.eq(gather.count),
-            ]
+        left = {"rows": rows_left, "index_beats": index_beats_left}
+        is_gather, impossible = self._measure(m, (first, second, third), load, gather, table, indices, left, position)
 
         # Checked: give the verdict.
         with m.If(fourth):
@@ -217,3 +153,85 @@ class DmaRequests(wiring.Component):
                     idle.eq(rows_left[-1]),
                 ]
         return m
+
+    def _await_indices(self, m, index_beats_left):
+        """The FIFO of indices. Beats on their way or waiting never exceed it.
+
+        Returns it, whether to ask for more, the signal that says so, how many beats, and the signal that a beat is used up.
+        """
+        m.submodules.fifo = fifo = SyncFIFOBuffered(width=self.axi_bits + 1, depth=2 * self.chunk)
+        reserved = Signal(range(2 * self.chunk + 1))
+        wanted = Signal(range(self.chunk + 1))
+        taken = Signal()
+        m.d.comb += [
+            self.i_index.ready.eq(1),
+            fifo.w_en.eq(self.i_index.valid),
+            fifo.w_data.eq(self.i_index.payload.as_value()),
+            fifo.r_en.eq(taken),
+        ]
+        # Compared and counted a cycle later than asked; what has just been asked for is not asked for again.
+        asks, asking, asked = Signal(), Signal(), Signal()
+        asked_beats = Signal.like(wanted)
+        m.d.sync += [
+            taken.eq(0),
+            asked.eq(asking),
+            asked_beats.eq(Mux(asking, wanted, 0)),
+            reserved.eq(reserved + asked_beats - taken),
+            asks.eq((index_beats_left != 0) & (reserved <= self.chunk) & ~asking & ~asked),
+            wanted.eq(Mux(index_beats_left > self.chunk, self.chunk, index_beats_left)),
+        ]
+        return fifo, asks, asking, wanted, taken
+
+    def _measure(self, m, steps, load, gather, table, indices, left, position):
+        """What is to know of an instruction before its first read, in three ``steps``.
+
+        Sets addresses of ``table`` and ``indices``, and how many rows and beats of indices are ``left``. Returns whether it
+        is a GATHER, and the reasons for which it is impossible, a bit each.
+        """
+        first, second, third = steps
+        settings, placement = self.i_settings, self.o_placement
+        beat_bytes, per_beat = self.axi_bits // 8, self.axi_bits // INDEX_BITS
+        is_gather = Signal()
+        shifted = Signal(ADDRESS_BITS)
+        row_words = Signal(range(256 * self.axi_bits // self.word_bits))
+        spare_words = Signal(signed(1 + max(len(row_words), len(gather.words))))
+        bases = {Region.IMAGE: settings.image_base, Region.INPUT: settings.input_base,
+                 Region.OUTPUT: settings.output_base}  # fmt: skip
+        base_of = Array([bases[region] for region in Region])
+        impossible = Signal(6)
+        with m.If(first):
+            # LOAD and GATHER begin with the same fields.
+            m.d.sync += [
+                is_gather.eq(gather.opcode == Opcode.GATHER),
+                table.eq(base_of[load.region] + load.offset),
+                indices.eq(base_of[gather.index_region] + gather.index_offset),
+                shifted.eq(Mux(gather.opcode == Opcode.GATHER, 0, settings.length << load.index_shift)),
+                row_words.eq(gather.row_beats * (self.axi_bits // self.word_bits)),
+            ]
+        with m.If(second):
+            with m.If(load.index_shift.any()):
+                m.d.sync += table.eq(table + shifted)
+            foreign = (gather.region > max(Region)) | (gather.index_region > max(Region))
+            m.d.sync += [
+                impossible[0].eq(is_gather & (foreign | (gather.count == 0))),
+                impossible[1].eq(is_gather & ((gather.row_beats == 0) | (gather.words == 0))),
+                spare_words.eq(row_words - gather.words),
+                impossible[3].eq(~is_gather & ((load.region > max(Region)) | (load.memory > max(Memory)))),
+                impossible[4].eq(~is_gather & (load.beats == 0)),
+                left["rows"].eq(gather.count - 2),
+                left["index_beats"].eq((gather.count + (per_beat - 1)) // per_beat),
+                position.eq(0),
+            ]
+        with m.If(third):
+            low = beat_bytes.bit_length() - 1
+            m.d.sync += [
+                impossible[2].eq(is_gather & spare_words[-1]),
+                impossible[5].eq(table[:low].any() | (is_gather & indices[:low].any())),
+                placement.p.gather.eq(is_gather),
+                placement.p.memory.eq(Mux(is_gather, Memory.LEFT, load.memory)),
+                placement.p.address.eq(Mux(is_gather, gather.address, load.address)),
+                placement.p.tile.eq(gather.tile),
+                placement.p.words.eq(gather.words),
+                placement.p.count.eq(gather.count),
+            ]
+        return is_gather, impossible

@@ -116,8 +116,71 @@ class Sequencer(wiring.Component):
         m = Module()
         f = Signal(instruction_layout(Opcode.QMM))
         ahead = self._look_ahead(m)
+        at = self._loops(m, f)
+        running, failed, start = Signal(), Signal(), Signal()
+        valid, ends, advance, step = self._wait_for_room(m, running & ~failed)
 
-        # Where each loop stands. What is left counts down from two less, so that its sign tells the last one.
+        # The next instruction starts right behind the last word of this one; one that makes no sense, after it.
+        malformed = ahead.malformed.any()
+        m.d.comb += [
+            start.eq(ahead.ready & ~failed & Mux(running, step & at.last & at.column_end & at.row_end & ~malformed, 1)),
+            ahead.taken.eq(start),
+            self.active.eq(running | ahead.valid | self.waiting),
+        ]
+
+        with m.If(step):
+            self._step(m, f, at, running)
+
+        with m.If(start):
+            m.d.sync += [
+                f.eq(ahead.f),
+                running.eq(~malformed),
+                at.first.eq(1),
+                at.twice.eq(0),
+                Cat(at.word, at.column_tile, at.row_tile).eq(0),
+                *(count.eq(ahead.words) for count in (at.words_left, at.all_words)),
+                *(count.eq(ahead.pairs) for count in (at.pairs_left, at.all_pairs)),
+                *(count.eq(ahead.column_tiles) for count in (at.columns_left, at.all_columns)),
+                at.rows_left.eq(ahead.row_tiles),
+                at.left.start(ahead.left_planes, ahead.left_top),
+                at.right.start(ahead.right_planes, ahead.right_top),
+                at.right_start.eq(ahead.right_top),
+                at.target_row.eq(ahead.f.destination_base),
+                at.target_column.eq(ahead.f.destination_column >> log2(self.columns)),
+                at.limit_all.eq(ahead.width),
+                at.remaining.eq(ahead.width),
+            ]
+
+        # What leaves: addresses, checked, control, and the descriptor of the tile.
+        left_address, right_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
+        outside = valid & (beyond(left_address, self.left_depth) | beyond(right_address, self.right_depth))
+        with m.If(advance):
+            m.d.sync += [
+                valid.eq(step),
+                left_address.eq(at.left.pair + at.word),
+                right_address.eq(at.right.pair + at.word),
+                self.first.eq(at.first),
+                self.twice.eq(at.twice),
+                self.subtract.eq(at.left.at_sign ^ at.right.at_sign),
+                self.last.eq(at.last),
+            ]
+            tile = self._describe(m, f, at)
+        m.d.comb += [self.left_address.eq(left_address), self.right_address.eq(right_address)]
+        # A tile that waits to end belongs to an instruction before one that makes no sense.
+        broken = Signal()
+        m.d.sync += [self.o_tile.valid.eq(ends & ~outside & ~broken), self.o_tile.p.eq(tile)]
+
+        m.d.sync += self.started.eq(start)
+        with m.If(start & malformed):
+            m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
+        with m.If(outside & ~failed):
+            m.d.sync += [failed.eq(1), broken.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
+            # An address is checked in the first cycle after its step.
+            m.d.sync += self.error_before_last.eq(self.started | start)
+        return m
+
+    def _loops(self, m, f):
+        """Where each loop stands. What is left counts down from two less, so that its sign tells the last one."""
         left, right = _Operand("left", f), _Operand("right", f)
         right_start = Signal(ADDRESS_BITS)
         word, column_tile, row_tile = Signal(12), Signal(12), Signal(12)
@@ -135,19 +198,29 @@ class Sequencer(wiring.Component):
             pair_end.eq((left.plane == 0) | right.at_top),
             last.eq(word_end & pairs_left[-1]),
         ]
+        return SimpleNamespace(
+            left=left, right=right, right_start=right_start, word=word, column_tile=column_tile, row_tile=row_tile,
+            words_left=words_left, columns_left=columns_left, rows_left=rows_left, all_words=all_words,
+            all_columns=all_columns, pairs_left=pairs_left, all_pairs=all_pairs, first=first, twice=twice,
+            remaining=remaining, limit_all=limit_all, target_row=target_row, target_column=target_column,
+            word_end=word_end, column_end=column_end, row_end=row_end, pair_end=pair_end, last=last,
+        )  # fmt: skip
 
-        # The loops are a step ahead of the words that leave, which wait here for the end of a tile. It may come when the
-        # drain register is free by then and the drain has room for all of it.
+    def _wait_for_room(self, m, stepping):
+        """The loops are a step ahead of the words that leave, which wait here for the end of a tile. It may come when the
+        drain register is free by then and the drain has room for all of it.
+
+        Returns whether there are words, they end a tile, they leave, and the loops do a step.
+        """
         in_flight = Signal(range(self.tiles + 1))
         spacing = Signal(range(self.groups + 1))
-        running, failed, start = Signal(), Signal(), Signal()
         valid, may_end, advance, step = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             may_end.eq(~in_flight[-1] & (spacing == 0)),
             self.enable.eq(valid & (~self.last | may_end)),
             self.waiting.eq(valid & self.last & ~may_end),
             advance.eq(~self.waiting),
-            step.eq(running & ~failed & advance),
+            step.eq(stepping & advance),
         ]
         ends = self.enable & self.last
         done = Signal()
@@ -156,97 +229,44 @@ class Sequencer(wiring.Component):
             m.d.sync += spacing.eq(self.groups - 1)
         with m.Elif(spacing != 0):
             m.d.sync += spacing.eq(spacing - 1)
+        return valid, ends, advance, step
 
-        # The next instruction starts right behind the last word of this one; one that makes no sense, after it.
-        malformed = ahead.malformed.any()
-        m.d.comb += [
-            start.eq(ahead.ready & ~failed & Mux(running, step & last & column_end & row_end & ~malformed, 1)),
-            ahead.taken.eq(start),
-            self.active.eq(running | ahead.valid | self.waiting),
+    def _step(self, m, f, at, running):
+        """To the next words."""
+        m.d.sync += [
+            at.first.eq(at.last),
+            at.word.eq(Mux(at.word_end, 0, at.word + 1)),
+            at.words_left.eq(Mux(at.word_end, at.all_words, at.words_left - 1)),
+            at.twice.eq(0),
         ]
-
-        with m.If(step):
+        with m.If(at.word_end):
+            m.d.sync += at.pairs_left.eq(Mux(at.pairs_left[-1], at.all_pairs, at.pairs_left - 1))
+        with m.If(at.word_end & ~at.pairs_left[-1] & ~at.pair_end):
             m.d.sync += [
-                first.eq(last),
-                word.eq(Mux(word_end, 0, word + 1)),
-                words_left.eq(Mux(word_end, all_words, words_left - 1)),
-                twice.eq(0),
+                at.left.to_plane(at.left.plane - 1, at.left.pair - f.left_plane),
+                at.right.to_plane(at.right.plane + 1, at.right.pair + f.right_plane),
             ]
-            with m.If(word_end):
-                m.d.sync += pairs_left.eq(Mux(pairs_left[-1], all_pairs, pairs_left - 1))
-            with m.If(word_end & ~pairs_left[-1] & ~pair_end):
+        with m.Elif(at.word_end & ~at.pairs_left[-1]):
+            # One significance down: drop a plane on the right while there is one, then on the left.
+            drop_right = at.right.diagonal_plane != 0
+            m.d.sync += [at.twice.eq(1), at.left.start_diagonal(~drop_right), at.right.start_diagonal(drop_right)]
+        with m.Elif(at.word_end):
+            following = Mux(at.remaining < self.columns, 0, at.remaining - self.columns)
+            m.d.sync += [
+                at.left.start_tile(at.left.tile + Mux(at.column_end, f.left_tile, 0)),
+                at.right.start_tile(Mux(at.column_end, at.right_start, at.right.tile + f.right_tile)),
+                at.column_tile.eq(Mux(at.column_end, 0, at.column_tile + 1)),
+                at.columns_left.eq(Mux(at.column_end, at.all_columns, at.columns_left - 1)),
+                at.target_column.eq(Mux(at.column_end, f.destination_column >> log2(self.columns), at.target_column + 1)),
+                at.remaining.eq(Mux(at.column_end, at.limit_all, following)),
+            ]
+            with m.If(at.column_end):
                 m.d.sync += [
-                    left.to_plane(left.plane - 1, left.pair - f.left_plane),
-                    right.to_plane(right.plane + 1, right.pair + f.right_plane),
+                    at.row_tile.eq(at.row_tile + 1),
+                    at.rows_left.eq(at.rows_left - 1),
+                    running.eq(~at.row_end),
+                    at.target_row.eq(at.target_row + self._target_step(f, at.row_tile)),
                 ]
-            with m.Elif(word_end & ~pairs_left[-1]):
-                # One significance down: drop a plane on the right while there is one, then on the left.
-                drop_right = right.diagonal_plane != 0
-                m.d.sync += [twice.eq(1), left.start_diagonal(~drop_right), right.start_diagonal(drop_right)]
-            with m.Elif(word_end):
-                m.d.sync += [
-                    left.start_tile(left.tile + Mux(column_end, f.left_tile, 0)),
-                    right.start_tile(Mux(column_end, right_start, right.tile + f.right_tile)),
-                    column_tile.eq(Mux(column_end, 0, column_tile + 1)),
-                    columns_left.eq(Mux(column_end, all_columns, columns_left - 1)),
-                    target_column.eq(Mux(column_end, f.destination_column >> log2(self.columns), target_column + 1)),
-                    remaining.eq(Mux(column_end, limit_all, Mux(remaining < self.columns, 0, remaining - self.columns))),
-                ]
-                with m.If(column_end):
-                    m.d.sync += [
-                        row_tile.eq(row_tile + 1),
-                        rows_left.eq(rows_left - 1),
-                        running.eq(~row_end),
-                        target_row.eq(target_row + self._target_step(f, row_tile)),
-                    ]
-
-        with m.If(start):
-            m.d.sync += [
-                f.eq(ahead.f),
-                running.eq(~malformed),
-                first.eq(1),
-                twice.eq(0),
-                Cat(word, column_tile, row_tile).eq(0),
-                *(count.eq(ahead.words) for count in (words_left, all_words)),
-                *(count.eq(ahead.pairs) for count in (pairs_left, all_pairs)),
-                *(count.eq(ahead.column_tiles) for count in (columns_left, all_columns)),
-                rows_left.eq(ahead.row_tiles),
-                left.start(ahead.left_planes, ahead.left_top),
-                right.start(ahead.right_planes, ahead.right_top),
-                right_start.eq(ahead.right_top),
-                target_row.eq(ahead.f.destination_base),
-                target_column.eq(ahead.f.destination_column >> log2(self.columns)),
-                limit_all.eq(ahead.width),
-                remaining.eq(ahead.width),
-            ]
-
-        # What leaves: addresses, checked, control, and the descriptor of the tile.
-        left_address, right_address = Signal(ADDRESS_BITS), Signal(ADDRESS_BITS)
-        outside = valid & (beyond(left_address, self.left_depth) | beyond(right_address, self.right_depth))
-        with m.If(advance):
-            m.d.sync += [
-                valid.eq(step),
-                left_address.eq(left.pair + word),
-                right_address.eq(right.pair + word),
-                self.first.eq(first),
-                self.twice.eq(twice),
-                self.subtract.eq(left.at_sign ^ right.at_sign),
-                self.last.eq(last),
-            ]
-            tile = self._describe(m, f, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column)
-        m.d.comb += [self.left_address.eq(left_address), self.right_address.eq(right_address)]
-        # A tile that waits to end belongs to an instruction before one that makes no sense.
-        broken = Signal()
-        m.d.sync += [self.o_tile.valid.eq(ends & ~outside & ~broken), self.o_tile.p.eq(tile)]
-
-        m.d.sync += self.started.eq(start)
-        with m.If(start & malformed):
-            m.d.sync += [failed.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.SHAPE.value)]
-        with m.If(outside & ~failed):
-            m.d.sync += [failed.eq(1), broken.eq(1), self.error.valid.eq(1), self.error.code.eq(Error.ADDRESS_RANGE.value)]
-            # An address is checked in the first cycle after its step.
-            m.d.sync += self.error_before_last.eq(self.started | start)
-        return m
 
     def _look_ahead(self, m):
         """The next instruction, and what takes a cycle to know of it."""
@@ -290,28 +310,28 @@ class Sequencer(wiring.Component):
             right = Mux((row_tile & (share - 1)) == share - 1, f.destination_tile, 0)
         return Mux(f.destination == Destination.RIGHT.value, right, f.destination_tile)
 
-    def _describe(self, m, f, row_tile, column_tile, column_end, row_end, remaining, target_row, target_column):
+    def _describe(self, m, f, at):
         tile = Signal(tile_layout(self.columns), reset_less=True)
         m.d.sync += [
             tile.left_bipolar.eq(f.left_kind == Kind.BIPOLAR.value),
             tile.right_bipolar.eq(f.right_kind == Kind.BIPOLAR.value),
-            tile.constant_address.eq(f.constant_base + Mux(f.constant_by_row, 0, column_tile)),
-            tile.row_tile.eq(row_tile),
+            tile.constant_address.eq(f.constant_base + Mux(f.constant_by_row, 0, at.column_tile)),
+            tile.row_tile.eq(at.row_tile),
             tile.constant_by_row.eq(f.constant_by_row),
             tile.shift.eq(f.shift),
             tile.low.eq(f.low),
             tile.high.eq(f.high),
-            tile.limit.eq(Mux(remaining > self.columns, self.columns, remaining)),
+            tile.limit.eq(Mux(at.remaining > self.columns, self.columns, at.remaining)),
             tile.destination.eq(f.destination),
-            tile.address.eq(target_row + (target_column >> log2(self.depth // self.columns))),
+            tile.address.eq(at.target_row + (at.target_column >> log2(self.depth // self.columns))),
             tile.plane.eq(f.destination_plane),
             tile.tile.eq(f.destination_tile),
-            tile.bank.eq(row_tile << log2(self.rows)),
-            tile.column.eq(target_column & (self.depth // self.columns - 1)),
+            tile.bank.eq(at.row_tile << log2(self.rows)),
+            tile.column.eq(at.target_column & (self.depth // self.columns - 1)),
             tile.last_plane.eq(Mux(f.destination == Destination.ROWS.value, 0, f.destination_bits - 1)),
-            tile.column_tile.eq(column_tile),
-            tile.last_column.eq(column_end),
-            tile.last.eq(column_end & row_end),
+            tile.column_tile.eq(at.column_tile),
+            tile.last_column.eq(at.column_end),
+            tile.last.eq(at.column_end & at.row_end),
         ]
         return tile
 

@@ -63,6 +63,7 @@ class Scheduler(wiring.Component):
 
     def __init__(self, axi_bits, dma_queue=8):
         self.axi_bits, self.dma_queue = axi_bits, dma_queue
+        self._depth = queue_depths(dma_queue)
         super().__init__({
             "i_start": In(1),
             "i_settings": In(SETTINGS),
@@ -97,74 +98,20 @@ class Scheduler(wiring.Component):
         wiring.connect(m, fetch.o_request, wiring.flipped(self.o_request))
         wiring.connect(m, wiring.flipped(self.i_data), fetch.i_data)
 
-        # Decode and dispatch. Everything an instruction can do to the program's flow is decided here.
+        # Everything an instruction can do to the program's flow is decided here.
         ending, missing_halt = Signal(), Signal()
-        depth = queue_depths(self.dma_queue)
-        queues = []
-        for queue, port in zip(Queue, (self.o_dma, self.o_qmm, self.o_row), strict=True):
-            unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(
-                IssueQueue(depth[queue], STARTED[queue], used_bits(queue))
-            )
-            wiring.connect(m, unit.o, wiring.flipped(port))
-            m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
-            queues.append(unit)
-        target, halts = Signal(3), Signal()
-        decode_error = Signal(ERROR)
-        dispatch = Signal()
-        m.d.comb += [
-            dispatch.eq((target & Cat(unit.i.ready for unit in queues)).any()),
-            fetch.o.ready.eq(dispatch),
-        ]
-        m.d.comb += [queues[queue].i.valid.eq(target[queue]) for queue in Queue]
-        m.d.sync += [target.eq(0), halts.eq(0), decode_error.valid.eq(0)]
-        with m.If(fetch.o.valid & ~dispatch & running):
-            with m.If(fetch.o.p.error):
-                m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
-            with m.Else(), m.Switch(fetch.o.p.bits[:8]):
-                for opcode in Opcode:
-                    queue = operation(opcode).queue
-                    if queue is not None:
-                        with m.Case(opcode):
-                            m.d.sync += target[queue].eq(1)
-                with m.Case(Opcode.HALT):
-                    m.d.sync += halts.eq(1)
-                with m.Default():
-                    m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
+        queues, dispatch, halts, decode_error = self._dispatch(m, fetch, running, empty)
         past_end = Signal()
         m.d.sync += past_end.eq((fetch.o.p.index == settings.program_length[:16]) & ~fetch.o.valid)
         with m.If(running & ~ending):
             m.d.sync += [ending.eq(halts | past_end), missing_halt.eq(past_end)]
         m.d.comb += [fetch.i_count.eq(settings.program_length), fetch.i_stop.eq(ending)]
 
-        # What has completed, per queue, and what has not.
-        completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
-        # A cycle late, like HALT itself: what was dispatched just before it is counted when it takes effect.
-        unfinished = Signal(range(1 + sum(depth.values()) + sum(STARTED.values())))
-        done_count, dispatched, finished = Signal(2), Signal(), Signal()
-        m.d.sync += [
-            done_count.eq(sum(self.i_done)),
-            dispatched.eq(dispatch),
-            unfinished.eq(unfinished + dispatched - done_count),
-            finished.eq(running & ending & ~unfinished.any() & fetch.o_idle),
-        ]
-        for queue, unit in zip(Queue, queues, strict=True):
-            m.d.sync += completed[queue].eq(completed[queue] + self.i_done[queue])
-            m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
-            m.d.comb += unit.i_done.eq(self.i_done[queue])
-
+        completed, unfinished, done_count, finished = self._count(m, queues, dispatch, running & ending, fetch.o_idle)
         errors = self._collect_errors(m)
         oldest, oldest_of_all = self._find_oldest(m, queues, fetch.o.p.index)
 
-        silence, limit = Signal(32), Signal(32)
-        guarded, quiet, moving = Signal(), Signal(), Signal()
-        m.d.comb += moving.eq(self.i_progress | self.i_done.any())
-        m.d.sync += [
-            silence.eq(Mux(moving | self.i_start, 0, silence + 1)),
-            guarded.eq(settings.watchdog != 0),
-            limit.eq(Mux(guarded, settings.watchdog, PATIENCE)),
-            quiet.eq((silence >= limit) & ~moving),
-        ]
-
+        silence, guarded, quiet = self._listen(m)
         failure = Signal(FAILURE)
 
         def fail(code, index):
@@ -227,6 +174,75 @@ class Scheduler(wiring.Component):
             self.o_events.qmm_idle.eq(queues[Queue.QMM].o_idle),
         ]
         return m
+
+    def _dispatch(self, m, fetch, running, empty):
+        """Instructions from ``fetch`` to the queues.
+
+        Returns these, when one gets an instruction, and, held for a cycle, HALT and what cannot be decoded.
+        """
+        queues = []
+        for queue, port in zip(Queue, (self.o_dma, self.o_qmm, self.o_row), strict=True):
+            unit = m.submodules[queue.name.lower()] = ResetInserter(empty)(
+                IssueQueue(self._depth[queue], STARTED[queue], used_bits(queue))
+            )
+            wiring.connect(m, unit.o, wiring.flipped(port))
+            m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
+            queues.append(unit)
+        target, halts = Signal(3), Signal()
+        decode_error = Signal(ERROR)
+        dispatch = Signal()
+        m.d.comb += [
+            dispatch.eq((target & Cat(unit.i.ready for unit in queues)).any()),
+            fetch.o.ready.eq(dispatch),
+        ]
+        m.d.comb += [queues[queue].i.valid.eq(target[queue]) for queue in Queue]
+        m.d.sync += [target.eq(0), halts.eq(0), decode_error.valid.eq(0)]
+        with m.If(fetch.o.valid & ~dispatch & running):
+            with m.If(fetch.o.p.error):
+                m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
+            with m.Else(), m.Switch(fetch.o.p.bits[:8]):
+                for opcode in Opcode:
+                    queue = operation(opcode).queue
+                    if queue is not None:
+                        with m.Case(opcode):
+                            m.d.sync += target[queue].eq(1)
+                with m.Case(Opcode.HALT):
+                    m.d.sync += halts.eq(1)
+                with m.Default():
+                    m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.ILLEGAL_OPCODE)]
+        return queues, dispatch, halts, decode_error
+
+    def _count(self, m, queues, dispatch, ending, fetched):
+        """What each queue has completed, what none has yet, how many were completed a cycle ago, and whether the program is
+        ``ending`` and that was all of it."""
+        completed = [Signal(16, name=f"completed_{queue.name.lower()}") for queue in Queue]
+        # A cycle late, like HALT itself: what was dispatched just before it is counted when it takes effect.
+        unfinished = Signal(range(1 + sum(self._depth.values()) + sum(STARTED.values())))
+        done_count, dispatched, finished = Signal(2), Signal(), Signal()
+        m.d.sync += [
+            done_count.eq(sum(self.i_done)),
+            dispatched.eq(dispatch),
+            unfinished.eq(unfinished + dispatched - done_count),
+            finished.eq(ending & ~unfinished.any() & fetched),
+        ]
+        for queue, unit in zip(Queue, queues, strict=True):
+            m.d.sync += completed[queue].eq(completed[queue] + self.i_done[queue])
+            m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
+            m.d.comb += unit.i_done.eq(self.i_done[queue])
+        return completed, unfinished, done_count, finished
+
+    def _listen(self, m):
+        """Cycles of silence, whether the watchdog minds them, and whether they are too many."""
+        silence, limit = Signal(32), Signal(32)
+        guarded, quiet, moving = Signal(), Signal(), Signal()
+        m.d.comb += moving.eq(self.i_progress | self.i_done.any())
+        m.d.sync += [
+            silence.eq(Mux(moving | self.i_start, 0, silence + 1)),
+            guarded.eq(self.i_settings.watchdog != 0),
+            limit.eq(Mux(guarded, self.i_settings.watchdog, PATIENCE)),
+            quiet.eq((silence >= limit) & ~moving),
+        ]
+        return silence, guarded, quiet
 
     def _collect_errors(self, m):
         """The units' errors, as late as `_find_oldest`."""

@@ -108,7 +108,28 @@ class LayerNorm(RowUnit):
         wiring.connect(m, wiring.flipped(self.i_load_norm), constants.i_load)
         m.d.comb += self.o_error.eq(residual.o_error | constants.o_error)
 
-        # The instruction in progress. Its width is normalised one bit a cycle, before the first row.
+        command, read_address, write_address, rows_in, entering = self._accept(m, statistics)
+        memory = residual, read_address
+        rows, waiting, summed, totals, sum_flags = self._sum(m, command, memory, rows_in, entering, statistics)
+        mapped, written, affine_flags = self._normalise(m, command, rows, waiting, constants)
+
+        # The residual memory keeps either the sum, written in the first pass, or the second pass' result.
+        affine_written = mapped & ~command.keep_sum
+        m.d.comb += [
+            residual.write_address.eq(write_address),
+            residual.write_enable.eq(Cat(summed & command.keep_sum, affine_written)),
+            residual.write_data[0].eq(Cat(totals)),
+            residual.write_data[1].eq(Cat(written)),
+        ]
+        with m.If(residual.write_enable.any()):
+            m.d.sync += write_address.eq(write_address + 1)
+
+        flags = [flag & summed for flag in sum_flags] + [flag & affine_written for flag in affine_flags]
+        m.d.sync += self.o_saturated.eq(sum(held(m, sum(flags[n : n + 8])) for n in range(0, len(flags), 8)))
+        return m
+
+    def _accept(self, m, statistics):
+        """The instruction in progress. Its width is normalised one bit a cycle, before the first row."""
         command, width = Signal(NORM_COMMAND), Signal(NORM_WIDTH)
         rows_in, rows_out = Signal(16), Signal(16)
         busy, preparing, entering = Signal(), Signal(), Signal()
@@ -138,8 +159,16 @@ class LayerNorm(RowUnit):
                 m.d.sync += [width.mantissa.eq(width.mantissa << 1), width.lift.eq(width.lift + 1)]
         with m.If(self.o.valid & self.o.ready & self.o.p.last):
             m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
+        return command, read_address, write_address, rows_in, entering
 
-        # First pass: residual sum, stored; its sum and sum of squares.
+    def _sum(self, m, command, memory, rows_in, entering, statistics):
+        """First pass: residual sum, stored; its sum and sum of squares.
+
+        Returns the ring of sums, the queue of rows with their statistics, and an element as it leaves: whether there is one,
+        sums and whether they saturated, by lane.
+        """
+        residual, read_address = memory
+        lanes = self.lanes
         m.submodules.rows = rows = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         take, row_taken = Signal(), Signal()
         i = self.i.p
@@ -193,8 +222,14 @@ class LayerNorm(RowUnit):
             waiting.i.p.offset.eq(statistics.o_offset),
             waiting.i.p.window.eq(statistics.o_window),
         ]
+        return rows, waiting, summed, totals, sum_flags
 
-        # Second pass: normalise, map to residual and to codes. It stalls as a whole with the output.
+    def _normalise(self, m, command, rows, waiting, constants):
+        """Second pass: normalise, map to residual and to codes. It stalls as a whole with the output.
+
+        Returns an element for the residual memory: whether there is one, values and whether they saturated, by lane.
+        """
+        lanes = self.lanes
         m.submodules.output = output = Skid(code_element(lanes))
         group = Signal(self.group_bits)
         fire, advance, row_done = Signal(), Signal(), Signal()
@@ -250,21 +285,7 @@ class LayerNorm(RowUnit):
             output.i.p.last.eq(out_last),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
-
-        # The residual memory keeps either the sum, written in the first pass, or the second pass' result.
-        affine_written = valid[cycles - 1] & advance & ~command.keep_sum
-        m.d.comb += [
-            residual.write_address.eq(write_address),
-            residual.write_enable.eq(Cat(summed & command.keep_sum, affine_written)),
-            residual.write_data[0].eq(Cat(totals)),
-            residual.write_data[1].eq(Cat(written)),
-        ]
-        with m.If(residual.write_enable.any()):
-            m.d.sync += write_address.eq(write_address + 1)
-
-        flags = [flag & summed for flag in sum_flags] + [flag & affine_written for flag in affine_flags]
-        m.d.sync += self.o_saturated.eq(sum(held(m, sum(flags[n : n + 8])) for n in range(0, len(flags), 8)))
-        return m
+        return valid[cycles - 1] & advance, written, affine_flags
 
     def _normal(self, m, x, factor, offset, window):
         """``x * factor + offset >> WINDOWS[window]`` clipped to 18 bits, four cycles after ``x`` and ``factor``.

@@ -65,26 +65,29 @@ class RowBuffer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        tiles = self.slots // 2
-        groups = self.rows // self.drain_rows
-        parts = self.columns // self.lanes
-
-        def around(slot):
-            """A slot number below twice the size of the ring, within the ring."""
-            if self.slots & (self.slots - 1) == 0:
-                return slot[: log2(self.slots)]
-            return Mux(slot >= self.slots, slot - self.slots, slot)
-
-        memories = []
+        memories, depth = [], self.rows // self.drain_rows * self.slots
         for lane in range(self.drain_rows):
-            memory = Memory(shape=self.columns * 16, depth=groups * self.slots, init=[], attrs={"ram_style": "block"})
+            memory = Memory(shape=self.columns * 16, depth=depth, init=[], attrs={"ram_style": "block"})
             m.submodules[f"memory{lane}"] = memory
             memories.append((memory.write_port(), memory.read_port()))
 
         # The last column tile of each complete row tile, its number within that one.
         waiting = row_tiles_waiting(self.slots)
-        m.submodules.widths = widths = StreamQueue(range(max(tiles, 2)), waiting)
+        m.submodules.widths = widths = StreamQueue(range(max(self.slots // 2, 2)), waiting)
 
+        tile_read = self._fill(m, memories, widths)
+        self._read(m, memories, widths, tile_read)
+        return m
+
+    def _around(self, slot):
+        """A slot number below twice the size of the ring, within the ring."""
+        if self.slots & (self.slots - 1) == 0:
+            return slot[: log2(self.slots)]
+        return Mux(slot >= self.slots, slot - self.slots, slot)
+
+    def _fill(self, m, memories, widths):
+        """Groups from the drain into the slots that are free. Returns the signal that frees those of the oldest row tile."""
+        tiles, groups = self.slots // 2, self.rows // self.drain_rows
         filling, free = Signal(range(self.slots)), Signal(range(self.slots + 1), init=self.slots)
         freed, left, room = Signal(range(tiles + 1)), Signal(range(self.slots + 1)), Signal(init=1)
         put, filled, tile_read = Signal(), Signal(), Signal()
@@ -110,9 +113,13 @@ class RowBuffer(wiring.Component):
             room.eq(Mux(filled, left > 1, left != 0)),  # free != 0, of which the drain's path has no time to hear
         ]
         with m.If(filled):
-            m.d.sync += filling.eq(around(filling + 1))
+            m.d.sync += filling.eq(self._around(filling + 1))
+        return tile_read
 
-        # The four stages of the reader advance together: address, memory, its register, chosen part.
+    def _read(self, m, memories, widths, tile_read):
+        """Rows of a command, in four stages that advance together: address, memory, its register, chosen part."""
+        groups = self.rows // self.drain_rows
+        parts = self.columns // self.lanes
         busy, advance, fire = Signal(), Signal(), Signal()
         remaining, last_group = Signal(16), Signal(12)
         row, group, tile_row = Signal(16), Signal(12), Signal(range(max(self.rows, 2)))
@@ -138,7 +145,7 @@ class RowBuffer(wiring.Component):
                 last_group.eq(self.i_command.p.groups - 1),
                 row.eq(self.i_command.p.first_row), group.eq(0), tile_row.eq(0),
             ]  # fmt: skip
-        following = around(first_slot + widths.o.payload + 1)
+        following = self._around(first_slot + widths.o.payload + 1)
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_ends, 0, group + 1))
             with m.If(tile_ends):
@@ -146,7 +153,7 @@ class RowBuffer(wiring.Component):
             with m.Elif(row_ends):
                 m.d.sync += slot.eq(first_slot)
             with m.Elif(part_ends):
-                m.d.sync += slot.eq(around(slot + 1))
+                m.d.sync += slot.eq(self._around(slot + 1))
             with m.If(row_ends):
                 m.d.sync += [
                     row.eq(row + 1),
@@ -174,4 +181,3 @@ class RowBuffer(wiring.Component):
                 self.o.p.first.eq(first),
                 self.o.p.last.eq(last),
             ]
-        return m

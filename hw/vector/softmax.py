@@ -63,8 +63,6 @@ class Softmax(RowUnit):
 
     def elaborate(self, platform):
         m = Module()
-        lanes = self.lanes
-
         # The instruction in progress.
         command = Signal(SOFTMAX_COMMAND)
         rows_in, rows_out = Signal(16), Signal(16)
@@ -83,7 +81,14 @@ class Softmax(RowUnit):
             m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
         m.d.sync += limit.eq((1 << command.bits) - 1)
 
-        # First pass: store the scores, find the maximum.
+        scores, maxima = self._find_maxima(m, command, entering, rows_in)
+        powers, gains = self._raise(m, command, scores, maxima)
+        self._encode(m, limit, powers, gains)
+        return m
+
+    def _find_maxima(self, m, command, entering, rows_in):
+        """First pass: store the scores, find the maximum. Returns the ring of scores and the queue of maxima."""
+        lanes = self.lanes
         m.submodules.scores = scores = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         token = data.StructLayout({"row": 16, "last_group": self.group_bits, "maximum": signed(16)})
         m.submodules.maxima = maxima = StreamQueue(token, ROWS_BETWEEN_PASSES)
@@ -115,8 +120,11 @@ class Softmax(RowUnit):
             maxima.i.p.last_group.eq(delayed(m, i.group[: self.group_bits], cycles + 1)),
             maxima.i.p.maximum.eq(maximum),
         ]
+        return scores, maxima
 
-        # Second pass: powers of two, their sum, its reciprocal.
+    def _raise(self, m, command, scores, maxima):
+        """Second pass: powers of two, their sum, its reciprocal. Returns the ring of powers and the queue of gains."""
+        lanes = self.lanes
         m.submodules.powers = powers = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         token = data.StructLayout({"row": 16, "last_group": self.group_bits, "gain": 17, "shift": 5})
         m.submodules.gains = gains = StreamQueue(token, ROWS_BETWEEN_PASSES)
@@ -167,8 +175,11 @@ class Softmax(RowUnit):
             gains.i.p.gain.eq(held(m, gain >> 16)),
             gains.i.p.shift.eq(held(m, Mux(shift > MOST_SHIFT, MOST_SHIFT, shift) - LEAST_SHIFT)),
         ]
+        return powers, gains
 
-        # Third pass: multiply, shift, round, clip. It stalls as a whole with the output.
+    def _encode(self, m, limit, powers, gains):
+        """Third pass: multiply, shift, round, clip. It stalls as a whole with the output."""
+        lanes = self.lanes
         m.submodules.output = output = Skid(code_element(lanes))
         group = Signal(self.group_bits)
         fire, row_coded, advance = Signal(), Signal(), Signal()
@@ -203,7 +214,6 @@ class Softmax(RowUnit):
             output.i.p.last.eq(last),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
-        return m
 
     def _highest(self, m, values, mask):
         """The highest of the values that count, and whether any does, `isa.latency.tree` cycles later.

@@ -1,8 +1,9 @@
 """Whether a quantized encoder is well formed: shapes, ranges and formats, each rule with its message."""
 
+from golden.attention.kinds import ATTENTION_KINDS
 from golden.codes import Kind, check_kind
 from golden.layernorm import width_reciprocal
-from golden.model import Attention, Head, Input, Order
+from golden.model import Head, Input, Order
 from golden.rescale import MAX_SHIFT, OFFSET_BITS, SCALE_BITS
 
 
@@ -66,11 +67,7 @@ def _check_attention(block, config, name):
     _require(
         block.probability.kind is Kind.UNSIGNED, f"{name}.probability must be unsigned, not {block.probability.kind.name}"
     )
-    if config.attention is Attention.SOFTMAX:
-        _require(1 << 15 <= block.step < 1 << 16, f"{name}.step must be in 2^15..2^16-1, not {block.step}")
-        _require(0 <= block.step_shift <= 31, f"{name}.step_shift must be in 0..31, not {block.step_shift}")
-    else:
-        _require(block.probability.bits == 1, f"{name}.probability must have 1 bit, not {block.probability.bits}")
+    ATTENTION_KINDS[config.attention].check(block, name)
     _check_constants(block.context, inner, f"{name}.context")
     check_kind(*block.context_format)
     _check_linear(block.output, config.width, inner, f"{name}.output")

@@ -2,23 +2,21 @@
 
 import numpy as np
 
-from golden import layernorm, residual, softmax
+from golden import layernorm, residual
+from golden.activation.kinds import ACTIVATION_KINDS
+from golden.attention.kind import weights_name
+from golden.attention.kinds import ATTENTION_KINDS
 from golden.codes import values
 from golden.embedding import gather
-from golden.model import Attention, Head, Input
+from golden.model import Head, Input
 from golden.qmm import product
-from golden.rescale import rescale
-
-
-def _scale(t, constants, output):
-    low, high = output.range if output else (residual.LOW, residual.HIGH)
-    return rescale(t, constants.scale, constants.offset, constants.shift, low, high)
+from golden.rescale import clip_bounds, rescale
 
 
 def linear(x, x_format, layer):
     """``(rows, in)`` codes to ``(rows, out)`` codes, or 16-bit updates where ``layer.output`` is None."""
     t = product(x, layer.weight, x_format.kind, layer.weight_format.kind)
-    return _scale(t, layer.constants, layer.output)
+    return ACTIVATION_KINDS[layer.activation].results(t, layer)
 
 
 def add_norm(stream, update, norm):
@@ -34,30 +32,20 @@ def add_norm(stream, update, norm):
     return total, codes, saturated
 
 
-def probabilities(scores, length, block, attention):
-    """Codes of the attention probabilities of one head, ``(tokens, keys)``; masked keys are 0."""
-    if attention is Attention.SOFTMAX:
-        return softmax.softmax(scores, length, block.step, block.step_shift, block.probability.bits)
-    codes = scores.copy()
-    codes[:, length:] = 0
-    return codes
-
-
 def _attend(trace, name, x, x_format, block, config, length):
     query, key, value = (
         linear(x, x_format, part) for part in (block.query, block.key, block.value)
     )
     trace |= {f"{name}.query": query, f"{name}.key": key, f"{name}.value": value}
+    kind = ATTENTION_KINDS[config.attention]
+    bounds = clip_bounds(kind.score_format(block))
     context = []
     for h in range(config.heads):
         columns = slice(h * config.head_width, (h + 1) * config.head_width)
         t = product(query[:, columns], key[:, columns], block.query.output.kind, block.key.output.kind)
-        low, high = (residual.LOW, residual.HIGH)
-        if config.attention is Attention.THRESHOLD:
-            low, high = block.probability.range
-        scores = rescale(t, block.score.scale[h], block.score.offset[h], block.score.shift, low, high)
-        p = probabilities(scores, length, block, config.attention)
-        trace[f"{name}.probability{h}"] = p
+        scores = rescale(t, block.score.scale[h], block.score.offset[h], block.score.shift, *bounds)
+        p = kind.weights(scores, length, block)
+        trace[weights_name(name, h)] = p
         t = product(p, value[:, columns].T, block.probability.kind, block.value.output.kind)
         context.append(
             rescale(
@@ -72,7 +60,8 @@ def _embed(inputs, embedding, config):
     if config.input is Input.PATCHES:
         return linear(inputs, embedding.input_format, embedding.linear)
     codes = gather(embedding.linear.weight, inputs)
-    return _scale(values(codes, embedding.linear.weight_format.kind), embedding.linear.constants, None)
+    t, constants = values(codes, embedding.linear.weight_format.kind), embedding.linear.constants
+    return rescale(t, constants.scale, constants.offset, constants.shift, *clip_bounds(None))
 
 
 def encode(encoder, inputs, length=None):

@@ -39,6 +39,13 @@ class Attention(StrEnum):
     THRESHOLD = "threshold"
 
 
+class Activation(StrEnum):
+    """Of the sums of a linear layer, before they become codes."""
+
+    IDENTITY = "identity"
+    RELU = "relu"
+
+
 class Head(StrEnum):
     CLS = "cls"
     MEAN = "mean"
@@ -90,6 +97,12 @@ class Linear:
     constants: Constants
     output: Format | None
 
+    @property
+    def activation(self) -> Activation:
+        """Codes say it: unsigned ones are those of a ReLU, for nothing is below their 0."""
+        unsigned = self.output is not None and self.output.kind is Kind.UNSIGNED
+        return Activation.RELU if unsigned else Activation.IDENTITY
+
 
 @dataclass(frozen=True)
 class Norm:
@@ -106,8 +119,8 @@ class Norm:
 class AttentionBlock:
     """Requantization parameters between query, key, value and context.
 
-    ``score`` has one channel per head. With softmax the scores are in 1/64 of base 2 and ``step``,
-    ``step_shift`` quantize the probabilities; with thresholds ``score`` makes the {0, 1} code itself.
+    ``score`` has one channel per head; ``probability`` is the format of the weights that the attention kind makes of the
+    scores, and ``step`` and ``step_shift`` are parameters of it (`golden.attention`), 0 where it has none.
     ``context`` has heads * head_width channels.
     """
 

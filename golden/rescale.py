@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from golden import residual
+from golden.model import Format
+
 SCALE_BITS = 16
 OFFSET_BITS = 40
 MAX_SHIFT = 31
@@ -36,6 +39,11 @@ def fold_rounding(offset, shift):
 def rescale_folded(t, scale, offset, shift, low, high):
     """`rescale` with the rounding half already in ``offset``: what a hardware lane computes."""
     return np.clip((np.asarray(t, np.int64) * scale + offset) >> shift, low, high)
+
+
+def clip_bounds(output: Format | None) -> tuple[int, int]:
+    """``low`` and ``high`` of a target that is used whole: codes of a format, or (None) 16-bit residual units."""
+    return output.range if output else (residual.LOW, residual.HIGH)
 
 
 def quantize_constants(scale, offset, max_shift=MAX_SHIFT):

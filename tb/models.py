@@ -1,14 +1,16 @@
 """Random encoders for tests: legal, of any structure, with constants that keep every code well spread."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
-from golden import layernorm, residual, softmax
+from golden import layernorm, softmax
+from golden.attention.kinds import ATTENTION_KINDS
 from golden.check import check_encoder
 from golden.codes import Kind, values
 from golden.embedding import gather
-from golden.encoder import add_norm, probabilities
+from golden.encoder import add_norm
 from golden.model import (
     Attention,
     AttentionBlock,
@@ -27,7 +29,7 @@ from golden.model import (
     Pooling,
 )
 from golden.qmm import product
-from golden.rescale import quantize_constants, rescale
+from golden.rescale import clip_bounds, quantize_constants, rescale
 
 BINARY = Format(Kind.BIPOLAR, 1)
 TERNARY = Format(Kind.SIGNED, 2)
@@ -196,8 +198,7 @@ def _code_spread(output, unit):
 
 
 def _apply(t, constants, output):
-    low, high = output.range if output else (residual.LOW, residual.HIGH)
-    return rescale(t, constants.scale, constants.offset, constants.shift, low, high)
+    return rescale(t, constants.scale, constants.offset, constants.shift, *clip_bounds(output))
 
 
 def _random_norm(rng, config, rms, output):
@@ -216,22 +217,23 @@ def _random_norm(rng, config, rms, output):
 
 def _random_attention(rng, config, qkv, formats, probability, context):
     """Constants of one attention block, and the context codes they give."""
-    soft = config.attention is Attention.SOFTMAX
+    kind = ATTENTION_KINDS[config.attention]
+    step, step_shift = softmax.quantize_step(2.0 / config.tokens / (probability.range[1] + 1))
+    block: Any = SimpleNamespace(step=step, step_shift=step_shift, probability=probability)
+    score_format = kind.score_format(block)
     columns = [slice(h * config.head_width, (h + 1) * config.head_width) for h in range(config.heads)]
     t = [
         np.stack([product(q[:, c], k[:, c], formats[0].kind, formats[1].kind).ravel() for c in columns], axis=1)
         for q, k in zip(*qkv[:2], strict=True)
     ]
-    score = _spread(rng, t, None if soft else probability, 96)
-    step, step_shift = softmax.quantize_step(2.0 / config.tokens / (probability.range[1] + 1))
-    block = SimpleNamespace(step=step, step_shift=step_shift, probability=probability)
+    score = _spread(rng, t, score_format, 96)
     mixed = []
     for sample, v in zip(t, qkv[2], strict=True):
-        scores = _apply(sample, score, None if soft else probability)
+        scores = _apply(sample, score, score_format)
         heads = []
         for h, c in enumerate(columns):
             row = scores[:, h].reshape(config.tokens, config.tokens)
-            p = probabilities(row, config.tokens, block, config.attention)
+            p = kind.weights(row, config.tokens, block)
             heads.append(product(p, v[:, c].T, probability.kind, formats[2].kind))
         mixed.append(np.concatenate(heads, axis=1))
     constants = _spread(rng, mixed, context, 0)

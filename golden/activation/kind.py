@@ -1,0 +1,25 @@
+"""What an activation is on integers: how the sums of a linear layer become codes."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from golden.model import Format, Linear
+from golden.rescale import rescale
+
+
+class ActivationKind(ABC):
+    """One per member of `golden.model.Activation`. Those there are cost nothing: they are the clip of a rescale."""
+
+    @abstractmethod
+    def code_format(self, like: Format) -> Format:
+        """Format of as many bits as ``like`` whose codes can be results."""
+
+    @abstractmethod
+    def bounds(self, output: Format | None) -> tuple[int, int]:
+        """Lowest and highest result, codes or (None) 16 bit: how it lowers, for an instruction of the engine has them."""
+
+    def results(self, t: np.ndarray, layer: Linear) -> np.ndarray:
+        """Codes or 16-bit numbers, (rows, outputs) int64, of the sums ``t`` of a layer, of the same shape."""
+        constants = layer.constants
+        return rescale(t, constants.scale, constants.offset, constants.shift, *self.bounds(layer.output))

@@ -3,7 +3,7 @@
 import importlib
 from collections.abc import Iterator
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Registry(Generic[T]):
         One or more; members of the same name are the same kind.
     """
 
-    def __init__(self, package: str, base: type, *kinds: type[Enum]):
+    def __init__(self, package: str, base: type[Any], *kinds: type[Enum]):
         self.package, self.base, self.kinds = package, base, kinds
 
     def __getitem__(self, member: Enum) -> T:

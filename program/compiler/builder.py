@@ -47,6 +47,16 @@ class Builder:
     def row_tiles(self, rows):
         return ceil_div(rows, self.config.rows)
 
+    def row_groups(self, columns, what):
+        """Groups of row_lanes in a row, which must fit the row buffer."""
+        padded = round_up(columns, self.config.columns)
+        if padded > self.config.row_columns:
+            raise CompileError(
+                f"{what} is {columns}, which takes {padded} columns of the row buffer, but it has "
+                f"{self.config.row_columns}; raise row_columns or choose a larger preset"
+            )
+        return ceil_div(columns, self.config.row_lanes)
+
     def operand(self, name, memory, tiles, words, code_format):
         """An operand that the steps write."""
         buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))

@@ -8,13 +8,13 @@ from golden.model import Constants, Format, Head, Input
 from golden.residual import HIGH, LOW
 from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_norm, pack_operand, pack_residual, pad_to, round_up
-from program.compiler.attention import AttentionLowering
+from program.compiler.attention.block import AttentionLowering
 from program.compiler.builder import Builder, Scaling
 from program.compiler.graph import At, Operand, Step, Use
 from program.compiler.head import lower_head
 from program.compiler.limits import check_product
 from program.compiler.product import Product
-from program.program import CompileError, InputLayout
+from program.program import InputLayout
 
 BIT = Format(Kind.UNSIGNED, 1)
 #: Row tiles of a product to the row buffer that come before what needs the norm of the first.
@@ -32,7 +32,7 @@ class Lowering:
         self.row_tiles = self.builder.row_tiles(n)
         self.width = np.arange(d)
         self.width_words = self.builder.words(d)
-        self.groups = self.groups_of(d, "the width of the model")
+        self.groups = self.builder.row_groups(d, "the width of the model")
         self.x_left: Operand
         self.x_right: Operand | None = None
         self._embed()
@@ -46,16 +46,6 @@ class Lowering:
             self._feed_forward(f"layer{index}.feed_forward", layer.feed_forward, attention, output, attended,
                                transposes=not last or self.model.head is Head.MEAN)  # fmt: skip
         self.output = lower_head(self)
-
-    def groups_of(self, columns, what):
-        """Groups of row_lanes in a row, which must fit the row buffer."""
-        padded = round_up(columns, self.config.columns)
-        if padded > self.config.row_columns:
-            raise CompileError(
-                f"{what} is {columns}, which takes {padded} columns of the row buffer, but it has "
-                f"{self.config.row_columns}; raise row_columns or choose a larger preset"
-            )
-        return ceil_div(columns, self.config.row_lanes)
 
     def symbol(self, name, steps, operand, rows, columns, *, row_map=None, column_map=None, transposed=False):
         """Record where a tensor lives; a map is (segment, stride), see `program.Symbol`."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from golden.residual import HIGH, LOW
+from golden.activation.kinds import ACTIVATION_KINDS
 from isa.instruction import Memory
 from isa.layout import ceil_div, round_up, spread
 from program.compiler.builder import Scaling
@@ -50,6 +50,7 @@ class Product:
         check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
         self.builder, self.name, self.x, self.layer = builder, name, x, layer
         self.target, self.transposed = target, transposed
+        self.bounds = ACTIVATION_KINDS[layer.activation].bounds(layer.output)
         self.steps = []
         self.channels = outputs[-1] + 1
         #: Channels that are computed together.
@@ -113,8 +114,7 @@ class Product:
     def _plain(self, piece, rows, tile, tiles, row):
         c, builder = self.builder.config, self.builder
         tiles = builder.row_tiles(rows) - tile if tiles is None else tiles
-        low, high = (LOW, HIGH) if self.target is None else self.target.format.range
-        scaling = Scaling(piece.constant, False, self.layer.constants.shift, low, high)
+        scaling = Scaling(piece.constant, False, self.layer.constants.shift, *self.bounds)
         return builder.qmm(
             piece.name, self.x.part(tile=tile), piece.weight, tiles, (piece.end - piece.start) // c.columns, scaling,
             min(piece.end, self.channels) - piece.start, split=piece.split, row=row,
@@ -123,7 +123,7 @@ class Product:
 
     def _transposed(self, piece, rows):
         c, builder = self.builder.config, self.builder
-        scaling = Scaling(piece.constant, True, self.layer.constants.shift, *self.target.format.range)
+        scaling = Scaling(piece.constant, True, self.layer.constants.shift, *self.bounds)
         return builder.qmm(
             piece.name, piece.weight, self.x, (piece.end - piece.start) // c.rows, ceil_div(rows, c.columns), scaling,
             rows, target=self.target.part(tile=piece.start // c.columns), split=piece.split,

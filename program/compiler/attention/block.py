@@ -4,12 +4,15 @@ import math
 
 import numpy as np
 
-from golden.model import Attention
-from golden.residual import HIGH, LOW
-from isa.instruction import Memory, Opcode
+from golden.attention.kind import weights_name
+from golden.attention.kinds import ATTENTION_KINDS
+from golden.rescale import clip_bounds
+from isa.instruction import Memory
 from isa.layout import ceil_div, round_up
+from program.compiler.attention.kind import Scores
+from program.compiler.attention.kinds import SCORE_LOWERINGS
 from program.compiler.builder import Scaling
-from program.compiler.graph import At, Step
+from program.compiler.graph import At
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import positions
@@ -27,7 +30,7 @@ class AttentionLowering:
     it whole tiles of columns, since its context is a product of its own. What a head leaves of its last word is zero:
     the engine clears a word with its first tile.
 
-    Everything is cut by head: while the softmax works on one, the engine computes all that the next one needs.
+    Everything is cut by head: while a row unit works on one, the engine computes all that the next one needs.
     """
 
     def __init__(self, lowering, name, block):
@@ -41,11 +44,10 @@ class AttentionLowering:
         self.head_columns = round_up(self.head_width, c)
         self.in_tiles = positions(self.inner, self.head_width, self.head_columns)
         self.padded_inner = round_up(self.heads * self.head_columns, k)
-        self.softmax = lowering.model.attention is Attention.SOFTMAX
         self.token_tiles = ceil_div(self.tokens, c)
 
-        if self.softmax:
-            self.key_groups = lowering.groups_of(self.tokens, "the number of tokens")
+        self.kind = SCORE_LOWERINGS[lowering.model.attention]
+        self.kind.check(self.builder, self.tokens)
         self._queries_and_keys()
         self._values()
         self._place_constants()
@@ -53,16 +55,16 @@ class AttentionLowering:
             f"{name}.context", Memory.LEFT, lowering.row_tiles, self.builder.words(self.padded_inner), block.context_format
         )
         self._context_steps = []
-        probability = self._scores(0)
+        weights = self._scores(0)
         for head in range(self.heads - 1):
             self._compute_queries_and_keys(head + 1)
             self._compute_values(head)
             following = self._scores(head + 1)
-            self._context(head, probability)
-            probability = following
+            self._context(head, weights)
+            weights = following
         self._compute_values(self.heads - 1)
-        self._last = probability
-        self._context(self.heads - 1, probability, self._bands(self.heads - 1)[:1])
+        self._last = weights
+        self._context(self.heads - 1, weights, self._bands(self.heads - 1)[:1])
 
     def finish(self):
         """Add what the constructor leaves out, so that the first row tiles of the output projection can come before it."""
@@ -71,9 +73,9 @@ class AttentionLowering:
 
     def _bands(self, head):
         """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head
-        (an odd one is left over), so that what comes behind attention can begin during its softmax."""
+        (an odd one is left over), so that what comes behind attention can begin during its row unit."""
         tiles = self.lowering.row_tiles
-        half = tiles // 2 if self.softmax and head + 1 == self.heads and tiles >= LEAST_TO_HALVE else tiles
+        half = tiles // 2 if self.kind.in_row_unit and head + 1 == self.heads and tiles >= LEAST_TO_HALVE else tiles
         return [(tile, min(half, tiles - tile)) for tile in range(0, tiles, half)]
 
     def _queries_and_keys(self):
@@ -144,36 +146,23 @@ class AttentionLowering:
                column_map=(self.head_width, self.head_columns))  # fmt: skip
 
     def _scores(self, head):
-        """Probabilities of a head, as the left operand of its context."""
+        """Weights of the values of a head, as the left operand of its context."""
         low, builder, block = self.lowering, self.builder, self.block
-        name = f"{self.name}.probability{head}"
+        name = weights_name(self.name, head)
         check_product(f"{self.name}.scores", self.config, block.query.output, block.key.output, self.head_width)
-        probability = builder.operand(name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability)
+        weights = builder.operand(name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability)
         word = head * self.head_words
-        query = self.query.part(word=word, words=self.head_words)
-        key = self.key.part(word=word, words=self.head_words)
-        scaling = Scaling(At(self.score_constant, head * self.token_tiles), False, block.score.shift,
-                          *((LOW, HIGH) if self.softmax else block.probability.range))  # fmt: skip
-        if not self.softmax:
-            op = builder.qmm(name, query, key, low.row_tiles, self.token_tiles, scaling, self.tokens,
-                             target=probability, mask=True)  # fmt: skip
-            low.symbol(name, op.steps, probability, self.tokens, self.tokens)
-            return probability
-        steps = []
-        for tile, tiles in self._bands(head):
-            first = tile * self.config.rows
-            fields = {
-                "rows": min(tiles * self.config.rows, self.tokens - first), "first_row": first,
-                "groups": self.key_groups, "columns": self.tokens, "left_enable": 1,
-                "bits": block.probability.bits, "mask": 1, "step": block.step, "step_shift": block.step_shift,
-            } | probability.write_fields("left")  # fmt: skip
-            steps.append(Step(name, Opcode.SOFTMAX, fields, writes=(probability.use(tiles, tile=tile),)))
-            builder.qmm(f"{self.name}.scores{head}", query.part(tile=tile), key, tiles, self.token_tiles, scaling,
-                        self.tokens, row=steps[-1])  # fmt: skip
-        low.symbol(name, steps, probability, self.tokens, self.tokens)
-        return probability
+        bounds = clip_bounds(ATTENTION_KINDS[low.model.attention].score_format(block))
+        scores = Scores(
+            name, f"{self.name}.scores{head}", self.query.part(word=word, words=self.head_words),
+            self.key.part(word=word, words=self.head_words), self.token_tiles,
+            Scaling(At(self.score_constant, head * self.token_tiles), False, block.score.shift, *bounds),
+            weights, self._bands(head),
+        )  # fmt: skip
+        low.symbol(name, self.kind.lower(builder, self.tokens, block, scores), weights, self.tokens, self.tokens)
+        return weights
 
-    def _context(self, head, probability, bands=None):
+    def _context(self, head, weights, bands=None):
         """Add the context of a head, for all row tiles or those of some bands."""
         c, block = self.config, self.block
         name = f"{self.name}.context{head}"
@@ -185,7 +174,7 @@ class AttentionLowering:
         value = self.value.part(tile=first // c.columns)
         for tile, tiles in self._bands(head) if bands is None else bands:
             op = self.builder.qmm(
-                name, probability.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
+                name, weights.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
                 self.head_width, target=self.context.part(tile=tile), column=first,
             )  # fmt: skip
             self._context_steps += op.steps

@@ -18,7 +18,7 @@ from train.errors import CheckpointError, DataError
 from train.evaluate.drift import as_json, drift
 from train.evaluate.drift_table import drift_table, score_table
 from train.evaluate.evaluation import percent, predict_integer
-from train.export.encoder import export_encoder
+from train.model.export import export_encoder
 from train.model.precision import FULL
 from train.run.files import digest
 from train.run.predict import predict

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from golden.attention.kind import weights_name
 from golden.codes import Kind
 from golden.model import Head
 from train.data.batches import tensors
-from train.model.threshold import Threshold
 
 BATCH = 50
 
@@ -53,7 +53,7 @@ def places(model):
     for index, layer in enumerate(model.layers):
         block, name = layer.attention, f"layer{index}.attention"
         codes |= {f"{name}.{part}": getattr(block, f"{part}_quantizer") for part in ("query", "key", "value")}
-        codes[f"{name}.probability"] = block.threshold if hasattr(block, "threshold") else block.probability_quantizer
+        codes[f"{name}.probability"] = block.weigher
         codes |= {f"{name}.context": block.context_quantizer, f"{name}.codes": layer.attention_norm.quantizer}
         streams[f"{name}.residual"] = layer.attention_norm
         name = f"layer{index}.feed_forward"
@@ -84,8 +84,7 @@ class _Recorder:
 
     def _code(self, name):
         def keep(part, inputs, output):
-            step = part.positive_scale()[:, None, None] if isinstance(part, Threshold) else part.step
-            self.found[name] = torch.round(output / step)
+            self.found[name] = torch.round(output / part.step)
 
         return keep
 
@@ -108,8 +107,9 @@ class _Integers:
         if name.endswith(".residual") or name == "logits":
             return self.trace[name] * self.unit
         if name.endswith(".probability"):
+            block = name.removesuffix(".probability")
             heads = range(self.model.config.heads)
-            return torch.stack([self.trace[f"{name}{head}"] for head in heads], 1)
+            return torch.stack([self.trace[weights_name(block, head)] for head in heads], 1)
         codes = self.trace[name]
         return 2 * codes - 1 if self.codes[name].format.kind is Kind.BIPOLAR else codes
 

@@ -10,7 +10,7 @@ from train.data.sets import check_inputs, load_data
 from train.data.tokenizer import tokenizer_of
 from train.errors import DataError
 from train.evaluate.evaluation import measure
-from train.export.encoder import export_encoder
+from train.model.export import export_encoder
 from train.run.command import make_bundle
 from train.run.files import digest, size
 from train.run.saved import load_model

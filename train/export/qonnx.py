@@ -19,7 +19,7 @@ from formats.files import write_whole
 from golden.codes import Kind
 from golden.model import Head, Input
 from train.errors import ExportError
-from train.export.constants import real
+from train.integer.constants import real
 from train.model.structure import PATCH
 
 DOMAIN = "qonnx.custom_op.general"

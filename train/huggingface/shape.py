@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 from golden.model import Input
 from train.errors import CheckpointError
+from train.model.activation.kinds import TRAINED_ACTIVATIONS
 from train.model.structure import Activation
 
-ACTIVATIONS = {
-    "gelu": Activation.GELU, "gelu_new": Activation.GELU_TANH, "gelu_pytorch_tanh": Activation.GELU_TANH,
-    "gelu_fast": Activation.GELU_TANH, "relu": Activation.RELU,
-}  # fmt: skip
+ACTIVATIONS = {name: kind for kind in Activation for name in TRAINED_ACTIVATIONS[kind].checkpoint_names}
 
 
 @dataclass(frozen=True)

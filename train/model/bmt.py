@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from golden.model import EncoderConfig, Input
-from train.export.encoder import export_encoder
-from train.export.integer import IntegerEncoder
-from train.model.attention import Attention
+from train.model.attention.block import Attention
+from train.model.export import export_encoder
 from train.model.feed_forward import FeedForward
 from train.model.head import PoolerLayer, pool
+from train.model.integer_encoder import IntegerEncoder
 from train.model.linear import QuantizedLinear, QuantizedTable
 from train.model.norm import Norm
 from train.model.precision import Precision
@@ -36,7 +36,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Encoder with post-LN or pre-LN, softmax or thresholds, and a mean, CLS or per-token head.
+    """Encoder with post-LN or pre-LN, attention of any kind, and a mean, CLS or per-token head.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class Encoder(nn.Module):
         return super().train(mode)
 
     def as_integers(self):
-        """The `train.export.integer.IntegerEncoder` of the weights as they are; kept until one changes in place, or
+        """The `train.model.integer_encoder.IntegerEncoder` of the weights as they are; kept until one changes in place, or
         `train`."""
         tensors = list(itertools.chain(self.parameters(), self.buffers()))
         key = tensors[0].device, tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)

@@ -1,34 +1,20 @@
 """Feed-forward block: two linear layers with an activation between them."""
 
-from collections.abc import Callable
-from functools import partial
-
 from torch import nn
-from torch.nn import functional
 
+from train.model.activation.kinds import TRAINED_ACTIVATIONS
 from train.model.linear import QuantizedLinear
-from train.model.quantizers import Quantizer
-from train.model.structure import Activation
-
-ACTIVATIONS: dict[Activation, Callable] = {
-    Activation.RELU: functional.relu,
-    Activation.GELU: functional.gelu,
-    Activation.GELU_TANH: partial(functional.gelu, approximate="tanh"),
-}
 
 
 class FeedForward(nn.Module):
     def __init__(self, config, structure, formats):
         super().__init__()
         weight = formats and formats.weight
+        self.activation = TRAINED_ACTIVATIONS[structure.activation]
         self.up = QuantizedLinear(config.width, config.feed_forward, weight)
         self.down = QuantizedLinear(config.feed_forward, config.width, weight)
-        self.hidden_quantizer = Quantizer(formats and formats.hidden)
-        self.activation = ACTIVATIONS[structure.activation]
+        self.hidden_quantizer = self.activation.quantizer(formats and formats.hidden)
 
     def forward(self, x):
         """``x`` (batch, tokens, width): the update of the stream."""
-        hidden = self.up(x)
-        # Unsigned codes clip below at 0: that is the ReLU, and full precision needs its activation written out.
-        hidden = self.activation(hidden) if self.hidden_quantizer.format is None else self.hidden_quantizer(hidden)
-        return self.down(hidden)
+        return self.down(self.activation.results(self.up(x), self.hidden_quantizer))

@@ -1,39 +1,23 @@
 """Head of an encoder: which tokens are classified, their mean, pooler and classifier."""
 
-import torch
 from torch import nn
-from torch.nn import functional
 
 from golden import model
-from golden.codes import Kind
-from golden.model import Format
+from train.model.activation.kinds import TRAINED_ACTIVATIONS
 from train.model.linear import QuantizedLinear
-from train.model.quantizers import Quantizer
-from train.model.structure import Pooler
-
-
-def pooler_format(ends, pooler):
-    """Format of the pooler's codes: signed as ``ends`` for a tanh, unsigned for a ReLU."""
-    return ends if pooler is Pooler.TANH else Format(Kind.UNSIGNED, ends.bits)
 
 
 class PoolerLayer(nn.Module):
-    """A square linear layer with tanh or ReLU; on bits its codes clip at the tanh's -1 and 1 to begin with, or at 0."""
+    """A square linear layer and the activation that a `train.model.structure.Pooler` names."""
 
     def __init__(self, width, pooler, ends):
         super().__init__()
-        self.pooler = pooler
+        self.activation = TRAINED_ACTIVATIONS[pooler]
         self.linear = QuantizedLinear(width, width, ends)
-        self.quantizer = Quantizer(ends and pooler_format(ends, pooler), width)
-        if ends and pooler is Pooler.TANH:
-            self.quantizer.alpha.data.fill_(1 / ends.range[1])
-            self.quantizer.calibrated.fill_(True)
+        self.quantizer = self.activation.quantizer(ends, width)
 
     def forward(self, x):
-        x = self.linear(x)
-        if self.quantizer.format is not None:
-            return self.quantizer(x)
-        return torch.tanh(x) if self.pooler is Pooler.TANH else functional.relu(x)
+        return self.activation.results(self.linear(x), self.quantizer)
 
 
 def pool(x, lengths, mask, head, quantizer):

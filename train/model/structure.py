@@ -11,7 +11,7 @@ PATCH = Format(Kind.UNSIGNED, 8)
 
 
 class Activation(StrEnum):
-    """Between the matrices of a feed-forward block in full precision. Unsigned codes clip at 0: on bits it is the ReLU."""
+    """Between the matrices of a feed-forward block, see `train.model.activation`: on bits it may be another."""
 
     RELU = "relu"
     GELU = "gelu"
@@ -26,10 +26,7 @@ class NormKind(StrEnum):
 
 
 class Pooler(StrEnum):
-    """Activation of a square linear layer before the classifier.
-
-    On bits signed codes stand for the tanh, which they clip like; unsigned ones are the ReLU.
-    """
+    """Activation of a square linear layer before the classifier."""
 
     TANH = "tanh"
     RELU = "relu"

@@ -11,8 +11,8 @@ import torch
 
 from formats.files import write_whole
 from train.data.sets import load_data
-from train.export.encoder import export_encoder
-from train.export.integer import IntegerEncoder
+from train.model.export import export_encoder
+from train.model.integer_encoder import IntegerEncoder
 from train.reproduce.grid import Method, plans
 from train.run.distributed import join
 from train.run.loop import stage_path, train

@@ -14,7 +14,7 @@ from formats.files import write_whole
 from train.data.sets import load_data
 from train.errors import TrainError
 from train.evaluate.evaluation import measure, percent_right
-from train.export.encoder import export_encoder
+from train.model.export import export_encoder
 from train.run.distributed import join, leave
 from train.run.files import size
 from train.run.loop import control, stage_path, train

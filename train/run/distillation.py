@@ -63,10 +63,13 @@ class Outputs:
 
 @contextmanager
 def recorded_attention(model):
-    """Within it the list it gives is filled, by each forward, with the probabilities that the layers quantize."""
+    """Within it the list it gives is filled, by each forward, with the probabilities that the layers quantize.
+
+    Of models whose attention is a distribution, `golden.attention.kind.AttentionKind.distribution`.
+    """
     found = []
     handles = [
-        layer.attention.probability_quantizer.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+        layer.attention.weigher.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
         for layer in model.layers
     ]
     try:

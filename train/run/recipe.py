@@ -9,6 +9,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from formats.decode import decode
+from golden.attention.kinds import ATTENTION_KINDS
 from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.errors import CheckpointError, RecipeError
 from train.model.precision import FULL, Weights, WeightScheme
@@ -193,7 +194,7 @@ def _check(recipe):
     if (recipe.shift or recipe.flip) and not recipe.task.of_images:
         raise ValueError(f"shift and flip are of images, which {recipe.task} has none of; leave them out")
     for index, step in enumerate(recipe.steps):
-        if step.attention_weight and recipe.model.attention is Attention.THRESHOLD:
+        if step.attention_weight and not ATTENTION_KINDS[recipe.model.attention].distribution:
             raise ValueError(f"step {index} has an attention_weight, which needs the softmax that the model is without")
         if (step.replaced or step.joined) and recipe.task.of_images:
             raise ValueError(f"step {index} says replaced or joined, which are of texts; images have shift and flip")

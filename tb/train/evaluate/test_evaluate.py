@@ -16,7 +16,7 @@ from tb.train.encoders import random_model  # noqa: E402
 from train.data.sets import Split, load_data  # noqa: E402
 from train.evaluate.command import same  # noqa: E402
 from train.evaluate.drift import drift, places  # noqa: E402
-from train.export.encoder import export_encoder  # noqa: E402
+from train.model.export import export_encoder  # noqa: E402
 from train.model.structure import Activation, Pooler  # noqa: E402
 from train.run.loop import train  # noqa: E402
 from train.run.predict import predict  # noqa: E402

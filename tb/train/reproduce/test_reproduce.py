@@ -14,7 +14,7 @@ from tb.train.imports import write_description  # noqa: E402
 from train.data.sets import load_data  # noqa: E402
 from train.data.tokenizer import train_tokenizer  # noqa: E402
 from train.evaluate.evaluation import predict_integer  # noqa: E402
-from train.export.encoder import export_encoder  # noqa: E402
+from train.model.export import export_encoder  # noqa: E402
 from train.model.precision import FULL  # noqa: E402
 from train.reproduce import grid  # noqa: E402
 from train.reproduce.accuracy_page import verdict, write_page  # noqa: E402

@@ -2,25 +2,15 @@
 
 import math
 
-import torch
 from torch import nn
 
-from golden import model
+from train.model.attention.kinds import WEIGHTINGS
 from train.model.linear import QuantizedLinear
 from train.model.quantizers import Quantizer
-from train.model.threshold import Threshold
 
 
 class Attention(nn.Module):
-    """Multi-head attention with softmax, or with a threshold for each head.
-
-    Members
-    -------
-    probability_quantizer : Quantizer
-        With softmax: unsigned codes of a learned step.
-    threshold : Threshold
-        Without.
-    """
+    """Multi-head attention of any kind."""
 
     def __init__(self, config, formats):
         super().__init__()
@@ -33,10 +23,8 @@ class Attention(nn.Module):
         self.output = QuantizedLinear(inner, config.width, weight)
         code = formats and formats.attention
         self.query_quantizer, self.key_quantizer, self.value_quantizer = (Quantizer(code) for _ in range(3))
-        if config.attention is model.Attention.SOFTMAX:
-            self.probability_quantizer = Quantizer(formats and formats.probability)
-        else:
-            self.threshold = Threshold(config.heads, config.tokens)
+        self.kind = WEIGHTINGS[config.attention]
+        setattr(self, self.kind.member, self.kind.module(config, formats and formats.probability))
         self.context_quantizer = Quantizer(code, inner)
 
     def forward(self, x, mask):
@@ -45,16 +33,13 @@ class Attention(nn.Module):
         key = self._split(self.key_quantizer(self.key(x)))
         value = self._split(self.value_quantizer(self.value(x)))
         scores = (query @ key.transpose(-1, -2)).float() / math.sqrt(self.head_width)
-        probability = self._probability(scores, mask)
-        context = (probability @ value).float().transpose(1, 2).flatten(2)
+        context = (self.kind.weights(self.weigher, scores, mask) @ value).float().transpose(1, 2).flatten(2)
         return self.output(self.context_quantizer(context))
 
-    def _probability(self, scores, mask):
-        if hasattr(self, "threshold"):
-            return self.threshold(scores, mask)
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, None, None, :], -torch.inf)
-        return self.probability_quantizer(torch.softmax(scores, -1))
+    @property
+    def weigher(self):
+        """The module that makes codes of the weights, see `train.model.attention.kind.Weighting.module`."""
+        return getattr(self, self.kind.member)
 
     def _split(self, x):
         return x.unflatten(-1, (self.heads, self.head_width)).transpose(1, 2)

@@ -3,11 +3,14 @@
 In the manner of COBRA (arXiv 2504.16269).
 """
 
+import numpy as np
 import torch
 from torch import nn
 
 from golden.codes import Kind
 from golden.model import Format
+from train.integer.constants import reaches, real
+from train.model.attention.kind import Weighting
 
 #: Half the width of the window about the threshold in which the gradient of the step is that of a line.
 WINDOW = 1.0
@@ -48,9 +51,34 @@ class Threshold(nn.Module):
         """The scale as used, (heads,)."""
         return self.scale.clamp(min=SMALLEST_SCALE)
 
+    @property
+    def step(self):
+        """What a code counts, (heads, 1, 1)."""
+        return self.positive_scale()[:, None, None]
+
     def forward(self, scores, mask):
         """``scores`` (batch, heads, tokens, keys), ``mask`` (batch, keys) bool or None: weights, of the scores' shape."""
         reached = _Step.apply(scores - self.level[:, None, None])
         if mask is not None:
             reached = reached * mask[:, None, None, :]
-        return reached * self.positive_scale()[:, None, None]
+        return reached * self.step
+
+
+class _Threshold(Weighting):
+    member = "threshold"
+
+    def module(self, config, code_format):
+        return Threshold(config.heads, config.tokens)
+
+    def weights(self, module, scores, mask):
+        return module(scores, mask)
+
+    def export(self, module, unit, config):
+        score = reaches(np.ceil(real(module.level) / (unit / np.sqrt(config.head_width))))
+        return {"score": score, "step": 0, "step_shift": 0}, np.repeat(real(module.positive_scale()), config.head_width)
+
+    def codes(self, arithmetic, scores, keys, block):
+        return scores * keys
+
+
+KIND = _Threshold()

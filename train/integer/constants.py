@@ -1,7 +1,5 @@
 """Requantization parameters of the integer model from real numbers, folded unit by unit."""
 
-import math
-
 import numpy as np
 
 from golden import residual
@@ -9,7 +7,6 @@ from golden.codes import Kind
 from golden.layernorm import NORMAL_FRACTION, quantize_affine
 from golden.model import Constants
 from golden.rescale import quantize_constants
-from golden.softmax import SCORE_FRACTION
 
 #: The farthest threshold of a normalised value: an offset of 16 bits, 16 standard deviations.
 FIRST_MAX = (1 << 15) - 2
@@ -47,12 +44,6 @@ def reaches(first):
     """Constants of a 1-bit code of the integer t: 1 from ``first`` on, exactly; ``first`` integral float (channels,)."""
     first = np.clip(first, -ACCUMULATOR_MAX, ACCUMULATOR_MAX)
     return Constants(*quantize_constants(np.ones_like(first), 1 - first))
-
-
-def to_scores(scale, heads, head_width):
-    """Constants that turn products of query and key codes, of ``scale`` each, into scores of the softmax."""
-    exponent = scale * math.log2(math.e) / math.sqrt(head_width) * (1 << SCORE_FRACTION)
-    return Constants(*quantize_constants(np.full(heads, exponent), np.zeros(heads)))
 
 
 def to_mean(scale, tokens):

@@ -7,10 +7,9 @@ import numpy as np
 from golden import model
 from golden.check import check_encoder
 from golden.model import AttentionBlock, Head, Input, Pooling
-from golden.softmax import quantize_step
 from train.errors import ExportError
-from train.export import constants
-from train.export.constants import real
+from train.integer import constants
+from train.integer.constants import real
 from train.model.structure import PATCH, NormKind
 
 
@@ -99,25 +98,14 @@ def _attention(layer, step, config, name):
         getattr(block, f"{part}_quantizer") for part in ("query", "key", "value", "context")
     )
     with _naming(name):
-        products = query.step * key.step
-        if hasattr(block, "threshold"):
-            unit = products / np.sqrt(config.head_width)
-            score = constants.reaches(np.ceil(real(block.threshold.level) / unit))
-            probability_scale = np.repeat(real(block.threshold.positive_scale()), config.head_width)
-            softmax_step, softmax_shift, probability = 0, 0, block.threshold.format
-        else:
-            score = constants.to_scores(products, config.heads, config.head_width)
-            probability_scale = np.full(config.heads * config.head_width, block.probability_quantizer.step)
-            softmax_step, softmax_shift = quantize_step(block.probability_quantizer.step)
-            probability = block.probability_quantizer.format
-        mixed = constants.to_codes(probability_scale * value.step, np.zeros(len(probability_scale)), context)
+        weighting, weight_step = block.kind.export(block.weigher, query.step * key.step, config)
+        mixed = constants.to_codes(weight_step * value.step, np.zeros(len(weight_step)), context)
         norm = _norm(layer.attention_norm, config)
     return AttentionBlock(
         query=_linear(f"{name}.query", block.query, step, config, query),
         key=_linear(f"{name}.key", block.key, step, config, key),
         value=_linear(f"{name}.value", block.value, step, config, value),
-        score=score, step=softmax_step, step_shift=softmax_shift, probability=probability,
-        context=mixed, context_format=context.format,
+        **weighting, probability=block.weigher.format, context=mixed, context_format=context.format,
         output=_linear(f"{name}.output", block.output, context.step, config),
         norm=norm,
     )  # fmt: skip

@@ -13,10 +13,10 @@ from golden.model import Attention, Format, Head, Input, Order  # noqa: E402
 from golden.rescale import rescale  # noqa: E402
 from tb.train.encoders import CONFIG, random_model  # noqa: E402
 from train.errors import ExportError  # noqa: E402
-from train.export.constants import integer_epsilon, norm_thresholds, reaches, to_codes  # noqa: E402
-from train.export.encoder import export_encoder  # noqa: E402
-from train.export.integer import _matmul  # noqa: E402
+from train.integer.arithmetic import matmul  # noqa: E402
+from train.integer.constants import integer_epsilon, norm_thresholds, reaches, to_codes  # noqa: E402
 from train.model.bmt import Encoder  # noqa: E402
+from train.model.export import export_encoder  # noqa: E402
 from train.model.precision import Weights, WeightScheme  # noqa: E402
 from train.model.quantizers import Quantizer  # noqa: E402
 from train.model.structure import NormKind, Pooler  # noqa: E402
@@ -176,7 +176,7 @@ def test_products_are_exact_beyond_what_a_float_of_32_bits_holds():
     wide = Format(Kind.UNSIGNED, 8)
     a, b = torch.full((1, 1001), 255.0), torch.full((1001, 1), 255.0)
     a[0, 0] = 254.0
-    assert int(_matmul(a, b, wide, wide)) == 254 * 255 + 1000 * 255 * 255
+    assert int(matmul(a, b, wide, wide)) == 254 * 255 + 1000 * 255 * 255
 
 
 def test_evaluation_sees_weights_that_an_optimiser_changed_without_counting_it():

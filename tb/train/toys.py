@@ -8,8 +8,9 @@ from rich.console import Console
 
 from formats.preprocessing import ImagePipeline
 from train.data.sets import Dataset, Split
+from train.data.tasks import Task
 from train.run.loop import train
-from train.run.recipe import Model, Recipe, Step, Task
+from train.run.recipe import Model, Recipe, Step
 from train.run.report import Report
 
 MODEL = Model(1, 32, 2, 16, 32)

@@ -8,6 +8,7 @@ import numpy as np
 from formats.preprocessing import ImagePipeline
 from golden.patches import to_patches
 from train.data.sets import Dataset, Split, read
+from train.data.tasks import Task, labels_of
 from train.errors import DataError
 
 FASHION_FOLDER = "/usr/share/datasets/fashion-mnist"
@@ -18,9 +19,6 @@ FASHION_HASHES = {
     "t10k-images-idx3-ubyte.gz": "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
     "t10k-labels-idx1-ubyte.gz": "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
 }
-FASHION_LABELS = (
-    "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
-)  # fmt: skip
 FASHION_VALIDATION = 5000
 #: Samples of the digits that train and that validate; the rest tests. They are shuffled with a fixed seed.
 DIGITS_TRAIN, DIGITS_VALIDATION = 1200, 200
@@ -40,7 +38,7 @@ def fashion_mnist(folder, patch, stride=0, class_tokens=0):
     cut = len(train) - FASHION_VALIDATION
     training, validation = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
     preprocessing = ImagePipeline(image=(28, 28), patch=patch, stride=stride or patch, class_tokens=class_tokens)
-    return Dataset(training, validation, split("t10k"), FASHION_LABELS, FASHION_HASHES, preprocessing)
+    return Dataset(training, validation, split("t10k"), labels_of(Task.FASHION_MNIST), FASHION_HASHES, preprocessing)
 
 
 def digits(patch, stride=0, class_tokens=0):
@@ -55,7 +53,7 @@ def digits(patch, stride=0, class_tokens=0):
     training, validation, test = splits
     hashes = {"sklearn.datasets.load_digits": hashlib.sha256(images.tobytes()).hexdigest()}
     preprocessing = ImagePipeline(image=(8, 8), patch=patch, stride=stride or patch, class_tokens=class_tokens)
-    return Dataset(training, validation, test, tuple("0123456789"), hashes, preprocessing)
+    return Dataset(training, validation, test, labels_of(Task.DIGITS), hashes, preprocessing)
 
 
 def _split(images, labels, patch, stride, class_tokens):

@@ -1,7 +1,6 @@
 """Data sets: read from where the user has them, checked by hash, turned into model inputs. Nothing is downloaded."""
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,31 +63,6 @@ def read(folder, name, expected, advice):
     if digest != expected:
         raise DataError(f"{path} must have sha256 {expected[:16]}..., not {digest[:16]}...; {advice}")
     return content
-
-
-def load_data(recipe, folder=None, tokenizer=None):
-    """The data set of a recipe: `Dataset`.
-
-    Parameters
-    ----------
-    recipe : train.run.recipe.Recipe
-    folder : path, optional
-        Where it is; GLUE sets also by the environment variable BITTERN_SST2 or BITTERN_COLA.
-    tokenizer : tokenizers.Tokenizer, optional
-        To use for texts, and not train one on them.
-    """
-    from train.data import images, texts
-    from train.run.recipe import Task
-
-    model = recipe.model
-    match recipe.task:
-        case Task.FASHION_MNIST:
-            return images.fashion_mnist(folder, model.patch, model.stride, model.class_tokens)
-        case Task.DIGITS:
-            return images.digits(model.patch, model.stride, model.class_tokens)
-        case _:
-            folder = folder or os.environ.get(f"BITTERN_{recipe.task.name}")
-            return texts.load(recipe.task, folder, model.vocabulary, model.tokens, tokenizer)
 
 
 def check_inputs(dataset, config):

@@ -1,16 +1,29 @@
-"""What is known of a task without its data: classes, and size of its images."""
+"""The tasks, and what is known of each without its data: names of the classes, and size of its images."""
 
-from train.data import images, texts
-from train.run.recipe import Task
+from enum import StrEnum
+
+
+class Task(StrEnum):
+    FASHION_MNIST = "fashion-mnist"
+    DIGITS = "digits"
+    SST2 = "sst2"
+    COLA = "cola"
+    MR = "mr"
+
+    @property
+    def of_images(self):
+        return self in SIDES
+
 
 LABELS = {
-    Task.FASHION_MNIST: images.FASHION_LABELS,
+    Task.FASHION_MNIST: (
+        "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
     Task.DIGITS: tuple("0123456789"),
-    Task.SST2: texts.SST2_LABELS,
-    Task.COLA: texts.COLA_LABELS,
-    #: Reviews are negative or positive, as those of SST-2.
-    Task.MR: texts.SST2_LABELS,
-}
+    Task.SST2: ("negative", "positive"),
+    Task.COLA: ("unacceptable", "acceptable"),
+    Task.MR: ("negative", "positive"),
+}  # fmt: skip
 #: Pixels on a side.
 SIDES = {Task.FASHION_MNIST: 28, Task.DIGITS: 8}
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from formats.preprocessing import TextPipeline
 from train.data.sets import Dataset, Split, read
+from train.data.tasks import Task, labels_of
 from train.data.tokenizer import tokenize, train_tokenizer
 from train.errors import DataError
-from train.run.recipe import Task
 
 SST2_ADVICE = (
     "SST-2 is read from a folder named by --data or BITTERN_SST2, with train.tsv (60,614 sentences), dev.tsv (6,735) "
@@ -20,7 +20,6 @@ SST2_HASHES = {
     "dev.tsv": "92353770071a2a889f75d000a38a9e541ea8f0a5499e50f040b17917a5cbf66f",
     "test.tsv": "54a9c12c77e402fc14d6a66a506f24d999f596b0176eb777c972cccc2f9cc4b0",
 }
-SST2_LABELS = ("negative", "positive")
 COLA_ADVICE = (
     "CoLA is read from a folder named by --data or BITTERN_COLA, with train.tsv (7,250 sentences), val.tsv (1,301) "
     "and dev.tsv (the 1,043 of the GLUE validation set)"
@@ -31,18 +30,17 @@ COLA_HASHES = {
     "val.tsv": "7db5a40c6af005593a832f4ca018d3ae1a6dc33ea6fd2eb62cabf46caaf1c9dc",
     "dev.tsv": "8c013e21dc39957cac37378d87bebe225b694a0d5fe13eded66c2856628833fd",
 }
-COLA_LABELS = ("unacceptable", "acceptable")
 
 
 def load(task, folder, vocabulary, tokens, tokenizer=None):
     """A set as word pieces, cut to ``tokens``: of ``tokenizer``, or one of ``vocabulary`` trained on its training texts."""
     readable = {
-        Task.SST2: (SST2_HASHES, SST2_ADVICE, SST2_LABELS, _parse_sst2),
-        Task.COLA: (COLA_HASHES, COLA_ADVICE, COLA_LABELS, _parse_cola),
+        Task.SST2: (SST2_HASHES, SST2_ADVICE, _parse_sst2),
+        Task.COLA: (COLA_HASHES, COLA_ADVICE, _parse_cola),
     }
     if task not in readable:
         raise DataError(f"data of task {task} cannot be read, of texts only of {', '.join(readable)}; take one of these")
-    hashes, advice, labels, parse = readable[task]
+    hashes, advice, parse = readable[task]
     if not folder:
         raise DataError(f"{advice}; no folder is named")
     if tokens < 2:
@@ -63,7 +61,7 @@ def load(task, folder, vocabulary, tokens, tokenizer=None):
 
     preprocessing = TextPipeline(tokenizer=json.loads(tokenizer.to_str()), truncate=tokens)
     training, validation, test = map(split, parts)
-    return Dataset(training, validation, test, labels, hashes, preprocessing)
+    return Dataset(training, validation, test, labels_of(task), hashes, preprocessing)
 
 
 def _rows(content):

@@ -12,17 +12,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from formats import bundle as bundle_file
 from formats.files import write_whole
 from formats.preprocessing import TextPipeline
-from train.data.sets import check_inputs, load_data
+from train.data.load import load_data
+from train.data.sets import check_inputs
+from train.data.tasks import Task
 from train.data.tokenizer import tokenizer_of
 from train.errors import CheckpointError, DataError
 from train.evaluate.drift import as_json, drift
 from train.evaluate.drift_table import drift_table, score_table
-from train.evaluate.evaluation import percent, predict_integer
 from train.model.export import export_encoder
 from train.model.precision import FULL
 from train.run.files import digest
+from train.run.measure import percent, predict_integer
 from train.run.predict import predict
-from train.run.recipe import Model, Recipe, Step, Task
+from train.run.recipe import Model, Recipe, Step
 from train.run.saved import load_model
 
 

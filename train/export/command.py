@@ -6,13 +6,14 @@ from pathlib import Path
 from rich.console import Console
 
 from formats import bundle
-from train.data.sets import check_inputs, load_data
+from train.data.load import load_data
+from train.data.sets import check_inputs
 from train.data.tokenizer import tokenizer_of
 from train.errors import DataError
-from train.evaluate.evaluation import measure
 from train.model.export import export_encoder
-from train.run.command import make_bundle
+from train.run.bundle import make_bundle
 from train.run.files import digest, size
+from train.run.measure import measure
 from train.run.saved import load_model
 
 

@@ -3,12 +3,11 @@
 from rich.console import Console
 
 from golden.model import Head, describe
-from train.data.tasks import image_of, labels_of
+from train.data.tasks import Task, image_of, labels_of
 from train.errors import CheckpointError
 from train.huggingface.convert import Wishes, convert
 from train.huggingface.files import read_checkpoint
 from train.huggingface.folder import write_imported
-from train.run.recipe import Task
 
 
 def run(options):

@@ -13,7 +13,7 @@ from train.errors import CheckpointError
 from train.model.bmt import Encoder
 from train.model.structure import Structure
 from train.run.description import FILE, FORMAT, Description, Shape, Source, to_json
-from train.run.start import WEIGHTS, read_imported
+from train.run.imported import WEIGHTS, read_imported
 
 
 def write_imported(imported, checkpoint, folder, task=None):

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from formats.files import write_whole
-from train.data.sets import load_data
+from train.data.load import load_data
+from train.data.tasks import Task
 from train.model.export import export_encoder
 from train.model.integer_encoder import IntegerEncoder
 from train.reproduce.grid import Method, plans
 from train.run.distributed import join
 from train.run.loop import stage_path, train
 from train.run.predict import accuracy, predict
-from train.run.recipe import Task
 from train.run.start import read_start
 
 #: Changes whenever what is measured, or how, does.

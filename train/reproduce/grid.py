@@ -6,10 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from golden.model import Order
+from train.data.tasks import Task
 from train.errors import TrainError
 from train.model.precision import FULL, Weights
 from train.model.structure import Activation
-from train.run.recipe import Model, Recipe, Schedule, Step, Task
+from train.run.recipe import Model, Recipe, Schedule, Step
 
 
 class Method(StrEnum):

@@ -1,29 +1,27 @@
 """`bittern train`: a recipe to a run folder with the model, its log and a bundle."""
 
-import dataclasses
 import json
 import os
 from pathlib import Path
 
-import numpy as np
 import torch
 from rich.console import Console
 
 from formats import bundle
 from formats.files import write_whole
-from train.data.sets import load_data
+from train.data.load import load_data
 from train.errors import TrainError
-from train.evaluate.evaluation import measure, percent_right
 from train.model.export import export_encoder
+from train.run import checkpoint
+from train.run.bundle import make_bundle
 from train.run.distributed import join, leave
 from train.run.files import size
 from train.run.loop import control, stage_path, train
+from train.run.measure import measure, percent_right
 from train.run.recipe import read_recipe
 from train.run.report import Report, Silent
 from train.run.saved import save_model
 from train.run.start import read_start
-
-SAMPLES = 64
 
 
 def run(options):
@@ -52,8 +50,6 @@ def run(options):
 
 def _check_unfinished(recipe, stages, resume):
     """A run that was interrupted goes on only if asked to: its recipe's first unfinished stage has a checkpoint."""
-    from train.run import checkpoint
-
     paths = [stage_path(recipe, index, stages) for index in range(len(recipe.steps))]
     found = [path for path in paths if path.exists()]
     begun = [path for path in found if not checkpoint.load(path, "stage")["finished"]]
@@ -90,18 +86,3 @@ def _tell(measured, folder, console):
     for name, value in measured.items():
         console.print(f"{name.replace('_', ' '):>28}  {value}")
     write_whole(folder / "measured.json", json.dumps(measured, indent=2) + "\n")
-
-
-def make_bundle(recipe, dataset, encoder, measured, command):
-    """A bundle with the first test samples."""
-    test = dataset.test.take(np.arange(min(SAMPLES, len(dataset.test))))
-    record = {
-        "task": str(recipe.task),
-        "recipe": dataclasses.asdict(recipe),
-        "command": command,
-        "seed": recipe.seed,
-        "data": {"sha256": dataset.hashes, "train_samples": len(dataset.train), "test_samples": len(dataset.test)},
-        "accuracy": measured,
-    }
-    samples = bundle.Samples(test.inputs.astype(np.int64), test.lengths, test.labels, test.texts)
-    return bundle.Bundle(encoder, dataset.labels, samples, record, dataset.preprocessing)

@@ -1,7 +1,7 @@
 """Recipes: everything a training run depends on, in one TOML file."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,21 +11,11 @@ from msgspec import Meta
 from formats.decode import decode
 from golden.attention.kinds import ATTENTION_KINDS
 from golden.model import Attention, EncoderConfig, Head, Input, Order
+from train.data.tasks import Task
 from train.errors import CheckpointError, RecipeError
 from train.model.precision import FULL, Weights, WeightScheme
 from train.model.structure import Activation, NormKind, Pooler, Structure
-
-
-class Task(StrEnum):
-    FASHION_MNIST = "fashion-mnist"
-    DIGITS = "digits"
-    SST2 = "sst2"
-    COLA = "cola"
-    MR = "mr"
-
-    @property
-    def of_images(self):
-        return self in (Task.FASHION_MNIST, Task.DIGITS)
+from train.run.imported import shape_of
 
 
 class Mixed(StrEnum):
@@ -174,9 +164,8 @@ def read_recipe(path):
             if isinstance(table.get(key), str):
                 table[key] = str(path.parent / table[key])
         if isinstance(table.get("start"), str) and isinstance(table.get("model", {}), dict):
-            from train.run.start import shape_of
-
-            table["model"] = shape_of(table["start"], table.get("model", {}))
+            known = {field.name for field in fields(Model)}
+            table["model"] = shape_of(table["start"], table.get("model", {}), known)
         recipe = decode(Recipe, table, "the recipe")
         _check(recipe)
     except CheckpointError:

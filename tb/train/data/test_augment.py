@@ -15,9 +15,10 @@ from golden.patches import to_patches  # noqa: E402
 from tb.train.toys import RECIPE, STEPS, run, same, toy_dataset, toy_texts  # noqa: E402
 from train.data.augment import Texts, augmentation, moved  # noqa: E402
 from train.data.sets import Split  # noqa: E402
+from train.data.tasks import Task  # noqa: E402
 from train.data.tokenizer import added_pieces, train_tokenizer  # noqa: E402
 from train.run.loop import stage_path  # noqa: E402
-from train.run.recipe import Model, Task  # noqa: E402
+from train.run.recipe import Model  # noqa: E402
 
 TOKENS = 9
 

@@ -19,11 +19,11 @@ from golden.patches import to_patches  # noqa: E402
 from tb.train.toys import RECIPE, toy_dataset, toy_texts  # noqa: E402
 from train.data.batches import batches, batches_per_epoch, tensors  # noqa: E402
 from train.data.images import FASHION_FOLDER, FASHION_HASHES, digits, fashion_mnist  # noqa: E402
-from train.data.sets import load_data  # noqa: E402
+from train.data.load import load_data  # noqa: E402
+from train.data.tasks import Task  # noqa: E402
 from train.data.texts import load  # noqa: E402
 from train.data.tokenizer import read_tokenizer, tokenize, train_tokenizer  # noqa: E402
 from train.errors import DataError  # noqa: E402
-from train.run.recipe import Task  # noqa: E402
 
 GLUE = ROOT.parent / "shared" / "data" / "glue"
 

@@ -13,14 +13,16 @@ from formats import bundle  # noqa: E402
 from golden.encoder import encode  # noqa: E402
 from golden.model import Attention, Head, Input, Order  # noqa: E402
 from tb.train.encoders import random_model  # noqa: E402
-from train.data.sets import Split, load_data  # noqa: E402
+from train.data.load import load_data  # noqa: E402
+from train.data.sets import Split  # noqa: E402
+from train.data.tasks import Task  # noqa: E402
 from train.evaluate.command import same  # noqa: E402
 from train.evaluate.drift import drift, places  # noqa: E402
 from train.model.export import export_encoder  # noqa: E402
 from train.model.structure import Activation, Pooler  # noqa: E402
 from train.run.loop import train  # noqa: E402
 from train.run.predict import predict  # noqa: E402
-from train.run.recipe import Model, Recipe, Step, Task  # noqa: E402
+from train.run.recipe import Model, Recipe, Step  # noqa: E402
 from train.run.saved import load_model, save_model  # noqa: E402
 
 MODEL = Model(1, 16, 2, 8, 24, head=Head.CLS, order=Order.PRE, patch=4, class_tokens=1, activation=Activation.GELU,

@@ -11,16 +11,16 @@ torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from cli.main import main  # noqa: E402
 from tb.train.imports import write_description  # noqa: E402
-from train.data.sets import load_data  # noqa: E402
+from train.data.load import load_data  # noqa: E402
+from train.data.tasks import Task  # noqa: E402
 from train.data.tokenizer import train_tokenizer  # noqa: E402
-from train.evaluate.evaluation import predict_integer  # noqa: E402
 from train.model.export import export_encoder  # noqa: E402
 from train.model.precision import FULL  # noqa: E402
 from train.reproduce import grid  # noqa: E402
 from train.reproduce.accuracy_page import verdict, write_page  # noqa: E402
 from train.reproduce.cell import matthews, result_of, result_path, run_cell, score  # noqa: E402
 from train.reproduce.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
-from train.run.recipe import Task  # noqa: E402
+from train.run.measure import predict_integer  # noqa: E402
 from train.run.stage import Stage  # noqa: E402
 
 

@@ -21,7 +21,7 @@ from golden.encoder import encode  # noqa: E402
 from tb.train.imports import write_description  # noqa: E402
 from tb.train.run.test_recipe import GOOD, RECIPES  # noqa: E402
 from tb.train.toys import RECIPE, run, same, toy_dataset  # noqa: E402
-from train.data.sets import load_data  # noqa: E402
+from train.data.load import load_data  # noqa: E402
 from train.errors import CheckpointError  # noqa: E402
 from train.run.predict import predict  # noqa: E402
 from train.run.recipe import read_recipe  # noqa: E402

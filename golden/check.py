@@ -1,5 +1,6 @@
 """Whether a quantized encoder is well formed: shapes, ranges and formats, each rule with its message."""
 
+from golden.activation.kinds import ACTIVATION_KINDS
 from golden.attention.kinds import ATTENTION_KINDS
 from golden.codes import Kind, check_kind
 from golden.layernorm import width_reciprocal
@@ -38,8 +39,7 @@ def _check_linear(linear, outputs, inputs, name):
         low <= linear.weight.min() and linear.weight.max() <= high, f"{name}.weight must be codes in {low}..{high}"
     )
     _check_constants(linear.constants, outputs, f"{name}.constants")
-    if linear.output is not None:
-        check_kind(*linear.output)
+    ACTIVATION_KINDS[linear.activation].check(linear, name)
 
 
 def _check_norm(norm, config, name):

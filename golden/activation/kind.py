@@ -4,12 +4,18 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
+from golden.codes import check_kind
 from golden.model import Format, Linear
 from golden.rescale import rescale
 
 
 class ActivationKind(ABC):
     """One per member of `golden.model.Activation`. Those there are cost nothing: they are the clip of a rescale."""
+
+    def check(self, layer: Linear, name: str) -> None:
+        """Raise ValueError for codes that there are not, or for what else a layer ``name`` with this activation cannot be."""
+        if layer.output is not None:
+            check_kind(*layer.output)
 
     @abstractmethod
     def code_format(self, like: Format) -> Format:

@@ -5,6 +5,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs the extra 'train'")
 
 from golden.attention.kinds import ATTENTION_KINDS  # noqa: E402
+from golden.codes import Kind  # noqa: E402
 from golden.model import Attention, Head  # noqa: E402
 from tb.train.encoders import random_model  # noqa: E402
 from train.model.activation.kinds import TRAINED_ACTIVATIONS  # noqa: E402
@@ -22,10 +23,12 @@ def test_an_export_has_what_stands_for_the_activation_of_a_feed_forward_block(ac
     assert up.activation is TRAINED_ACTIVATIONS[activation].on_bits
 
 
-@pytest.mark.parametrize("pooler", Pooler)
-def test_an_export_has_what_stands_for_the_activation_of_a_pooler(pooler):
+@pytest.mark.parametrize(("pooler", "kind"), [(Pooler.TANH, Kind.SIGNED), (Pooler.RELU, Kind.UNSIGNED)])
+def test_an_export_has_what_stands_for_the_activation_of_a_pooler(pooler, kind):
     model, _, _ = random_model(3, pooler=pooler, head=Head.CLS, layers=1, samples=4)
-    assert export_encoder(model).pooler.activation is TRAINED_ACTIVATIONS[pooler].on_bits
+    exported = export_encoder(model).pooler
+    assert exported.activation is TRAINED_ACTIVATIONS[pooler].on_bits
+    assert exported.output.kind is kind
 
 
 @pytest.mark.parametrize(("activation", "expected"), [

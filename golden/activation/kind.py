@@ -13,7 +13,7 @@ class ActivationKind(ABC):
     """One per member of `golden.model.Activation`. Those there are cost nothing: they are the clip of a rescale."""
 
     def check(self, layer: Linear, name: str) -> None:
-        """Raise ValueError for codes that there are not, or for what else a layer ``name`` with this activation cannot be."""
+        """Raise ValueError for codes that there are not, or what else a layer ``name`` with this activation cannot have."""
         if layer.output is not None:
             check_kind(*layer.output)
 

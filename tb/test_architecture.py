@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ GROUND = ("golden", "formats")
 #: Folders from the ground up, each with what it may import, itself always included. The longest name that fits decides.
 LAYERS = {
     "golden": (),
-    "isa": ("golden",),
+    "isa": ("golden", "formats"),
     "formats": ("golden",),
     "program": ("golden", "isa", "formats"),
     "hw": ("golden", "isa", "formats"),
@@ -32,9 +33,6 @@ LAYERS = {
     "train.export": (*GROUND, "train.errors", "train.integer", "train.model", "train.data", "train.run"),
     "train.huggingface": (*GROUND, "train.errors", "train.model", "train.data", "train.run"),
     "train.reproduce": (*GROUND, "train.errors", "train.model", "train.data", "train.run"),
-    # The commands: they load what they run when it is asked for.
-    "train.run.options": ("train",),
-    "train.model_options": ("train",),
     "bench": ("golden", "isa", "formats", "program", "hw", "driver", "sim", "codesign", "tb.models"),
     "cli": ("golden", "isa", "formats", "program", "hw", "driver", "sim", "boards", "codesign", "train", "bench"),
 }
@@ -46,6 +44,14 @@ KINDS = ("KIND", "OPERATION", "UNIT")
 REGISTRY = "golden.registry"
 #: Each operation of the instruction set imports what they have in common, which finds them by opcode when all are loaded.
 LOOKED_UP = {"isa.instruction": "isa.instructions"}
+
+
+def tracked():
+    """Paths of all files of the project."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("this is no clone, so what belongs to the project is not known")
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [path for name in names.splitlines() if (path := ROOT / name).is_file()]
 
 
 def layer_of(module):
@@ -147,6 +153,29 @@ def test_imports_point_one_way(folder):
                 )
 
 
+def test_nothing_imports_the_command_line_but_tests_that_call_it():
+    for folder in FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            calls = path.is_relative_to(ROOT / "tb") and path.name.startswith("test_")
+            for name, line in imports_of(path, {}):
+                if name.split(".")[0] == "cli" and folder != "cli":
+                    assert (calls, name) == (True, "cli.main"), f"{path.relative_to(ROOT)}:{line} imports {name}"
+
+
+def test_there_is_one_command_line():
+    """No module runs on its own, and no text says that one does."""
+    folders = "|".join(FOLDERS)
+    for path in tracked():
+        if path.suffix not in (".py", ".md", ".toml", ".j2", ".h", "") or path.is_relative_to(ROOT / "bundles"):
+            continue
+        text = path.read_text()
+        found = re.search(rf"(?:python|run|[0-9]) -m (?:{folders})\b[.\w]*", text)
+        assert found is None, f"{path.relative_to(ROOT)} says {found[0]!r}: make it a command of the package's commands.py"
+        if path.relative_to(ROOT).parts[0] in LAYERS and path != ROOT / "cli" / "main.py":
+            assert path.name != "__main__.py", path.relative_to(ROOT)
+            assert "__name__ ==" not in text, path.relative_to(ROOT)
+
+
 def test_no_modules_import_each_other_in_a_circle():
     assert not circle(ROOT), " imports ".join(circle(ROOT))
 
@@ -175,10 +204,8 @@ def test_what_is_imported_by_name_is_of_a_package_that_is_written_out():
 
 def test_every_folder_with_code_has_its_layer():
     """And no layer is of a folder that is not there, which would be checked by looking at nothing."""
-    if not (ROOT / ".git").exists():
-        pytest.skip("this is no clone, so what belongs to the project is not known")
-    tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    folders = {name.split("/")[0] for name in tracked.split() if "/" in name}
+    paths = (path.relative_to(ROOT) for path in tracked() if path.suffix == ".py")
+    folders = {path.parts[0] for path in paths if len(path.parts) > 1}
     assert folders - {"scripts"} == set(FOLDERS)
 
 

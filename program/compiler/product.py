@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from golden.activation.kinds import ACTIVATION_KINDS
+from golden.rescale import clip_bounds
 from isa.instruction import Memory
 from isa.layout import ceil_div, round_up, spread
 from program.compiler.builder import Scaling
@@ -50,7 +51,7 @@ class Product:
         check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
         self.builder, self.name, self.x, self.layer = builder, name, x, layer
         self.target, self.transposed = target, transposed
-        self.bounds = ACTIVATION_KINDS[layer.activation].bounds(layer.output)
+        self.bounds = clip_bounds(None) if target is None else ACTIVATION_KINDS[layer.activation].bounds(target.format)
         self.steps = []
         self.channels = outputs[-1] + 1
         #: Channels that are computed together.

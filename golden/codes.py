@@ -3,6 +3,7 @@
 from enum import IntEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 MAX_BITS = 8
 
@@ -15,7 +16,7 @@ class Kind(IntEnum):
     SIGNED = 2  #: two's complement
 
 
-def check_kind(kind, bits):
+def check_kind(kind: Kind, bits: int) -> None:
     """Raise ValueError unless ``bits`` is legal for ``kind``."""
     if not 1 <= bits <= MAX_BITS:
         raise ValueError(f"a code has 1..{MAX_BITS} bits, not {bits}")
@@ -23,7 +24,7 @@ def check_kind(kind, bits):
         raise ValueError(f"a bipolar code has 1 bit, not {bits}")
 
 
-def code_range(kind, bits):
+def code_range(kind: Kind, bits: int) -> tuple[int, int]:
     """Lowest and highest number that a rescale may produce for this kind: ``(low, high)``.
 
     A bipolar code is produced as 0 or 1, the others as their value.
@@ -34,22 +35,22 @@ def code_range(kind, bits):
     return 0, (1 << bits) - 1
 
 
-def values(codes, kind):
+def values(codes: NDArray[np.integer], kind: Kind) -> NDArray[np.int64]:
     """Integer values of an array of codes, any shape, as int64.
 
     Signed codes are given as values (-2^(b-1) .. 2^(b-1)-1), as `code_range` says.
     """
-    codes = np.asarray(codes, np.int64)
-    return 2 * codes - 1 if kind is Kind.BIPOLAR else codes
+    wide = np.asarray(codes, np.int64)
+    return 2 * wide - 1 if kind is Kind.BIPOLAR else wide
 
 
-def planes(codes, bits):
+def planes(codes: NDArray[np.integer], bits: int) -> NDArray[np.uint8]:
     """Bit planes of ``codes`` (..., any shape), least significant first: ``(bits, ...)`` uint8 of 0 and 1."""
     codes = np.asarray(codes, np.int64)
     return np.stack([(codes >> p & 1).astype(np.uint8) for p in range(bits)])
 
 
-def from_planes(bit_planes, kind):
+def from_planes(bit_planes: NDArray[np.integer], kind: Kind) -> NDArray[np.int64]:
     """Inverse of `planes`: codes as int64, signed ones sign-extended."""
     bit_planes = np.asarray(bit_planes, np.int64)
     bits = len(bit_planes)
@@ -58,7 +59,7 @@ def from_planes(bit_planes, kind):
     return np.tensordot(weights, bit_planes, axes=1)
 
 
-def plane_weights(kind, bits):
+def plane_weights(kind: Kind, bits: int) -> NDArray[np.int64]:
     """Weight of each plane in the counted sum: ``2^p``, negative for the sign plane. ``(bits,)`` int64."""
     weights = 1 << np.arange(bits, dtype=np.int64)
     if kind is Kind.SIGNED:
@@ -66,7 +67,7 @@ def plane_weights(kind, bits):
     return weights
 
 
-def pack_words(bit_matrix, word_bits):
+def pack_words(bit_matrix: NDArray[np.integer], word_bits: int) -> NDArray[np.uint8]:
     """Pack rows of bits into words along the last axis, zero-padded: the operand memory's layout.
 
     Parameters
@@ -88,7 +89,7 @@ def pack_words(bit_matrix, word_bits):
     return packed.reshape(*bit_matrix.shape[:-1], words, word_bits // 8)
 
 
-def unpack_words(words, depth):
+def unpack_words(words: NDArray[np.uint8], depth: int) -> NDArray[np.uint8]:
     """Inverse of `pack_words`: ``(..., words, bytes) uint8 -> (..., depth) uint8`` bits."""
     words = np.asarray(words, np.uint8)
     flat = words.reshape(*words.shape[:-2], -1)

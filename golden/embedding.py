@@ -1,9 +1,10 @@
 """Embedding: rows of a binarized table, gathered by token id."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def gather(table, ids):
+def gather(table: NDArray[np.integer], ids: NDArray[np.integer]) -> NDArray[np.integer]:
     """Rows of ``table`` (vocabulary, width) for ``ids`` (tokens,): ``(tokens, width)`` codes.
 
     Raises ValueError for an id outside the table.

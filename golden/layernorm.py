@@ -1,6 +1,7 @@
 """LayerNorm and RMSNorm over rows of the residual stream, to residual and to codes."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.reciprocal import bit_length, reciprocal_sqrt
 from golden.residual import HIGH, LOW
@@ -15,14 +16,14 @@ WIDTH_RECIPROCAL_BITS = 32
 MAX_WIDTH_BITS = 12
 
 
-def width_reciprocal(width):
+def width_reciprocal(width: int) -> int:
     """``round(2^32 / width)``, the constant an instruction carries; width 2 .. 4095."""
     if not 2 <= width < 1 << MAX_WIDTH_BITS:
         raise ValueError(f"a norm's width must be in 2..{(1 << MAX_WIDTH_BITS) - 1}, not {width}")
     return ((1 << WIDTH_RECIPROCAL_BITS) + width // 2) // width
 
 
-def normalise(x, epsilon, rms=False):
+def normalise(x: NDArray[np.integer], epsilon: int, rms: bool = False) -> NDArray[np.int64]:
     """``(x - mean) / sqrt(variance)`` per row, in units of 2^-11.
 
     Parameters
@@ -58,7 +59,9 @@ def normalise(x, epsilon, rms=False):
     return np.clip(normal, -NORMAL_HIGH - 1, NORMAL_HIGH)
 
 
-def affine(normal, scale, offset, shift, low, high):
+def affine(
+    normal: NDArray[np.int64], scale: NDArray[np.integer], offset: NDArray[np.integer], shift: int, low: int, high: int
+) -> NDArray[np.int64]:
     """``clip((normal * scale + offset * 2^11) >> shift)``, rounding half up.
 
     Parameters
@@ -78,14 +81,18 @@ def affine(normal, scale, offset, shift, low, high):
     return np.clip((total + ((1 << shift) >> 1)) >> shift, low, high)
 
 
-def affine_to_residual(normal, scale, offset, shift):
+def affine_to_residual(
+    normal: NDArray[np.int64], scale: NDArray[np.integer], offset: NDArray[np.integer], shift: int
+) -> tuple[NDArray[np.int64], int]:
     """`affine` to the residual's 16 bit, and how many elements saturated."""
     wide = affine(normal, scale, offset, shift, -(1 << 40), 1 << 40)
     clipped = np.clip(wide, LOW, HIGH)
     return clipped, int(np.count_nonzero(clipped != wide))
 
 
-def quantize_affine(scale, offset):
+def quantize_affine(
+    scale: NDArray[np.floating], offset: NDArray[np.floating]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Integer constants ``(m, o, s)`` for `affine` from real ones, in units of the output code.
 
     ``scale``, ``offset``: float (width,). ``m``, ``o``: int64 (width,), signed 16 bit. ``s``: 0..31, the largest that fits.

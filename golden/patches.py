@@ -1,9 +1,10 @@
 """Images as a model's input: cut in square patches, which may overlap."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def to_patches(images, patch, stride=0, class_tokens=0):
+def to_patches(images: NDArray[np.integer], patch: int, stride: int = 0, class_tokens: int = 0) -> NDArray[np.integer]:
     """``(images, height, width)`` to ``(images, patches, patch * patch)``, patches and pixels in them row by row.
 
     Parameters

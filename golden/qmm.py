@@ -10,11 +10,12 @@ abstraction, in the manner of BETA, arXiv 2401.11851):
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.codes import Kind, check_kind, planes, values
 
 
-def plane_pairs(left_kind, left_bits, right_kind, right_bits):
+def plane_pairs(left_kind: Kind, left_bits: int, right_kind: Kind, right_bits: int) -> list[tuple[int, int, bool, bool]]:
     """Plane pairs in the engine's order, from the most significant anti-diagonal down.
 
     Returns
@@ -40,7 +41,9 @@ def plane_pairs(left_kind, left_bits, right_kind, right_bits):
     return pairs
 
 
-def count(left, right, left_kind, left_bits, right_kind, right_bits):
+def count(
+    left: NDArray[np.integer], right: NDArray[np.integer], left_kind: Kind, left_bits: int, right_kind: Kind, right_bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """What the array counts: the bit sum S and the border sums, by Horner over the plane pairs.
 
     Parameters
@@ -71,7 +74,9 @@ def count(left, right, left_kind, left_bits, right_kind, right_bits):
     return s, r, c
 
 
-def correct(s, r, c, left_kind, right_kind):
+def correct(
+    s: NDArray[np.int64], r: NDArray[np.int64], c: NDArray[np.int64], left_kind: Kind, right_kind: Kind
+) -> NDArray[np.int64]:
     """Border correction, without the constant K that the compiler folds into the rescale offset.
 
     ``(rows, columns)`` int64 from the counts of `count`.
@@ -85,12 +90,14 @@ def correct(s, r, c, left_kind, right_kind):
     return t
 
 
-def correction_constant(depth, left_kind, right_kind):
+def correction_constant(depth: int, left_kind: Kind, right_kind: Kind) -> int:
     """The part of T that depends on the depth K only: K when both operands are bipolar, else 0."""
     return depth if left_kind is Kind.BIPOLAR and right_kind is Kind.BIPOLAR else 0
 
 
-def qmm(left, right, left_kind, left_bits, right_kind, right_bits):
+def qmm(
+    left: NDArray[np.integer], right: NDArray[np.integer], left_kind: Kind, left_bits: int, right_kind: Kind, right_bits: int
+) -> NDArray[np.int64]:
     """Exact product of two quantized matrices, computed as the hardware computes it.
 
     Parameters
@@ -111,7 +118,7 @@ def qmm(left, right, left_kind, left_bits, right_kind, right_bits):
     )
 
 
-def product(left, right, left_kind, right_kind):
+def product(left: NDArray[np.integer], right: NDArray[np.integer], left_kind: Kind, right_kind: Kind) -> NDArray[np.int64]:
     """The same product straight from the values; equal to `qmm` and faster for whole models."""
     a = values(left, left_kind).astype(np.float64)
     b = values(right, right_kind).astype(np.float64)

@@ -1,6 +1,7 @@
 """Rescale: accumulator to code, the only multiply per output."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden import residual
 from golden.model import Format
@@ -10,7 +11,14 @@ OFFSET_BITS = 40
 MAX_SHIFT = 31
 
 
-def rescale(t, scale, offset, shift, low, high):
+def rescale(
+    t: NDArray[np.integer],
+    scale: NDArray[np.integer] | int,
+    offset: NDArray[np.integer] | int,
+    shift: int,
+    low: int,
+    high: int,
+) -> NDArray[np.int64]:
     """Map accumulators to codes: ``clip((t * scale + offset) >> shift)``, rounding half up.
 
     Parameters
@@ -31,12 +39,19 @@ def rescale(t, scale, offset, shift, low, high):
     return rescale_folded(t, scale, fold_rounding(offset, shift), shift, low, high)
 
 
-def fold_rounding(offset, shift):
+def fold_rounding(offset: NDArray[np.integer] | int, shift: int) -> NDArray[np.int64]:
     """The offset with the rounding half added, as the hardware holds it: no adder per lane for rounding."""
     return np.asarray(offset, np.int64) + ((1 << shift) >> 1)
 
 
-def rescale_folded(t, scale, offset, shift, low, high):
+def rescale_folded(
+    t: NDArray[np.integer],
+    scale: NDArray[np.integer] | int,
+    offset: NDArray[np.integer] | int,
+    shift: int,
+    low: int,
+    high: int,
+) -> NDArray[np.int64]:
     """`rescale` with the rounding half already in ``offset``: what a hardware lane computes."""
     return np.clip((np.asarray(t, np.int64) * scale + offset) >> shift, low, high)
 
@@ -46,7 +61,9 @@ def clip_bounds(output: Format | None) -> tuple[int, int]:
     return output.range if output else (residual.LOW, residual.HIGH)
 
 
-def quantize_constants(scale, offset, max_shift=MAX_SHIFT):
+def quantize_constants(
+    scale: NDArray[np.floating], offset: NDArray[np.floating] | float, max_shift: int = MAX_SHIFT
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Requantization parameters from real numbers: ``y = t * scale + offset`` becomes ``(t*m + o) >> s``.
 
     Parameters

@@ -1,12 +1,13 @@
 """Residual: the 16-bit stream between blocks, one power-of-two scale per model."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 BITS = 16
 LOW, HIGH = -(1 << (BITS - 1)), (1 << (BITS - 1)) - 1
 
 
-def add_residual(residual, update):
+def add_residual(residual: NDArray[np.integer], update: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
     """Saturating sum, and how many elements saturated.
 
     Parameters

@@ -13,8 +13,12 @@ write in a request, and those that follow in an answer.
 
 import struct
 import zlib
+from collections.abc import Callable
 from enum import IntEnum
 from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 END, ESCAPE, ESCAPED_END, ESCAPED_ESCAPE = 0xC0, 0xDB, 0xDC, 0xDD
 #: Most bytes that a request reads or writes.
@@ -33,7 +37,7 @@ class Command(IntEnum):
     WRITE_MEMORY = 4
 
     @property
-    def writes(self):
+    def writes(self) -> bool:
         return self in (Command.WRITE_REGISTER, Command.WRITE_MEMORY)
 
 
@@ -55,19 +59,19 @@ class Answer(NamedTuple):
     data: bytes
 
 
-def checksum(content):
+def checksum(content: bytes) -> bytes:
     """CRC-32 of IEEE 802.3 of bytes, as 4 bytes."""
     return zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
-def escape(content):
+def escape(content: bytes) -> bytes:
     """Frame with ``content``: bytes as they travel, END at both ends."""
     inner = content.replace(bytes([ESCAPE]), bytes([ESCAPE, ESCAPED_ESCAPE]))
     inner = inner.replace(bytes([END]), bytes([ESCAPE, ESCAPED_END]))
     return bytes([END]) + inner + bytes([END])
 
 
-def unescape(inner):
+def unescape(inner: bytes) -> tuple[bytes, bool]:
     """Content of a frame, and whether every pair in it was legal; ``inner`` has no END. An illegal pair gives no byte."""
     content, legal, escaped = bytearray(), True, False
     for byte in inner:
@@ -84,20 +88,20 @@ def unescape(inner):
     return bytes(content), legal and not escaped
 
 
-def request(command, sequence, address, data=b"", length=None):
+def request(command: int, sequence: int, address: int, data: bytes = b"", length: int | None = None) -> bytes:
     """Frame of a request; ``length`` is that of ``data`` unless given."""
     length = len(data) if length is None else length
     content = REQUEST_HEADER.pack(command, sequence, length, address) + data
     return escape(content + checksum(content))
 
 
-def answer(status, sequence=0, data=b""):
+def answer(status: int, sequence: int = 0, data: bytes = b"") -> bytes:
     """Content of an answer, checksum included."""
     content = ANSWER_HEADER.pack(status, sequence, len(data)) + data
     return content + checksum(content)
 
 
-def parse_answer(inner):
+def parse_answer(inner: bytes) -> Answer:
     """`Answer` in the bytes between two END; raises FrameError that says what is wrong with them."""
     content, legal = unescape(inner)
     least = ANSWER_HEADER.size + CHECKSUM_BYTES
@@ -118,16 +122,21 @@ class Board:
 
     Parameters
     ----------
-    memory : bytearray
+    memory : bytearray or uint8 array
     read_register, write_register : functions of the address; of address and 32-bit value
         The first returns the value, both raise LookupError where there is no register.
     """
 
-    def __init__(self, memory, read_register, write_register):
+    def __init__(
+        self,
+        memory: bytearray | NDArray[np.uint8],
+        read_register: Callable[[int], int],
+        write_register: Callable[[int, int], object],
+    ):
         self.memory, self.read_register, self.write_register = memory, read_register, write_register
-        self._last = None  # sequence number and status of the last request that was whole
+        self._last: tuple[int, Status] | None = None  # sequence number and status of the last request that was whole
 
-    def answer(self, inner, damaged=False):
+    def answer(self, inner: bytes, damaged: bool = False) -> bytes | None:
         """Content of the answer to the bytes between two END; None if there are none.
 
         ``damaged`` tells that the line lost a byte of them. A write with the sequence number of the request before is a

@@ -1,6 +1,7 @@
 """Softmax over rows of integer scores, base 2, to unsigned codes."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.reciprocal import reciprocal
 
@@ -15,7 +16,7 @@ EXPONENTIAL_TABLE = np.minimum(
 STEP_BITS = 16
 
 
-def exponentials(scores, length):
+def exponentials(scores: NDArray[np.integer], length: int) -> NDArray[np.int64]:
     """``2^((score - row maximum) / 64)`` in units of 2^-16; 0 for masked keys.
 
     Parameters
@@ -37,7 +38,7 @@ def exponentials(scores, length):
     return e
 
 
-def softmax(scores, length, step, step_shift, bits):
+def softmax(scores: NDArray[np.integer], length: int, step: int, step_shift: int, bits: int) -> NDArray[np.int64]:
     """Quantized softmax: ``round(p / alpha)`` clipped to ``bits`` unsigned bits.
 
     Parameters
@@ -63,7 +64,7 @@ def softmax(scores, length, step, step_shift, bits):
     return np.minimum((e * gain + ((1 << shift) >> 1)) >> shift, (1 << bits) - 1)
 
 
-def quantize_step(alpha):
+def quantize_step(alpha: float) -> tuple[int, int]:
     """``(step, step_shift)`` for a quantizer step ``alpha`` of the probabilities, 2^-15 <= alpha < 2^16.
 
     Raises ValueError outside that range.

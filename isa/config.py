@@ -49,7 +49,7 @@ class AcceleratorConfig:
     accumulator_bits: int = 24
     dma_queue: int = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < 1:
@@ -90,13 +90,13 @@ class AcceleratorConfig:
             raise ValueError(f"{rule} {value}")
 
     @property
-    def checksum(self):
+    def checksum(self) -> int:
         """CRC-32 of names and values of all sizes: what the register ``configuration`` holds."""
         text = ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
         return zlib.crc32(text.encode())
 
     @property
-    def drain_rows(self):
+    def drain_rows(self) -> int:
         """Rows of a tile that leave together."""
         return self.drain // self.columns
 
@@ -162,7 +162,7 @@ PRESETS = {
 }
 
 
-def preset(name):
+def preset(name: str) -> AcceleratorConfig:
     """Configuration by name. Raises ValueError that lists the names for an unknown one."""
     if name not in PRESETS:
         raise ValueError(f"there is no preset {name!r}; choose one of {', '.join(PRESETS)}")

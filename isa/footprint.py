@@ -31,7 +31,7 @@ def grid(base: int, *dimensions: tuple[int, int]) -> NDArray[np.int64]:
     return words
 
 
-def whole(config: AcceleratorConfig, memory: Memory, words: NDArray[np.int64], write: bool, padding=False) -> Access:
+def whole(config: AcceleratorConfig, memory: Memory, words: NDArray[np.int64], write: bool, padding: bool = False) -> Access:
     """An access to whole words (words,)."""
     parts = units_per_word(config, memory)
     return Access(memory, (words[:, None] * parts + np.arange(parts)).ravel(), write, padding)

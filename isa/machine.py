@@ -85,7 +85,15 @@ class Machine:
         return from_planes(unpack_words(words, width).reshape(address.shape[0], -1, width), kind)
 
     def write_codes(
-        self, memory: Memory, codes: NDArray[np.int64], bits: int, base: int, plane: int, tile: int, column=0, first_row=0
+        self,
+        memory: Memory,
+        codes: NDArray[np.int64],
+        bits: int,
+        base: int,
+        plane: int,
+        tile: int,
+        column: int = 0,
+        first_row: int = 0,
     ) -> None:
         """Write codes (rows, columns) to an operand memory, from ``column`` and row ``first_row`` on.
 

@@ -96,7 +96,7 @@ REGISTERS = (
 ADDRESS = {register.name: register.address for register in REGISTERS}
 
 
-def to_markdown():
+def to_markdown() -> str:
     """The documentation table."""
     lines = ["| address | register | access | meaning |", "|---|---|---|---|"]
     for register in REGISTERS:
@@ -105,7 +105,7 @@ def to_markdown():
     return "\n".join(lines) + "\n"
 
 
-def to_c_header():
+def to_c_header() -> str:
     """The same as C constants: addresses in bytes, status and control as masks, errors as an enumeration."""
     lines = [
         "/* Registers of the Bittern accelerator. Generated from isa/registers.py by `bittern documents`. */",

@@ -17,4 +17,4 @@ def test_each_token_gets_its_row(ids):
 @pytest.mark.parametrize("wrong", [-1, 7])
 def test_an_id_outside_the_table_is_named(wrong):
     with pytest.raises(ValueError, match=rf"0\.\.6, not {wrong}"):
-        gather(np.zeros((7, 3)), [0, wrong])
+        gather(np.zeros((7, 3), np.int64), np.array([0, wrong]))

@@ -106,7 +106,7 @@ def test_quantized_constants_keep_a_normalised_affine_to_15_bits_of_the_largest(
 
 def test_constants_that_cannot_fit_are_refused():
     with pytest.raises(ValueError, match="norm constants"):
-        quantize_affine([1e9], [0.0])
+        quantize_affine(np.array([1e9]), np.array([0.0]))
 
 
 @pytest.mark.parametrize("width", [1, 4096])

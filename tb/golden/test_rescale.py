@@ -58,4 +58,4 @@ def test_quantized_constants_fit_at_the_largest_shift_that_holds_them(seed, larg
 @pytest.mark.parametrize(("scale", "offset"), [(1e6, 0.0), (1.0, 1e13), (math.nan, 0.0), (1.0, math.inf)])
 def test_constants_that_cannot_fit_are_refused(scale, offset):
     with pytest.raises(ValueError, match="rescale constants"):
-        quantize_constants([scale], [offset])
+        quantize_constants(np.array([scale]), np.array([offset]))

@@ -131,6 +131,7 @@ class Bench:
     async def ask(self, request, damaged=False):
         """Send a request and compare the answer; returns its status."""
         expected = self.board.answer(escape(request)[1:-1], damaged)
+        assert expected is not None
         count = len(request) + 1
         self.source.send({
             "data": np.frombuffer(request + b"\0", np.uint8), "end": np.arange(count) == count - 1,

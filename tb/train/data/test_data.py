@@ -42,7 +42,7 @@ def test_patches_may_overlap():
 @pytest.mark.parametrize(("patch", "stride"), [(3, 0), (3, 2), (5, 1), (0, 1)])
 def test_patches_that_do_not_end_with_the_image_are_refused(patch, stride):
     with pytest.raises(ValueError, match="must end with the image of 4 x 4"):
-        to_patches(np.zeros((1, 4, 4)), patch, stride)
+        to_patches(np.zeros((1, 4, 4), np.uint8), patch, stride)
 
 
 def test_every_sample_is_in_one_batch_of_an_epoch_and_epochs_differ():

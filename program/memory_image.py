@@ -1,14 +1,19 @@
 """What crosses the border of a transport: inputs packed, outputs and tensors unpacked."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.codes import from_planes, unpack_words
 from golden.model import Head, Input
 from isa.instruction import Memory
 from isa.layout import pack_operand
+from program.program import Program
 
 
-def pack_input(program, inputs, length):
+def pack_input(program: Program, inputs: NDArray[np.integer], length: int) -> bytes:
     """Content of region INPUT for one sample.
 
     Parameters
@@ -40,7 +45,7 @@ def pack_input(program, inputs, length):
     return pack_operand(inputs, layout.format.bits, program.config.rows, program.config.depth)
 
 
-def unpack_output(program, data):
+def unpack_output(program: Program, data: bytes | bytearray | memoryview) -> NDArray[np.int64]:
     """Logits from the content of region OUTPUT: (classes,) int64, or (tokens, classes) for a per-token head."""
     layout = program.output
     rows = np.frombuffer(data, "<i2", layout.bytes // 2).reshape(layout.rows, -1)[:, : layout.columns]
@@ -48,7 +53,7 @@ def unpack_output(program, data):
     return logits if layout.head is Head.TOKEN else logits[0]
 
 
-def unpack_symbol(program, name, memories):
+def unpack_symbol(program: Program, name: str, memories: Mapping[Memory | None, Any]) -> NDArray[np.int64]:
     """A tensor as `golden.encoder.encode` has it, int64.
 
     Parameters
@@ -70,6 +75,7 @@ def unpack_symbol(program, name, memories):
     rows, depth = symbol.row_positions(), symbol.column_positions()
     if symbol.transposed:
         rows, depth = depth, rows
+    assert symbol.format is not None, "operand memories hold codes"
     banks, bits = memory.shape[1], symbol.format.bits
     words = -(-(depth[-1] + 1) // program.config.depth)
     address = (

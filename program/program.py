@@ -5,6 +5,7 @@ from typing import Annotated
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from formats.errors import UserError
 from golden.model import Format, Head, Input
@@ -52,20 +53,20 @@ class Symbol:
     writers: Annotated[tuple[Place, ...], Meta(min_length=1)]  #: indices of the instructions that write it, in order
 
     @property
-    def ready(self):
+    def ready(self) -> int:
         """Index of the instruction after whose completion the tensor is whole; what overwrites it starts later."""
         return self.writers[-1]
 
-    def row_positions(self):
+    def row_positions(self) -> NDArray[np.int64]:
         """Where the rows of the stored matrix are, ``(rows,)`` int64."""
         return positions(self.rows, self.row_segment, self.row_stride)
 
-    def column_positions(self):
+    def column_positions(self) -> NDArray[np.int64]:
         """Where the columns of the stored matrix are, ``(columns,)`` int64."""
         return positions(self.columns, self.column_segment, self.column_stride)
 
 
-def positions(count, segment, stride):
+def positions(count: int, segment: int, stride: int) -> NDArray[np.int64]:
     """0 .. count - 1 in segments that are ``stride`` apart, ``(count,)`` int64."""
     index = np.arange(count)
     return index // segment * stride + index % segment
@@ -93,7 +94,7 @@ class OutputLayout:
     row_bytes: Count
 
     @property
-    def bytes(self):
+    def bytes(self) -> int:
         return self.rows * self.row_bytes
 
 
@@ -132,5 +133,5 @@ class Program:
         return Bounds(self.config, sizes, self.input.tokens)
 
     @property
-    def instruction_bytes(self):
+    def instruction_bytes(self) -> int:
         return len(self.instructions) * INSTRUCTION_BYTES

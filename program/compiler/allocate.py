@@ -1,16 +1,19 @@
 """Addresses: every buffer gets words that nobody else uses while it lives, and every load its place in the program."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from isa.config import AcceleratorConfig
 from isa.instruction import Memory
 from isa.memory import depth_of
+from program.compiler.graph import Buffer, Op
 from program.program import CompileError
 
 
 class DoesNotFit(Exception):
     """A buffer found no place at operation ``op``."""
 
-    def __init__(self, buffer, op):
+    def __init__(self, buffer: Buffer, op: Op):
         super().__init__(buffer.name)
         self.buffer, self.op = buffer, op
 
@@ -48,7 +51,7 @@ class _Space:
         self.tenants.append(_Tenant(address, size, start, end))
 
 
-def allocate(ops, config):
+def allocate(ops: Sequence[Op], config: AcceleratorConfig) -> list[list[Buffer]]:
     """Place all buffers of ``ops``.
 
     What operations write comes first, from the bottom up; what is loaded goes where that leaves space, from the top
@@ -109,7 +112,7 @@ def _take(spaces, buffer, address, start, end):
     spaces[buffer.memory].take(address, buffer.size, start, end)
 
 
-def refusal(buffer, op, config):
+def refusal(buffer: Buffer, op: Op, config: AcceleratorConfig) -> CompileError:
     """The CompileError for a buffer that found no place."""
     depth, name = depth_of(config, buffer.memory)
     memory = f"the {buffer.memory.name.lower()} memory"

@@ -1,15 +1,19 @@
 """Builds steps: products with their weights, requantization parameters and destinations, on operands of any legal shape."""
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from golden.model import Constants, Format
 from golden.qmm import correction_constant
 from golden.rescale import OFFSET_BITS, fold_rounding
+from isa.config import AcceleratorConfig
 from isa.instruction import Destination, Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from isa.memory import banks, word_bits
-from program.compiler.graph import At, Buffer, Op, Operand, Step, Use
+from program.compiler.graph import At, Buffer, Op, Operand, Split, Step, Use
 from program.compiler.image import Image
 from program.program import CompileError
 
@@ -30,24 +34,24 @@ class Builder:
     ``splits`` says into how many parts the weights of a product are cut, by name; 1 for those it does not name.
     """
 
-    def __init__(self, config, splits):
+    def __init__(self, config: AcceleratorConfig, splits: Mapping[str, int]):
         self.config = config
         self.splits = splits
         self.image = Image(config.axi_bits)
         self.ops = []
         self.symbols = {}
 
-    def word_bytes(self, memory):
+    def word_bytes(self, memory: Memory) -> int:
         return word_bits(self.config, memory) // 8
 
-    def words(self, elements):
+    def words(self, elements: int) -> int:
         """Words of K bits."""
         return ceil_div(elements, self.config.depth)
 
-    def row_tiles(self, rows):
+    def row_tiles(self, rows: int) -> int:
         return ceil_div(rows, self.config.rows)
 
-    def row_groups(self, columns, what):
+    def row_groups(self, columns: int, what: str) -> int:
         """Groups of row_lanes in a row, which must fit the row buffer."""
         padded = round_up(columns, self.config.columns)
         if padded > self.config.row_columns:
@@ -57,12 +61,12 @@ class Builder:
             )
         return ceil_div(columns, self.config.row_lanes)
 
-    def operand(self, name, memory, tiles, words, code_format):
+    def operand(self, name: str, memory: Memory, tiles: int, words: int, code_format: Format) -> Operand:
         """An operand that the steps write."""
         buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
         return Operand(buffer, tiles, words, code_format)
 
-    def load(self, name, memory, data, region=Region.IMAGE, parts=1):
+    def load(self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, parts: int = 1) -> Buffer:
         """A buffer that LOADs fill, from the image or from the start of another region: one, or one for each of so many
         ``parts`` of whole words."""
         offset = self.image.add(name, data) if region is Region.IMAGE else 0
@@ -72,7 +76,7 @@ class Builder:
             self._fetch(buffer, first, min(size, buffer.size - first), region, offset, 0)
         return buffer
 
-    def load_by_length(self, name, memory, entries):
+    def load_by_length(self, name: str, memory: Memory, entries: Sequence[bytes]) -> Buffer:
         """A buffer that a LOAD fills with one of the entries (bytes), chosen by LENGTH."""
         size = max(len(entries[0]), self.image.beat)
         shift = (size - 1).bit_length()
@@ -91,13 +95,15 @@ class Builder:
         use = Use(buffer, np.arange(first, first + words))
         buffer.fetches.append(Step(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,)))
 
-    def weight(self, name, memory, codes, code_format, region=Region.IMAGE):
+    def weight(
+        self, name: str, memory: Memory, codes: NDArray[np.integer], code_format: Format, region: Region = Region.IMAGE
+    ) -> Operand:
         """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words."""
         data = pack_operand(codes, code_format.bits, banks(self.config, memory), self.config.depth)
         tiles = ceil_div(codes.shape[0], banks(self.config, memory))
         return Operand(self.load(name, memory, data, region), tiles, self.words(codes.shape[1]), code_format)
 
-    def constants(self, name, scale, offset):
+    def constants(self, name: str, scale: NDArray[np.int64], offset: NDArray[np.int64]) -> Buffer:
         """Rescale constants, folded, (channels,) each, in whole words."""
         self.check_offsets(name, offset)
         total = round_up(len(scale), self.config.columns)
@@ -105,7 +111,7 @@ class Builder:
         return self.load(f"{name}.constants", Memory.CONSTANT, data)
 
     @staticmethod
-    def check_offsets(name, offset):
+    def check_offsets(name: str, offset: NDArray[np.int64]) -> None:
         """Refuse offsets, folded, that do not fit their field."""
         limit = 1 << (OFFSET_BITS - 1)
         wrong = [value for value in np.ravel(offset) if not -limit <= value < limit]
@@ -115,8 +121,11 @@ class Builder:
                 "bit; scale the model's output down"
             )
 
-    def qmm(self, name, left, right, row_tiles, column_tiles, scaling, columns, *,
-            target=None, column=0, row=None, mask=False, split=None):  # fmt: skip
+    def qmm(
+        self, name: str, left: Operand, right: Operand, row_tiles: int, column_tiles: int, scaling: Scaling, columns: int, *,
+        target: Operand | None = None, column: int = 0, row: Step | None = None, mask: bool = False,
+        split: Split | None = None,
+    ) -> Op:  # fmt: skip
         """Add a product, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
         fields = left.read_fields("left") | right.read_fields("right")
         fields |= {
@@ -143,14 +152,14 @@ class Builder:
         return self.ops[-1]
 
     @staticmethod
-    def place(channels, positions, total):
+    def place(channels: NDArray[np.int64], positions: NDArray[np.int64], total: int) -> NDArray[np.int64]:
         """Constants at their positions; 0 elsewhere, which makes code 0 of any sum."""
         wide = np.zeros(total, np.int64)
         wide[positions] = channels
         return wide
 
     @staticmethod
-    def fold(constants, left, right, depth):
+    def fold(constants: Constants, left: Format, right: Format, depth: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Scale and offset as the hardware holds them: with the rounding half and the depth's share of the product."""
         share = constants.scale * correction_constant(depth, left.kind, right.kind)
         return constants.scale, fold_rounding(constants.offset + share, constants.shift)

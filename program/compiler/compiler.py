@@ -1,6 +1,8 @@
 """The compiler: a quantized encoder and a configuration to a program."""
 
 from golden.check import check_encoder
+from golden.model import Encoder
+from isa.config import AcceleratorConfig
 from isa.instruction import encode as encode_instruction
 from program.compiler.allocate import DoesNotFit, allocate, refusal
 from program.compiler.lowering import Lowering
@@ -8,7 +10,7 @@ from program.compiler.schedule import emit, order, resolve, thresholds
 from program.program import CompileError, Program, Symbol
 
 
-def compile_encoder(encoder, config):
+def compile_encoder(encoder: Encoder, config: AcceleratorConfig) -> Program:
     """Compile ``encoder`` for an accelerator.
 
     Parameters

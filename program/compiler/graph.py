@@ -1,9 +1,10 @@
 """What the encoder is lowered to: steps over buffers whose addresses are not known yet."""
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.model import Format
 from isa.instruction import Memory, Opcode
@@ -30,17 +31,21 @@ class At(NamedTuple):
     offset: int = 0
 
     @property
-    def address(self):
+    def address(self) -> int:
         return self.buffer.address + self.offset
+
+
+#: Fields of an instruction by name, addresses yet to be known.
+Fields = dict[str, int | At]
 
 
 class Use(NamedTuple):
     """Words of a buffer that a step reads or writes: their offsets, ``(count,)`` int64, or None for all of them."""
 
     buffer: Buffer
-    offsets: np.ndarray | None = None
+    offsets: NDArray[np.int64] | None = None
 
-    def addresses(self):
+    def addresses(self) -> NDArray[np.int64]:
         """``(count,)`` int64, once the buffer is placed."""
         offsets = np.arange(self.buffer.size) if self.offsets is None else self.offsets
         return self.buffer.address + offsets
@@ -52,12 +57,12 @@ class Step:
 
     name: str
     opcode: Opcode
-    fields: dict
+    fields: Fields
     reads: tuple[Use, ...] = ()
     writes: tuple[Use, ...] = ()
 
     @property
-    def buffers(self):
+    def buffers(self) -> list[Buffer]:
         return [use.buffer for use in (*self.reads, *self.writes)]
 
 
@@ -78,7 +83,7 @@ class Op:
     split: Split | None
 
     @property
-    def buffers(self):
+    def buffers(self) -> list[Buffer]:
         """In the order in which the steps name them."""
         return list(dict.fromkeys(buffer for step in self.steps for buffer in step.buffers))
 
@@ -94,35 +99,35 @@ class Operand:
     first: int = 0
 
     @staticmethod
-    def size(tiles, words, code_format):
+    def size(tiles: int, words: int, code_format: Format) -> int:
         return tiles * words * code_format.bits
 
     @property
-    def plane(self):
+    def plane(self) -> int:
         return self.buffer.size // self.format.bits
 
     @property
-    def tile(self):
+    def tile(self) -> int:
         return self.plane // self.tiles
 
-    def part(self, tile=0, word=0, words=None):
+    def part(self, tile: int = 0, word: int = 0, words: int | None = None) -> Self:
         """The operand from a tile on, and of each row only some words."""
         return replace(self, first=self.first + tile * self.tile + word, words=self.words if words is None else words)
 
-    def use(self, tiles, words=None, tile=0, word=0):
+    def use(self, tiles: int, words: int | None = None, tile: int = 0, word: int = 0) -> Use:
         """The words of some tiles, of all planes: ``words`` of each, all by default, from ``word`` on."""
         planes = np.arange(self.format.bits)[:, None, None] * self.plane
         across = (tile + np.arange(tiles))[:, None] * self.tile
         along = word + np.arange(self.words if words is None else words)
         return Use(self.buffer, (self.first + planes + across + along).ravel())
 
-    def read_fields(self, side):
+    def read_fields(self, side: str) -> Fields:
         return {
             f"{side}_base": At(self.buffer, self.first), f"{side}_plane": self.plane, f"{side}_tile": self.tile,
             f"{side}_bits": self.format.bits, f"{side}_kind": self.format.kind,
         }  # fmt: skip
 
-    def write_fields(self, prefix):
+    def write_fields(self, prefix: str) -> Fields:
         return {
             f"{prefix}_base": At(self.buffer, self.first), f"{prefix}_plane": self.plane,
             f"{prefix}_tile": self.tile,

@@ -1,5 +1,7 @@
 """Lowering of the head: which rows are classified, the mean over tokens, pooler, classifier."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from golden.codes import Kind
@@ -13,10 +15,13 @@ from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import CompileError, OutputLayout
 
+if TYPE_CHECKING:
+    from program.compiler.lowering import Lowering
+
 BIT = Format(Kind.UNSIGNED, 1)
 
 
-def lower_head(lowering):
+def lower_head(lowering: "Lowering") -> OutputLayout:
     """Lower everything behind the last layer; returns the layout of the output."""
     encoder, builder, model = lowering.encoder, lowering.builder, lowering.model
     c = lowering.config
@@ -62,7 +67,7 @@ def _mean(lowering):
     Product(builder, "transposed", x, identity, lowering.width, lowering.width, transposed, transposed=True).compute(n)
 
     check_product("pooled", c, BIT, codes, n)
-    masks = [pack_operand(np.arange(n)[None] < length, 1, c.rows, c.depth) for length in range(n + 1)]
+    masks = [pack_operand((np.arange(n)[None] < length).astype(np.int64), 1, c.rows, c.depth) for length in range(n + 1)]
     mask = Operand(builder.load_by_length("pooled.mask", Memory.LEFT, masks), 1, words, BIT)
     offset = fold_rounding(pooling.constants.offset, pooling.constants.shift)
     channels = round_up(c.rows, c.columns)

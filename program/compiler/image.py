@@ -11,13 +11,13 @@ PAGE = 4096
 class Image:
     """Collects pieces; equal pieces are stored once."""
 
-    def __init__(self, axi_bits):
+    def __init__(self, axi_bits: int):
         self.beat = axi_bits // 8
         self.data = bytearray()
         self.pieces = []
         self._offsets = {}
 
-    def add(self, name, data):
+    def add(self, name: str, data: bytes) -> int:
         """Offset of ``data``, whole beats; a piece that fits a page does not cross into the next."""
         data = bytes(data) + bytes(-len(data) % self.beat)
         if data not in self._offsets:

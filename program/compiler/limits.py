@@ -1,13 +1,18 @@
 """Whether the sums of a product fit the accumulators, from its formats and, where they are known, its weights."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.codes import values
+from golden.model import Format
 from golden.qmm import correction_constant
+from isa.config import AcceleratorConfig
 from program.program import CompileError
 
 
-def check_product(name, config, x, w, depth, weight=None):
+def check_product(
+    name: str, config: AcceleratorConfig, x: Format, w: Format, depth: int, weight: NDArray[np.integer] | None = None
+) -> None:
     """Raise CompileError if a count, a border sum or the corrected sum of a product could exceed an accumulator.
 
     ``x`` and ``w`` are the formats of the two operands, ``weight`` (outputs, depth) the codes of the second one

@@ -99,9 +99,8 @@ class Lowering:
         builder, c = self.builder, self.config
         rows = builder.operand("embedding.gathered", Memory.LEFT, self.row_tiles, self.width_words, codes)
         row_bytes = round_up(self.width_words * c.depth // 8, builder.image.beat)
-        packed = pack_operand(table, codes.bits, 1, c.depth)
-        packed = np.frombuffer(packed, np.uint8).reshape(codes.bits, len(table), -1)
-        packed = pad_to(packed, codes.bits, len(table), row_bytes)
+        planes = np.frombuffer(pack_operand(table, codes.bits, 1, c.depth), np.uint8).reshape(codes.bits, len(table), -1)
+        packed = pad_to(planes, codes.bits, len(table), row_bytes)
         for plane in range(codes.bits):
             fields = {
                 "region": Region.IMAGE, "offset": builder.image.add(f"embedding.table{plane}", packed[plane].tobytes()),

@@ -1,15 +1,18 @@
 """Products with the weights of a `Linear`: cut by output channels in pieces, by rows in tiles, one QMM for each part."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.activation.kinds import ACTIVATION_KINDS
+from golden.model import Linear
 from golden.rescale import clip_bounds
 from isa.instruction import Memory
 from isa.layout import ceil_div, round_up, spread
-from program.compiler.builder import Scaling
-from program.compiler.graph import At, Operand, Split
+from program.compiler.builder import Builder, Scaling
+from program.compiler.graph import At, Operand, Split, Step
 from program.compiler.limits import check_product
 
 
@@ -46,7 +49,10 @@ class Product:
         are cut further where the builder's ``splits`` say so, to fit the memories; those to the row buffer cannot be.
     """
 
-    def __init__(self, builder, name, x, layer, inputs, outputs, target=None, *, cuts=None, transposed=False):
+    def __init__(
+        self, builder: Builder, name: str, x: Operand, layer: Linear, inputs: NDArray[np.int64], outputs: NDArray[np.int64],
+        target: Operand | None = None, *, cuts: Sequence[tuple[int, int]] | None = None, transposed: bool = False,
+    ):  # fmt: skip
         c = builder.config
         check_product(name, c, x.format, layer.weight_format, len(inputs), layer.weight)
         self.builder, self.name, self.x, self.layer = builder, name, x, layer
@@ -96,11 +102,13 @@ class Product:
             yield (f"{label}.part{index}" if count > 1 else label), first, min(first + size, end)
 
     @property
-    def whole(self):
+    def whole(self) -> bool:
         """Whether all channels are one piece."""
         return sum(map(len, self.parts.values())) == 1
 
-    def compute(self, rows, cut=None, tile=0, tiles=None, row=None):
+    def compute(
+        self, rows: int, cut: int | None = None, tile: int = 0, tiles: int | None = None, row: Step | None = None
+    ) -> None:
         """Add the QMMs for a cut, all by default, and some row tiles, all by default and if transposed.
 
         ``rows`` is the number of rows of the result; for a transposed product, of its columns. ``row`` is the step that
@@ -124,6 +132,7 @@ class Product:
 
     def _transposed(self, piece, rows):
         c, builder = self.builder.config, self.builder
+        assert self.target is not None, "a transposed product gives codes"
         scaling = Scaling(piece.constant, True, self.layer.constants.shift, *self.bounds)
         return builder.qmm(
             piece.name, piece.weight, self.x, (piece.end - piece.start) // c.rows, ceil_div(rows, c.columns), scaling,

@@ -1,15 +1,19 @@
 """Order and dependencies: operations and loads as one list of instructions, with the thresholds each waits for."""
 
-import numpy as np
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from isa.config import AcceleratorConfig
 from isa.instruction import Instruction, Memory, Opcode, Queue, operation
 from isa.instruction import encode as encode_instruction
 from isa.memory import depth_of
-from program.compiler.graph import At, Step
+from program.compiler.graph import At, Buffer, Op, Step
 from program.program import CompileError
 
 
-def order(ops, issued):
+def order(ops: Iterable[Op], issued: Iterable[Iterable[Buffer]]) -> list[Step]:
     """All steps in program order: the loads issued before each operation, then the operation; HALT ends it.
 
     A row instruction directly follows the QMM that feeds it, so that no load can come between and hold it up.
@@ -35,7 +39,7 @@ class _Users:
         self.counts[use.buffer.memory][queue, use.addresses()] = count
 
 
-def thresholds(steps, config):
+def thresholds(steps: Sequence[Step], config: AcceleratorConfig) -> NDArray[np.int64]:
     """For each step, how many instructions of each queue it waits for: ``(steps, queues)`` int64.
 
     A step waits for the writers of what it reads, and for the readers and writers of what it writes. Those in its own
@@ -63,7 +67,7 @@ def thresholds(steps, config):
     return waits
 
 
-def emit(steps, waits):
+def emit(steps: Iterable[Step], waits: NDArray[np.int64]) -> list[Instruction]:
     """Instructions of placed steps. Raises CompileError for a number that does not fit its field."""
     instructions = []
     for step, (dma, qmm, row) in zip(steps, waits.tolist(), strict=True):
@@ -77,6 +81,6 @@ def emit(steps, waits):
     return instructions
 
 
-def resolve(value):
+def resolve(value: int | At) -> int:
     """A field as a number, once buffers are placed."""
     return value.address if isinstance(value, At) else int(value)

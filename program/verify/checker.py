@@ -7,6 +7,7 @@ So in one queue only a read after a write needs a threshold.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from isa.bounds import check_instruction
 from isa.instruction import (
@@ -23,14 +24,14 @@ from isa.instruction import (
 )
 from isa.memory import depth_of, units_per_word
 from isa.sizes import ROW_TILES
-from program.program import ProgramError
+from program.program import Program, ProgramError
 
 #: Instructions that are sure to fit in a queue while they wait; the hardware has room for more.
 QUEUE_DEPTH = 1
 MAX_COUNT = (1 << 16) - 1
 
 
-def check(program):
+def check(program: Program) -> None:
     """Raise ProgramError, naming the instruction, unless ``program`` is safe to run on its configuration."""
     for part in (_check_image, _check_instructions, _check_thresholds, _check_pairs, _check_progress, _check_hazards):
         part(program)
@@ -177,7 +178,7 @@ def _check_progress(program):
         _fail(program, min(stuck), "never completes: what it waits for is behind it")
 
 
-def known_complete(program):
+def known_complete(program: Program) -> NDArray[np.int64]:
     """For each instruction, how many of each queue have certainly completed when it starts: (instructions, queues).
 
     What an instruction waited for is complete, and so is what that had waited for, and what came before in its queue.

@@ -3,8 +3,12 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from formats.errors import UsageError
+
+if TYPE_CHECKING:
+    from codesign.resources.synthesis import Resources
 
 #: What a design may not have more of than its part.
 LIMITED = ("lut", "ff", "bram36", "dsp")
@@ -29,7 +33,7 @@ DEVICES = {
 }
 
 
-def device(name):
+def device(name: str) -> Device:
     """A part by name or by board. Raises UsageError that lists the names."""
     for part in DEVICES.values():
         if name.upper() == part.name or name.lower() in part.board.lower().split(", "):
@@ -37,6 +41,6 @@ def device(name):
     raise UsageError(f"there is no device {name!r}; choose one of {', '.join(DEVICES)}")
 
 
-def excess(used, part):
+def excess(used: "Resources", part: Device) -> dict[str, float]:
     """What does not fit: {resource: amount beyond the part}, empty if all fits. ``used`` has the attributes `LIMITED`."""
     return {name: getattr(used, name) - getattr(part, name) for name in LIMITED if getattr(used, name) > getattr(part, name)}

@@ -43,7 +43,7 @@ class Board(NamedTuple):
     gops_per_watt: float
 
     @property
-    def watts(self):
+    def watts(self) -> float:
         return self.gops / self.gops_per_watt
 
 
@@ -79,7 +79,7 @@ BASE_WATTS = Range(
 )
 
 
-def estimate(activity, hertz):
+def estimate(activity: Activity, hertz: float) -> Range:
     """Joules of one inference at a clock of ``hertz``, which is an assumption of the caller's: a `Range`."""
     seconds = activity.cycles / hertz
     return Range(*(

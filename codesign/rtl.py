@@ -4,6 +4,7 @@ import ast
 import hashlib
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 from formats.files import ROOT
 
@@ -13,7 +14,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 
 @cache
-def fingerprint(top="hw.top", root=ROOT):
+def fingerprint(top: str = "hw.top", root: Path = ROOT) -> str:
     """12 hex digits over the sources of module ``top`` and of all that it imports from `PACKAGES`, and Amaranth's version.
 
     Comments, docstrings and layout do not count, nor do presets, which no unit imports: figures name their parameters.

@@ -1,6 +1,9 @@
 """The code writers of the row units: codes to words, words to the operand memories."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
+
+from codesign.cycles.events import Port
 
 TAKE = 2  #: from an element at the code writer to its word
 
@@ -17,25 +20,25 @@ class CodeWriter:
         written: int  #: of its last write, a cycle after it left the word
         stalls: int  #: cycles in which a write waited for the drain
 
-    def __init__(self, parts, groups, bits, ports, delay):
+    def __init__(self, parts: int, groups: int, bits: int, ports: Sequence[Port], delay: int):
         self._fills = [min(parts, groups - first) for first in range(0, groups, parts)]
         self._bits, self._ports = bits, ports
         #: The last pass is ahead by the elements that fit between it and their words: by so many cycles more.
         self.slack = (delay + 1) // parts * max(0, bits - parts)
         self._state = self.State(-1, -1, -1, 0)
 
-    def wait(self, time):
+    def wait(self, time: int) -> None:
         """The first element comes in cycle ``time`` or later."""
         self._state = self._state._replace(taken=time + TAKE - 1)
 
-    def announce(self, time):
+    def announce(self, time: int) -> None:
         """Writes of a row whose first element comes in cycle ``time``."""
         begin = max(time + self._fills[0] + 2, self._state.written + 1)
         writes = len(self._fills) * self._bits
         for port in self._ports:
             port.hold("row", begin, begin + writes, writes)
 
-    def row(self, time):
+    def row(self, time: int) -> State:
         """The state after a row whose first element comes in cycle ``time``."""
         taken, moved, written, stalls = self._state
         taken = max(taken, time - 1)
@@ -47,7 +50,7 @@ class CodeWriter:
             written, stalls = end - 1, stalls + end - smooth
         return self.State(taken, moved, written, stalls)
 
-    def accept(self, after):
+    def accept(self, after: State) -> str | None:
         """Go on from ``after``; returns what held the row up, or None."""
         stalls = after.stalls - self._state.stalls
         late = after.moved - after.taken - 1

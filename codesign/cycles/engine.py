@@ -1,8 +1,14 @@
 """The QMM engine tile by tile: sequencer, drain and tile writer, and the room in the row buffer."""
 
+from collections.abc import Generator, Mapping
+
+from codesign.cycles.events import Events, Port, Sleep
+from codesign.cycles.frontend import Frontend
+from codesign.cycles.timing import Timing
 from isa.instruction import Destination, Memory, Queue
 from isa.latency import OPERAND_WRITE
 from isa.sizes import ROW_TILES_WAITING
+from program.program import Program
 
 AHEAD = 2  #: cycles in which the drain knows whom it will meet at a write port
 LOOK_AHEAD = 2  #: from issue to the start, of an idle engine
@@ -20,12 +26,12 @@ class RowRoom:
     readable = 2  #: from the last put to the first read
     free = 2  #: from the last read to the first put in its place
 
-    def __init__(self, events, slots):
+    def __init__(self, events: Events, slots: int):
         self.filled, self.released = events.times(), events.times()
         self._slots = slots
         self._row_tiles = []  # of each column tile
 
-    def room(self):
+    def room(self) -> Generator[Sleep, None, int]:
         """The cycle from which the next column tile may be put; to be run by the writer."""
         released, time = self.released, 0
         before = len(self._row_tiles) - self._slots
@@ -41,7 +47,7 @@ class RowRoom:
             time = max(time, released[before] + 2)
         return time
 
-    def put(self, time, ends_row):
+    def put(self, time: int, ends_row: bool) -> None:
         """A column tile's last group was put."""
         self._row_tiles.append(len(self.filled))
         if ends_row:
@@ -56,7 +62,15 @@ class Engine:
     spans : for each QMM, (instruction index, cycle before its first words, of its last, cycles by what bound them)
     """
 
-    def __init__(self, events, program, timing, frontend, ports, rows):
+    def __init__(
+        self,
+        events: Events,
+        program: Program,
+        timing: Timing,
+        frontend: Frontend,
+        ports: Mapping[Memory, Port],
+        rows: RowRoom,
+    ):
         self.events, self.program, self.timing = events, program, timing
         self.frontend, self.ports, self.rows = frontend, ports, rows
         self.spans = []

@@ -2,8 +2,12 @@
 
 from typing import NamedTuple
 
+from codesign.cycles.events import Events
+from codesign.cycles.memory import ExternalMemory
+from codesign.cycles.timing import Timing
 from isa.instruction import INSTRUCTION_BITS, Queue, queue_of
 from isa.sizes import STARTED
+from program.program import Program
 
 #: From START to fetch's first request.
 FIRST_REQUEST = 5
@@ -28,7 +32,7 @@ class Frontend:
     halted : the cycle in which HALT is decoded
     """
 
-    def __init__(self, events, program, timing, memory):
+    def __init__(self, events: Events, program: Program, timing: Timing, memory: ExternalMemory):
         self.events, self.program, self.timing, self.memory = events, program, timing, memory
         self.beats = INSTRUCTION_BITS // program.config.axi_bits
         self.started, self.ready, self.completed, self._dispatched = (

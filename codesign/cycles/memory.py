@@ -1,12 +1,19 @@
 """External memory, AXI reader and DMA: when the beats of each read arrive and are written."""
 
 from collections import deque
-from typing import Any
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from isa.instruction import Memory, Opcode, Queue, Region
+from codesign.cycles.events import Events, Port, Sleep
+from isa.config import AcceleratorConfig
+from isa.instruction import Instruction, Memory, Opcode, Queue, Region
 from isa.latency import SKID, STREAM_QUEUE
 from isa.sizes import BURST_BEATS, LOADS_AHEAD, OUTSTANDING_BURSTS
 from program.placement import Placement
+from program.program import Program
+
+if TYPE_CHECKING:
+    from codesign.cycles.frontend import Frontend
 
 FULL = 256  #: beats per 256 cycles
 MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
@@ -20,7 +27,7 @@ USERS = ("drain", "row")  #: that write before the DMA
 class Request:
     """A read of ``left`` beats from ``first`` on, offered at ``time``; ``load`` says whose it is, None for fetch."""
 
-    def __init__(self, events, time, first, beats, load=None, index=False):
+    def __init__(self, events: Events, time: int, first: int, beats: int, load: "Load | None" = None, index: bool = False):
         self.time, self.first, self.left, self.load, self.index = time, first, beats, load, index
         self.taken = events.times()  # when the arbiter took it
 
@@ -57,7 +64,7 @@ class _Cutter:
 class Load:
     """A LOAD or GATHER on its way."""
 
-    def __init__(self, events, issued, instruction, config):
+    def __init__(self, events: Events, issued: int, instruction: Instruction, config: AcceleratorConfig):
         self.issued, self.instruction, self.config = issued, instruction, config
         self.indices = events.times()
         self.bound = {}
@@ -66,7 +73,7 @@ class Load:
         self._words_left = instruction.words if self._gathers else 0
         self.memory = Memory.LEFT if self._gathers else Memory(instruction.memory)
 
-    def writes(self, beats):
+    def writes(self, beats: int) -> list[int] | None:
         """How many writes each of the next ``beats`` becomes; None if one each."""
         if not self._gathers:
             return None
@@ -76,13 +83,13 @@ class Load:
             self._words_left -= words[-1]
         return words
 
-    def end_request(self):
+    def end_request(self) -> bool:
         """Whether this was the last request."""
         self._rows_left -= 1
         self._words_left = self.instruction.words if self._gathers else 0
         return self._rows_left == 0
 
-    def blame(self, cause, cycles):
+    def blame(self, cause: str, cycles: int) -> None:
         if cycles > 0:
             self.bound[cause] = self.bound.get(cause, 0) + cycles
 
@@ -98,7 +105,9 @@ class ExternalMemory:
     completed : the cycle in which the k-th LOAD or GATHER is done
     """
 
-    def __init__(self, events, config, latency, bandwidth, ports):
+    def __init__(
+        self, events: Events, config: AcceleratorConfig, latency: int, bandwidth: int, ports: Mapping[Memory, Port]
+    ):
         self.events, self.config = events, config
         self.latency, self.bandwidth, self.ports = max(latency, 1), bandwidth, ports
         self.fetched, self.placed, self.taken, self.completed = (events.times() for _ in range(4))
@@ -109,7 +118,9 @@ class ExternalMemory:
         events.start(self._merge())
         events.start(self._deliver())
 
-    def read(self, time, address, beats, load=None, index=False):
+    def read(
+        self, time: int, address: int, beats: int, load: Load | None = None, index: bool = False
+    ) -> Generator[Sleep, None, Request]:
         """Offer a read of ``beats`` at byte ``address`` in cycle ``time``, not before: others may come until then."""
         if time > self.events.now:
             yield time
@@ -197,7 +208,7 @@ class ExternalMemory:
             self.completed.post(channel.write + 1)
             self._take()
 
-    def place(self, time):
+    def place(self, time: int) -> None:
         """Queue an instruction for the second half in cycle ``time``."""
         self.placed.post(time)
         self._take()
@@ -271,13 +282,13 @@ class _Channel:
 class Dma:
     """First half of the DMA: the reads of each instruction."""
 
-    def __init__(self, events, program, frontend, memory, length):
+    def __init__(self, events: Events, program: Program, frontend: "Frontend", memory: ExternalMemory, length: int):
         self.events, self.program, self.frontend, self.memory = events, program, frontend, memory
         self.length, self.config = length, program.config
         places = Placement.of(program)
         self._bases = {Region.IMAGE: places.image, Region.INPUT: places.inputs[0], Region.OUTPUT: places.outputs[0]}
         self.loads = []
-        self._request = None
+        self._request: Request | None = None
         events.start(self._run())
 
     def _run(self):

@@ -10,6 +10,7 @@ from codesign.cycles.memory import FULL, Dma, ExternalMemory
 from codesign.cycles.rows import RowUnits
 from codesign.cycles.timing import Timing
 from isa.instruction import Memory, Opcode, Queue
+from program.program import Program
 
 END = 4  #: from the last instruction's end to the end of the run
 
@@ -25,7 +26,7 @@ class Span(NamedTuple):
     bound: dict[str, int]
 
     @property
-    def bound_by(self):
+    def bound_by(self) -> str:
         """The cause of most of its cycles."""
         return max(self.bound, key=self.bound.__getitem__)
 
@@ -40,7 +41,7 @@ class Prediction:
     breakdown: dict[str, int]
 
 
-def predict(program, latency=40, bandwidth=FULL, length=None):
+def predict(program: Program, latency: int = 40, bandwidth: int = FULL, length: int | None = None) -> Prediction:
     """Cycles of one inference.
 
     Parameters

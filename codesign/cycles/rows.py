@@ -1,8 +1,15 @@
 """The row units row by row: each instruction by the file of its name in `codesign.cycles.row_units`."""
 
+from collections.abc import Generator, Mapping
 from importlib import import_module
+from typing import Any
 
-from isa.instruction import Opcode, Queue, operation
+from codesign.cycles.engine import RowRoom
+from codesign.cycles.events import Events, Port, Sleep
+from codesign.cycles.frontend import Frontend
+from codesign.cycles.timing import Timing
+from isa.instruction import Memory, Opcode, Queue, operation
+from program.program import Program
 
 CHECKED = 3  #: from issue to the command of the row buffer
 
@@ -17,7 +24,10 @@ class RowUnits:
         start, and why not earlier; posted by the unit
     """
 
-    def __init__(self, events, program, timing, frontend, ports, buffer, latency):
+    def __init__(
+        self, events: Events, program: Program, timing: Timing, frontend: Frontend, ports: Mapping[Memory, Port],
+        buffer: RowRoom, latency: int,
+    ):  # fmt: skip
         self.events, self.program, self.config, self.timing = events, program, program.config, timing
         self.ports, self.buffer, self.latency = ports, buffer, max(latency, 1)
         self.started, self.completed = frontend.started[Queue.ROW], frontend.completed[Queue.ROW]
@@ -54,14 +64,14 @@ class RowUnits:
             index, unit, done = yield from self.next_pass()
             yield from unit.write(index, done)
 
-    def next_pass(self):
+    def next_pass(self) -> Generator[Sleep, None, Any]:
         """The next entry of `passes`, when it is there."""
         while len(self.passes) <= self._place:
             yield self.passes
         self._place += 1
         return self.passes[self._place - 1]
 
-    def start(self, issued):
+    def start(self, issued: int) -> Generator[Sleep, None, tuple[int, int]]:
         """The cycles in which the row buffer and the unit have their commands: the unit when it is free."""
         place = len(self._ready) - 1
         reads = max(issued + CHECKED, self._read_end + 1)
@@ -73,7 +83,7 @@ class RowUnits:
         self._ready.post(unit + 1)
         return reads, unit
 
-    def row_tile(self):
+    def row_tile(self) -> Generator[Sleep, None, int]:
         """The cycle from which the next row tile can be read."""
         filled = self.buffer.filled
         while len(filled) <= self._row_tiles:
@@ -81,12 +91,12 @@ class RowUnits:
         self._row_tiles += 1
         return filled[self._row_tiles - 1] + self.buffer.readable
 
-    def release(self, end):
+    def release(self, end: int) -> None:
         """The last element of a row tile is read in cycle ``end``."""
         self._read_end = end
         self.buffer.released.post(end)
 
-    def complete(self, index, end, bound, left):
+    def complete(self, index: int, end: int, bound: dict[str, int], left: int) -> None:
         """An instruction is done in cycle ``end`` and had left its unit in cycle ``left``; ``bound`` is for `spans`."""
         self.completed.post(end)
         self.spans.append((index, bound))

@@ -1,9 +1,11 @@
 """Latencies of ways through several units that the cycle model needs, in cycles, from those of `isa.latency`."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from golden.layernorm import MAX_WIDTH_BITS
 from isa import latency
+from isa.config import AcceleratorConfig
 from isa.instruction import Queue
 from isa.sizes import (
     fetch_chunk,
@@ -38,7 +40,7 @@ class Timing:
     norm_residual: int  #: from an element in the second pass to the residual memory
 
     @classmethod
-    def of(cls, config):
+    def of(cls, config: AcceleratorConfig) -> Self:
         lanes = latency.tree(config.row_lanes)
         groups = groups_of_a_tile(config)
         queue, skid = latency.STREAM_QUEUE, latency.SKID
@@ -61,6 +63,6 @@ class Timing:
         )
 
 
-def norm_preparation(columns):
+def norm_preparation(columns: int) -> int:
     """Cycles in which a NORM normalises its width."""
     return MAX_WIDTH_BITS - columns.bit_length() + 1

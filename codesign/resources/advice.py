@@ -1,13 +1,15 @@
 """What does not fit into a part, and the nearest configuration that does."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import astuple, replace
 
-from codesign.devices import LABELS, LIMITED, excess
+from codesign.devices import LABELS, LIMITED, Device, excess
 from codesign.resources.block_memory import block_memory
 from codesign.resources.configurations import PARAMETERS, macs
 from codesign.resources.model import errors, predict
 from codesign.resources.synthesis import Resources
+from isa.config import AcceleratorConfig
 
 #: What `advice` may halve, memories and lanes before the array, and how often in all.
 BESIDE_ARRAY = ("drain", "row_lanes", "left_depth", "right_depth", "residual_depth", "row_columns")
@@ -15,7 +17,7 @@ ARRAY = ("rows", "columns", "depth")
 MOST_HALVINGS = 5
 
 
-def certain_excess(config, part):
+def certain_excess(config: AcceleratorConfig, part: Device) -> dict[str, float]:
     """What does not fit even if the model errs by its worst error: {resource: amount beyond the part, as predicted}."""
     used = predict(config)
     least = Resources(**{name: getattr(used, name) / (1 + errors()[name].worst / 100) for name in LIMITED})
@@ -28,7 +30,7 @@ def _fits(config, part):
     return all(getattr(used, name) <= (1 - errors()[name].worst / 100) * getattr(part, name) for name in LIMITED)
 
 
-def advice(config, part):
+def advice(config: AcceleratorConfig, part: Device) -> str:
     """Words for the nearest configuration that fits: the array as it is if possible, then the fewest halvings of parameters,
     then the most operations a cycle and the most memory."""
     nearest = _nearest(config, part, BESIDE_ARRAY) or _nearest(config, part, BESIDE_ARRAY + ARRAY)
@@ -49,7 +51,7 @@ def _nearest(config, part, names):
     return None
 
 
-def halved(config, names):
+def halved(config: AcceleratorConfig, names: Iterable[str]) -> Iterator[AcceleratorConfig]:
     """Legal configurations with one parameter halved, or one and the drain, which may not be more than the array gives."""
     for name in names:
         value = getattr(config, name)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from isa.config import AcceleratorConfig
 from isa.instruction import Memory
 from isa.memory import CONSTANT_BITS, CONSTANT_IMAGE_BITS, RESIDUAL_BITS, row_memory_banks, word_bits
 from isa.sizes import groups_of_a_tile, ring_words, row_group_bits, row_slots
@@ -26,13 +27,13 @@ class BlockMemory:
     free: bool = False
 
     @property
-    def blocks(self):
+    def blocks(self) -> float:
         """RAMB36 of one, a RAMB18 counting half: the fewest of any way to cut it."""
         blocks = min(self._blocks(width, share) for width in _WIDTHS for share in (1, 2) if share == 1 or width <= 36)
         return 0 if self.free and _LUT_COST * self.luts // 8 < _BLOCK_COST * blocks else blocks
 
     @property
-    def luts(self):
+    def luts(self) -> int:
         """LUTs of one, were it made of those: 64 words of 7 bits in 8."""
         return 8 * (self.width // self.part) * -(-self.part // 7) * -(-self.depth // 64)
 
@@ -48,7 +49,7 @@ class BlockMemory:
         return deep * wide / share
 
 
-def memories(config):
+def memories(config: AcceleratorConfig) -> list[BlockMemory]:
     """The `BlockMemory` of a configuration."""
     c = config
     buffer = groups_of_a_tile(c) * row_slots(c.row_columns, c.columns)
@@ -69,6 +70,6 @@ def memories(config):
     ]
 
 
-def block_memory(config):
+def block_memory(config: AcceleratorConfig) -> float:
     """RAMB36 of a configuration, in all."""
     return sum(memory.count * memory.blocks for memory in memories(config))

@@ -10,6 +10,7 @@ time of synthesis, and those that are equal are synthesised once.
 
 import csv
 import random
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from functools import cache
@@ -59,7 +60,7 @@ class Choice:
     fitted: bool
 
 
-def macs(config):
+def macs(config: AcceleratorConfig) -> int:
     """Binary multiply-accumulates of the array in a cycle."""
     return config.rows * config.columns * config.depth
 
@@ -87,7 +88,7 @@ def _legal(numbers, side, others, sizes, most, tries=2000):
     return None
 
 
-def draw(seed=SEED):
+def draw(seed: int = SEED) -> list[Choice]:
     """The list anew, smallest first: the same for the same seed."""
     numbers = random.Random(seed)
     drawn = [PRESETS[name] for name in AMONG]
@@ -113,7 +114,7 @@ def draw(seed=SEED):
 
 
 @cache
-def choices(path=DATA):
+def choices(path: Path = DATA) -> list[Choice]:
     """All `Choice`s of the committed list, smallest first."""
     with path.open(newline="") as file:
         return [
@@ -123,7 +124,7 @@ def choices(path=DATA):
         ]
 
 
-def write(chosen, path=DATA):
+def write(chosen: Iterable[Choice], path: Path = DATA) -> None:
     with path.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
         out.writerow(["fitted", *PARAMETERS])

@@ -1,6 +1,7 @@
 """What the resource model is fitted to and measured by: data/resources.csv, synthesised configurations."""
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -23,27 +24,27 @@ class Sample:
     fingerprint, ``yosys``: version. ``fitted``: the model may be fitted to it, as the list of configurations says."""
 
     config: AcceleratorConfig
-    parts: dict
+    parts: dict[str, Resources]
     rtl: str
     yosys: str
 
     @property
-    def fitted(self):
+    def fitted(self) -> bool:
         return next(choice.fitted for choice in choices() if choice.config == self.config)
 
     @property
-    def total(self):
+    def total(self) -> Resources:
         return sum(self.parts.values(), Resources())
 
 
-def kind(name):
+def kind(name: str) -> str:
     """Kind of a unit: its name without the sizes that a shared one carries."""
     head, _, tail = name.partition("_")
     return head if tail and set(tail) <= set("0123456789x_") else name
 
 
 @cache
-def samples(path=DATA):
+def samples(path: Path = DATA) -> list[Sample]:
     """All `Sample`s of the CSV, in its order. Raises UsageError for one that mixes RTL or holds what the list does not."""
     found, origins = {}, set()
     with path.open(newline="") as file:
@@ -63,7 +64,7 @@ def samples(path=DATA):
     return [Sample(config, parts, *origin) for config, parts in found.items()]
 
 
-def write(rows, path=DATA):
+def write(rows: Iterable[Sample], path: Path = DATA) -> None:
     """``rows``: `Sample`s. The file is replaced as a whole: one that was interrupted leaves the old one."""
     with whole(path) as partial, partial.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")

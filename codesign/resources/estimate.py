@@ -1,11 +1,13 @@
 """Resources of a configuration by open synthesis: each unit once, times how often it occurs."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
-from codesign.resources.logic_depth import depth
-from codesign.resources.synthesis import Resources, resources_of
-from codesign.resources.units import TOP, split
+from codesign.resources.logic_depth import Depth, depth
+from codesign.resources.synthesis import Resources, Synthesis, resources_of
+from codesign.resources.units import TOP, Unit, split
+from formats.errors import UsageError
 from hw.emit import emit
 from hw.top import Accelerator
 from isa.config import AcceleratorConfig
@@ -19,12 +21,12 @@ class Estimate:
     """``units``: (unit, resources of one); ``total`` of all; ``array``: what the dot-product array takes of it."""
 
     config: AcceleratorConfig
-    units: list
+    units: list[tuple[Unit, Resources]]
     total: Resources
     array: Resources
 
 
-def estimate(config, synthesis):
+def estimate(config: AcceleratorConfig, synthesis: Synthesis) -> Estimate:
     """`Estimate` of a configuration; only units that are not in the cache are synthesised."""
     synthesis.progress("emitting Verilog")
     verilog = emit(Accelerator(config), TOP)
@@ -37,7 +39,7 @@ def estimate(config, synthesis):
     return Estimate(config, found, total, array)
 
 
-def shared_lut(found, synthesis):
+def shared_lut(found: Estimate, synthesis: Synthesis) -> float:
     """LUTs of an `Estimate` if small ones of different units shared LUTs too, as they may in a flat design."""
     cells = Counter()
     for unit, _ in found.units:
@@ -46,13 +48,13 @@ def shared_lut(found, synthesis):
     return resources_of(cells).lut
 
 
-def whole(config, synthesis):
+def whole(config: AcceleratorConfig, synthesis: Synthesis) -> Resources:
     """`Resources` of a configuration that is synthesised flat, as one unit."""
     verilog = emit(Accelerator(config), TOP)
     return synthesis.run(split(verilog, whole=True))[0]
 
 
-def paths(found, synthesis):
+def paths(found: Estimate, synthesis: Synthesis) -> Depth:
     """`logic_depth.Depth` of an `Estimate`."""
     netlists = {unit.module.removeprefix("\\"): (unit.name, synthesis.netlist(unit)) for unit, _ in found.units}
     return depth(netlists, TOP)

@@ -1,8 +1,10 @@
 """What the resources of each kind of unit grow with: numbers that follow from the structure of its RTL."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.resources.block_memory import memories
+from isa.config import AcceleratorConfig
 from isa.memory import row_memory_banks
 from isa.sizes import groups_of_a_tile
 
@@ -10,7 +12,7 @@ from isa.sizes import groups_of_a_tile
 _NARROW_BITS = 25
 
 
-def choice(inputs):
+def choice(inputs: int) -> int:
     """LUTs of a multiplexer for each bit: a tree of LUTs with four inputs and two selects."""
     if inputs < 2:
         return 0
@@ -64,6 +66,6 @@ FEATURES = {
 }
 
 
-def features(unit, config):
+def features(unit: str, config: AcceleratorConfig) -> NDArray[np.float64]:
     """1, then the features of a kind of unit in a configuration: an array of numbers that are not negative."""
     return np.array([1, *FEATURES.get(unit, lambda s: ())(_Sizes(config))], float)

@@ -8,17 +8,19 @@ import hashlib
 import json
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from codesign.resources.configurations import choices
+from codesign.resources.configurations import Choice, choices
 from codesign.resources.data import Sample, kind
 from codesign.resources.estimate import estimate
-from codesign.resources.synthesis import FLOW, Resources
+from codesign.resources.synthesis import FLOW, Resources, Synthesis
 from codesign.rtl import fingerprint
 from formats.files import write_whole
+from isa.config import AcceleratorConfig
 
 
-def synthesised(synthesis, chosen=None):
+def synthesised(synthesis: Synthesis, chosen: Sequence[Choice] | None = None) -> Iterator[Sample]:
     """`Sample`s of ``chosen``, all `Choice`s unless given, in that order. The smallest come first, so that a mistake in the
     RTL shows early."""
     chosen = choices() if chosen is None else chosen
@@ -30,7 +32,7 @@ def synthesised(synthesis, chosen=None):
         yield sample_of(c, synthesis)
 
 
-def sample_of(config, synthesis):
+def sample_of(config: AcceleratorConfig, synthesis: Synthesis) -> Sample:
     """`Sample` of a configuration, from the cache or by synthesis."""
     rtl = fingerprint()
     key = repr((sorted(asdict(config).items()), rtl, synthesis.version, FLOW))

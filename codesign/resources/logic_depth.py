@@ -9,11 +9,17 @@ memories and DSPs have outputs that go through logic before they meet a register
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _WIDE = ("MUXF7", "MUXF8", "MUXF9")
 _CARRY = ("CARRY4", "CARRY8")
 _CLOCKS = ("C", "CLK", "WCLK", "CLKARDCLK", "CLKBWRCLK")
+
+
+#: Cells, nets and ports of a module, as Yosys' JSON describes it.
+Netlist = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Depth:
     and where their outputs are registered, "inside", "behind" (nothing but registers reads them) or "logic" (not at once):
     {("bank", "RAMB36E2", "behind"): 48}."""
 
-    paths: list
-    blocks: dict
+    paths: list[Path]
+    blocks: dict[tuple[str, str, str], int]
 
 
 class _Instance:
@@ -222,7 +228,7 @@ def _ends(instance):
                 yield from (((instance, bit), f"{port} (output)") for bit in entry["bits"])
 
 
-def depth(units, top):
+def depth(units: Mapping[str, tuple[str, Netlist]], top: str) -> Depth:
     """`Depth` of a design. ``units``: {module name: (unit name, netlist)}, ``top``: the module that holds the others."""
     indexed = {module: _Unit(name, netlist) for module, (name, netlist) in units.items()}
     walk = _Walk(indexed, top)

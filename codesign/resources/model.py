@@ -9,21 +9,24 @@ follow from the depth and width of every memory. ``bittern fit-resources`` synth
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from statistics import median
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.devices import LIMITED
 from codesign.resources.block_memory import block_memory
 from codesign.resources.data import DATA, samples
 from codesign.resources.features import features
 from codesign.resources.synthesis import Resources
+from isa.config import AcceleratorConfig
 
 #: What is fitted; ``bram36`` follows from rules.
 FITTED = ("lut", "most_lut", "memory_lut", "ff", "dsp")
 
 
-def forget():
+def forget() -> None:
     """What was read and fitted so far: the data have changed."""
     for function in (samples, coefficients, errors):
         function.cache_clear()
@@ -43,7 +46,7 @@ def _least_squares(matrix, values):
 
 
 @cache
-def coefficients(path=DATA):
+def coefficients(path: Path = DATA) -> dict[tuple[str, str], NDArray[np.float64]]:
     """{(kind of unit, resource): array, one for the constant and one for each feature}."""
     fitted = [sample for sample in samples(path) if sample.fitted]
     found = {}
@@ -58,7 +61,7 @@ def coefficients(path=DATA):
     return found
 
 
-def predict(config, path=DATA):
+def predict(config: AcceleratorConfig, path: Path = DATA) -> Resources:
     """`Resources` of a configuration, predicted; ``carry`` is not."""
     found = defaultdict(float)
     for (unit, name), values in coefficients(path).items():
@@ -74,12 +77,12 @@ class Errors:
     worst: float
     count: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"error {self.median:.1f} % in the median, {self.worst:.1f} % at worst, of {self.count} not fitted"
 
 
 @cache
-def errors(path=DATA):
+def errors(path: Path = DATA) -> dict[str, Errors]:
     """{resource: `Errors`} of the configurations that were not used for the fit."""
     held_out = [sample for sample in samples(path) if not sample.fitted]
     found = {}

@@ -1,5 +1,6 @@
 """docs/resources.md: how resources are estimated and predicted, and what the presets take."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codesign import routed
@@ -7,6 +8,8 @@ from codesign.devices import device
 from codesign.resources import model as resources
 from codesign.resources import tables
 from codesign.resources.data import samples
+from codesign.resources.estimate import Estimate
+from codesign.resources.logic_depth import Depth
 from codesign.resources.synthesis import FLOW, Resources
 from codesign.resources.units import CONTAINERS
 from codesign.rtl import fingerprint
@@ -68,7 +71,7 @@ Errors of the configurations that were held out:
 """
 
 
-def page(found, depth, check, version):
+def page(found: Mapping[str, Estimate], depth: Depth, check: Check, version: str) -> str:
     """Text of the page. ``found``: {name of a preset: its `Estimate`}, ``depth``: `Depth` of `PRESET`."""
     containers = ", ".join(".".join(path) or "the top" for path in CONTAINERS)
     part, rows = device(PART), samples()

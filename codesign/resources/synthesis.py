@@ -9,10 +9,14 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from codesign.resources.logic_depth import Netlist
+from codesign.resources.units import Unit
 from formats.errors import BuildError
 from formats.files import ROOT
 from hw.tools import find_tool
@@ -53,14 +57,14 @@ class Resources:
     dsp: float = 0
     carry: float = 0
 
-    def __add__(self, other):
+    def __add__(self, other: "Resources") -> "Resources":
         return Resources(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values())))
 
-    def __mul__(self, times):
+    def __mul__(self, times: float) -> "Resources":
         return Resources(*(times * value for value in asdict(self).values()))
 
 
-def logic_cells(cells):
+def logic_cells(cells: Mapping[str, int]) -> int:
     """Yosys' "Estimated number of LCs" of LUTs counted by type: a LUT with two outputs may hold two small ones."""
     one, two, three, four = (cells.get(f"LUT{inputs}", 0) for inputs in (1, 2, 3, 4))
     five = cells.get("LUT5", 0)
@@ -75,14 +79,14 @@ def logic_cells(cells):
     return total + (one + two + 1) // 2
 
 
-def chained(cells):
+def chained(cells: Mapping[str, Any]) -> Counter[str]:
     """LUTs by type, of the cells of a netlist, that drive a carry chain."""
     at_chain = {bit for cell in cells.values() if cell["type"] in ("CARRY4", "CARRY8") for bit in cell["connections"]["S"]}
     kinds = (cell["type"] for cell in cells.values() if cell["connections"].get("O", [None])[0] in at_chain)
     return Counter(kind for kind in kinds if kind in _PLAIN_LUTS)
 
 
-def resources_of(cells, at_chain=None):
+def resources_of(cells: Mapping[str, int], at_chain: Mapping[str, int] | None = None) -> Resources:
     """`Resources` of a netlist: ``cells`` counts primitives by type, ``at_chain`` those of `chained`. Raises BuildError for
     one of unknown cost."""
     known = {*_MEMORY_LUTS, *_FLIP_FLOPS, *_BLOCKS, *_PLAIN_LUTS, *_FREE, "LUT6_2", "DSP48E2"}
@@ -102,24 +106,24 @@ def resources_of(cells, at_chain=None):
     )
 
 
-def yosys_version():
+def yosys_version() -> str:
     return subprocess.run([find_tool("yosys"), "-V"], capture_output=True, text=True, check=False).stdout.strip()
 
 
 class Synthesis:
     """Results by content of a unit: RTL, Yosys version and flow. ``progress`` takes a line of text."""
 
-    def __init__(self, progress=lambda text: None, jobs=1, cache=CACHE):
+    def __init__(self, progress: Callable[[str], object] = lambda text: None, jobs: int = 1, cache: Path = CACHE):
         self.progress, self.jobs, self.cache = progress, jobs, Path(cache)
         self.version = yosys_version()
         self._running = set()
 
     @property
-    def release(self):
+    def release(self) -> str:
         """Release of Yosys, such as 0.70."""
         return self.version.removeprefix("Yosys ").partition(" ")[0]
 
-    def folder(self, unit):
+    def folder(self, unit: Unit) -> Path:
         return (
             self.cache
             / hashlib.sha256(
@@ -127,7 +131,7 @@ class Synthesis:
             ).hexdigest()[:20]
         )
 
-    def run(self, units):
+    def run(self, units: Sequence[Unit]) -> list[Resources]:
         """`Resources` of each unit, one instance of it, in the order of ``units``."""
         todo = [unit for unit in units if not (self.folder(unit) / "cells.json").exists()]
         if len(todo) < len(units):
@@ -145,18 +149,18 @@ class Synthesis:
                 raise
         return [self.resources(unit) for unit in units]
 
-    def resources(self, unit):
+    def resources(self, unit: Unit) -> Resources:
         record = self._record(unit)
         return resources_of(record["cells"], record["chained"])
 
-    def cells(self, unit):
+    def cells(self, unit: Unit) -> Counter[str]:
         """Number of primitives of the unit by type: a Counter."""
         return Counter(self._record(unit)["cells"])
 
     def _record(self, unit):
         return json.loads((self.folder(unit) / "cells.json").read_text())
 
-    def netlist(self, unit):
+    def netlist(self, unit: Unit) -> Netlist:
         """Cells, nets and ports of the unit after synthesis, as Yosys' JSON describes a module."""
         with gzip.open(self.folder(unit) / "netlist.json.gz", "rt") as file:
             return json.load(file)

@@ -2,17 +2,23 @@
 
 import re
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from codesign.devices import LABELS, LIMITED
+from codesign.devices import LABELS, LIMITED, Device
 from codesign.resources.configurations import macs
-from codesign.resources.synthesis import FAMILY
+from codesign.resources.data import Sample
+from codesign.resources.estimate import Estimate
+from codesign.resources.logic_depth import Depth
+from codesign.resources.model import Errors
+from codesign.resources.synthesis import FAMILY, Resources
+from isa.config import AcceleratorConfig
 
 _BIT = re.compile(r"\[\d+\]")
 #: What the sum of the units may differ from the whole design, in percent of each resource.
 TOLERANCE = 5
 
 
-def table(found, levels=None):
+def table(found: Estimate, levels: Mapping[str, int] | None = None) -> list[str]:
     """Lines: a row for each unit, the sum at the end. ``levels``: {unit name: most levels of logic}, a column if given."""
     head = ["unit", "count", "LUT each", "LUT", "of it memory", "FF", "BRAM36", "DSP48E2", *(["levels"] if levels else [])]
     rows = [
@@ -28,17 +34,17 @@ def _numbers(used):
     return [f"{used.lut:,.0f}", f"{used.memory_lut:,.0f}", f"{used.ff:,.0f}", f"{used.bram36:,.1f}", f"{used.dsp:,.0f}"]
 
 
-def number(value):
+def number(value: float) -> str:
     """``value`` with a decimal only if it has one: a RAMB18 is half a block."""
     return f"{value:,.1f}".removesuffix(".0")
 
 
-def share(used, available, part):
+def share(used: float, available: float, part: Device) -> str:
     """Text: how much of the part is used, which is known for parts of the family that is synthesised for."""
     return f"{100 * used / available:.1f} %" if part.family == FAMILY else "unknown"
 
 
-def usage(found, part):
+def usage(found: Estimate, part: Device) -> list[str]:
     """Lines: used and available for each resource of the part."""
     rows = [["", "used", "available", "share"]]
     for name in LIMITED:
@@ -52,7 +58,7 @@ def usage(found, part):
     return aligned(rows)
 
 
-def density(found):
+def density(found: Estimate) -> str:
     """A line: LUTs for each binary multiply-accumulate of a cycle."""
     count = macs(found.config)
     return (
@@ -61,14 +67,14 @@ def density(found):
     )
 
 
-def aligned(rows):
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table: the first column to the left, numbers to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))] for row in rows)
     return ["  ".join(line).rstrip() for line in lines]
 
 
-def levels(depth):
+def levels(depth: Depth) -> dict[str, int]:
     """{unit name: most levels of logic of a path that ends in it}"""
     found = {}
     for path in depth.paths:
@@ -76,7 +82,7 @@ def levels(depth):
     return found
 
 
-def worst(depth):
+def worst(depth: Depth) -> list[str]:
     """Lines: the worst paths, those from register to register once for all their bits, and how blocks are read."""
     once = {}
     for path in depth.paths:
@@ -95,7 +101,7 @@ def worst(depth):
     return ["the ten worst paths between registers", *(" ".join(row) for row in rows), "", *blocks]
 
 
-def compared(total, flat, shared_lut):
+def compared(total: Resources, flat: Resources, shared_lut: float) -> list[str]:
     """Lines: ``total``, the sum of the units, against the same design synthesised flat. ``shared_lut``: see
     `codesign.resources.estimate.shared_lut`; how much of the difference in LUTs is about that only."""
     found = [(LABELS[name], getattr(total, name), getattr(flat, name)) for name in LIMITED]
@@ -106,13 +112,13 @@ def compared(total, flat, shared_lut):
     return aligned(rows)
 
 
-def within(total, flat):
+def within(total: Resources, flat: Resources) -> bool:
     """Whether each resource of ``total``, the sum of the units, is that of the whole design, give or take `TOLERANCE`."""
     pairs = ((getattr(total, name), getattr(flat, name)) for name in LIMITED)
     return all(abs(of_units - of_flat) <= TOLERANCE / 100 * of_flat for of_units, of_flat in pairs)
 
 
-def predicted(config, part, model, errors):
+def predicted(config: AcceleratorConfig, part: Device, model: Resources, errors: Mapping[str, Errors]) -> list[str]:
     """Lines: prediction, available and measured error for each resource."""
     rows = [["", "predicted", "available", "share", "error"]]
     for name in LIMITED:
@@ -122,7 +128,7 @@ def predicted(config, part, model, errors):
     return aligned(rows)
 
 
-def errors(found):
+def errors(found: Mapping[str, Errors]) -> list[str]:
     """Lines: the errors of each resource. ``found``: {resource: `codesign.resources.model.Errors`}."""
     rows = [["", "median error", "worst error", "configurations"]]
     for name, error in found.items():
@@ -130,7 +136,7 @@ def errors(found):
     return aligned(rows)
 
 
-def configurations(rows, predict):
+def configurations(rows: Iterable[Sample], predict: Callable[[AcceleratorConfig], Resources]) -> list[str]:
     """Lines: each `Sample`, its resources as synthesised, and by how much ``predict`` of its configuration is off."""
     lines = [["R x C x K, D, L, A, a", "", *(word for name in LIMITED for word in (LABELS[name], "error"))]]
     for sample in rows:

@@ -44,16 +44,16 @@ class Unit:
 
     name: str
     module: str
-    modules: dict
-    inner: dict
+    modules: dict[str, str]
+    inner: dict[str, str]
     count: int
 
     @property
-    def verilog(self):
+    def verilog(self) -> str:
         return "".join((*self.modules.values(), *self.inner.values()))
 
 
-def split(verilog, root=TOP, whole=False):
+def split(verilog: str, root: str = TOP, whole: bool = False) -> list[Unit]:
     """Units of a design, from its Verilog text as `hw.emit` writes it; the largest text first.
 
     ``root``: the module to begin with, where not the top. ``whole``: all below it is one unit.

@@ -1,11 +1,14 @@
 """What the units have in common that take a row in passes: elements in, codes out, rows waiting in between."""
 
 from collections.abc import Generator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from codesign.cycles.code_writer import TAKE, CodeWriter
 from isa.instruction import Instruction, Memory
 from isa.sizes import ROWS_BETWEEN_PASSES
+
+if TYPE_CHECKING:
+    from codesign.cycles.rows import RowUnits
 
 READ = 3  #: from the row buffer's address to its output
 ANNOUNCE = 4  #: cycles in which codes are announced before they are written
@@ -23,7 +26,7 @@ class Passes:
     #: Memories that it may write codes to.
     results: ClassVar[tuple[Memory, ...]] = (Memory.LEFT,)
 
-    def __init__(self, rows):
+    def __init__(self, rows: "RowUnits"):
         self.rows, self.timing, self.ports, self.events = rows, rows.timing, rows.ports, rows.events
 
     @property

@@ -1,18 +1,21 @@
 """STORE: rows as they are read, to external memory."""
 
 from collections.abc import Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codesign.cycles.row_units.passes import READ
 from isa.instruction import Instruction
 from isa.latency import SKID
 from isa.memory import RESIDUAL_BITS
 
+if TYPE_CHECKING:
+    from codesign.cycles.rows import RowUnits
+
 REQUEST = 6  #: from a STORE's request to its first data
 
 
 class Store:
-    def __init__(self, rows):
+    def __init__(self, rows: "RowUnits"):
         self.rows = rows
 
     def read(self, issued: int, index: int, i: Instruction) -> Generator[Any, None, None]:

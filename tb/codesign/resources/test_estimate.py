@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from codesign.resources.estimate import Estimate, shared_lut
 from codesign.resources.logic_depth import Depth, Path
 from codesign.resources.model import errors, predict
 from codesign.resources.synthesis import Resources
+from codesign.resources.units import Unit
 from codesign.rtl import fingerprint
 from formats.errors import UsageError
 from isa.config import PRESETS, preset
@@ -34,7 +36,7 @@ def synthesised(monkeypatch):
     used = {"unit": FLAT, "whole": FLAT}
 
     def fake(config, synthesis):
-        return Estimate(config, [(SimpleNamespace(name="top", count=1), used["unit"])], used["unit"], Resources(lut=100))
+        return Estimate(config, [(Unit("top", "bittern", {}, {}, 1), used["unit"])], used["unit"], Resources(lut=100))
 
     monkeypatch.setattr(estimate, "estimate", fake)
     monkeypatch.setattr(estimate, "whole", lambda config, synthesis: used["whole"])
@@ -108,12 +110,10 @@ def test_what_is_too_large_as_synthesised_is_refused_with_what_fits(synthesised,
 
 
 def test_small_luts_of_different_units_may_share_luts():
-    units = [
-        (SimpleNamespace(count=3, cells={"LUT2": 1}), None),
-        (SimpleNamespace(count=1, cells={"LUT2": 1, "LUT6": 2}), None),
-    ]
-    found = Estimate(preset("tiny"), units, Resources(), Resources())
-    assert shared_lut(found, SimpleNamespace(cells=lambda unit: unit.cells)) == 2 + 2
+    cells = {"a": {"LUT2": 1}, "b": {"LUT2": 1, "LUT6": 2}}
+    synthesis: Any = SimpleNamespace(cells=lambda unit: cells[unit.name])
+    units = [(Unit(name, name, {}, {}, count), Resources()) for name, count in (("a", 3), ("b", 1))]
+    assert shared_lut(Estimate(preset("tiny"), units, Resources(), Resources()), synthesis) == 2 + 2
 
 
 def test_the_page_is_written_to_its_end(synthesised, tmp_path, monkeypatch):

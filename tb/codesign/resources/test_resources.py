@@ -118,7 +118,7 @@ def test_what_follows_from_the_features_is_found_exactly(made_up):
     for unit, values in UNITS.items():
         assert coefficients(path)[unit, "lut"] == pytest.approx(values, rel=1e-4, abs=1e-4)
     for choice in choices():
-        expected = sum(np.array(values) @ features(unit, choice.config) for unit, values in UNITS.items())
+        expected = sum(float(np.array(values) @ features(unit, choice.config)) for unit, values in UNITS.items())
         assert predict(choice.config, path).lut == round(expected)
         assert predict(choice.config, path).ff == 10
 

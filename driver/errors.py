@@ -1,6 +1,7 @@
 """What can go wrong between a host and an accelerator: each says the cause and the way out in one sentence."""
 
 from formats.errors import UserError
+from isa.registers import Error
 
 
 class BoardError(UserError):
@@ -30,6 +31,6 @@ class RunError(BoardError):
     that instruction computes.
     """
 
-    def __init__(self, code, instruction, name, advice):
+    def __init__(self, code: Error, instruction: int, name: str, advice: str):
         super().__init__(f"the accelerator stopped with {code.name} at instruction {instruction} ({name}); {advice}")
         self.code, self.instruction, self.name = code, instruction, name

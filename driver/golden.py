@@ -6,6 +6,7 @@ import numpy as np
 
 from driver.errors import TransportError
 from driver.transport import Transport
+from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Region, decode
 from isa.machine import Machine
 from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
@@ -28,7 +29,7 @@ class GoldenTransport(Transport):
 
     counters = ("instructions", "saturations")
 
-    def __init__(self, config, memory_bytes=1 << 24):
+    def __init__(self, config: AcceleratorConfig, memory_bytes: int = 1 << 24):
         self.config, self.memory_bytes = config, memory_bytes
         self._memory = np.zeros(memory_bytes, np.uint8)
         self._registers = {register.name: 0 for register in REGISTERS}
@@ -38,11 +39,11 @@ class GoldenTransport(Transport):
             "lanes": _logarithms(config.row_lanes, config.axi_bits),
         }  # fmt: skip
 
-    def read_register(self, address):
+    def read_register(self, address: int) -> int:
         name = self._register(address)
         return 0 if name == "control" else self._registers[name]
 
-    def write_register(self, address, value):
+    def write_register(self, address: int, value: int) -> None:
         name = self._register(address)
         if name == "control":
             if value >> Control.START & 1:
@@ -52,18 +53,18 @@ class GoldenTransport(Transport):
         elif _ACCESS[name] is Access.WRITE:
             self._registers[name] = value
 
-    def read_memory(self, offset, size):
+    def read_memory(self, offset: int, size: int) -> bytes:
         self.check_range(offset, size)
         return self._memory[offset : offset + size].tobytes()
 
-    def write_memory(self, offset, data):
+    def write_memory(self, offset: int, data: bytes) -> None:
         self.check_range(offset, len(data))
         self._memory[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         """Nothing to wait for: a start returns when the run has ended."""
 
-    def close(self):
+    def close(self) -> None:
         """Nothing to release."""
 
     @staticmethod
@@ -122,7 +123,7 @@ class _Instructions:
     offset: int
     count: int
 
-    def __getitem__(self, index) -> Instruction:
+    def __getitem__(self, index: int) -> Instruction:
         start = self.offset + index * INSTRUCTION_BYTES
         data = self.image[start : start + INSTRUCTION_BYTES].tobytes()
         if len(data) < INSTRUCTION_BYTES:

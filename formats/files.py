@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextmanager
-def whole(path):
+def whole(path: Path | str) -> Iterator[Path]:
     """A path to write to: it takes the place of ``path`` when the block ends, and is gone when the block fails."""
     path = Path(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -24,7 +25,7 @@ def whole(path):
         partial.unlink(missing_ok=True)
 
 
-def write_whole(path, content):
+def write_whole(path: Path | str, content: str | bytes) -> None:
     """Write text or bytes, and make the folders they are in."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as partial:

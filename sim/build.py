@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jinja2
@@ -19,6 +20,7 @@ from formats.files import ROOT
 from hw.emit import emit
 from hw.tools import find_tool
 from hw.top import Accelerator
+from isa.config import AcceleratorConfig
 from isa.instruction import Memory
 from isa.memory import row_memory_banks
 
@@ -80,7 +82,7 @@ def _run(command, log, **kwargs):
         raise BuildError(f"{Path(command[0]).name} failed; its output is in {log}")
 
 
-def build(config, progress=lambda text: None):
+def build(config: AcceleratorConfig, progress: Callable[[str], object] = lambda text: None) -> Path:
     """Shared library of the harness for ``config``; built only when RTL, harness or tools changed.
 
     ``progress`` is called with a line of text before each step. Beside the library is ``times.json``: what each step

@@ -21,7 +21,7 @@ class Difference(NamedTuple):
     expected: int
     got: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         where = ", ".join(map(str, self.coordinates))
         return (
             f"instruction {self.instruction} ({self.instruction_name}): {self.tensor}[{where}] is {self.got}, "

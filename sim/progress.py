@@ -2,6 +2,7 @@
 
 import time
 
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 PERIOD = 0.1  # seconds between two updates
@@ -14,7 +15,7 @@ class RunProgress(Progress):
     ``on_progress``; `finish_run` counts it. Nothing shows where the output is no terminal.
     """
 
-    def __init__(self, console, total, unit):
+    def __init__(self, console: Console, total: int, unit: str):
         columns = (
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed} / {task.total}"),
             TimeElapsedColumn(), TextColumn("{task.fields[rate]}"),
@@ -23,12 +24,12 @@ class RunProgress(Progress):
         self._all = self.add_task(unit, total=total, rate="")
         self._run = self.add_task("instructions", total=0, rate="", visible=False)
 
-    def start_run(self, instructions):
+    def start_run(self, instructions: int) -> None:
         """A run begins. ``instructions``: how many will complete, HALT not counted."""
         self._started = self._shown = time.monotonic()
         self.reset(self._run, total=instructions, rate="cycle 0", visible=True)
 
-    def watch(self, cycle, completed):
+    def watch(self, cycle: int, completed: int) -> None:
         """Show the cycles since START and the instructions completed."""
         now = time.monotonic()
         if now - self._shown >= PERIOD:
@@ -36,7 +37,7 @@ class RunProgress(Progress):
             rate = cycle / (now - self._started)
             self.update(self._run, completed=completed, rate=f"cycle {cycle:,}, {rate:,.0f} cycles/s")
 
-    def finish_run(self):
+    def finish_run(self) -> None:
         """The run has ended."""
         self.update(self._run, visible=False)
         self.advance(self._all)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -48,11 +49,11 @@ class Options:
     output: Path = Path("build/sim")
     flip: tuple[int, int] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_memory_speed(self.latency, self.bandwidth)
 
 
-def simulate(path, options, console=None):
+def simulate(path: Path | str, options: Options, console: Console | None = None) -> dict[str, Any]:
     """Run samples of the bundle at ``path``; prints the report and writes it to ``options.output``.
 
     Returns

@@ -1,11 +1,15 @@
 """What the units did when: a picture, and a trace for the Perfetto viewer."""
 
 import json
-from typing import NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib
 
 from formats.files import whole, write_whole
+from program.program import Program
+from sim.simulation import Event
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
@@ -27,7 +31,7 @@ class Span(NamedTuple):
     end: int
 
 
-def spans(program, events):
+def spans(program: Program, events: Sequence[Event]) -> list[Span]:
     """One `Span` per instruction from the events of a run, in program order."""
     origin = min((event.cycle for event in events), default=0)
     times = {(queue, done): [e.cycle - origin for e in events if e.queue is queue and e.completed is done]
@@ -39,9 +43,9 @@ def spans(program, events):
     return sorted(found, key=lambda span: span.instruction)
 
 
-def write_trace(program, events, path):
+def write_trace(program: Program, events: Sequence[Event], path: Path | str) -> None:
     """Perfetto (Chrome trace) JSON: one track per queue, a cycle shown as a microsecond."""
-    records = [
+    records: list[dict[str, Any]] = [
         {"name": "thread_name", "ph": "M", "pid": 0, "tid": queue.value, "args": {"name": f"{queue.name} queue"}}
         for queue in Queue
     ]
@@ -53,7 +57,7 @@ def write_trace(program, events, path):
     write_whole(path, json.dumps({"traceEvents": records, "displayTimeUnit": "ns"}))
 
 
-def write_picture(program, events, path, title):
+def write_picture(program: Program, events: Sequence[Event], path: Path | str, title: str) -> None:
     """The same as a PNG."""
     figure, axes = pyplot.subplots(figsize=(12, 3), dpi=110)
     for span in spans(program, events):

@@ -2,15 +2,17 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 from formats.files import whole
 from golden.model import Input
 from isa.registers import VERSION
+from program.program import Program
 
 MAGIC = 0x49525442  # "BTRI"
 
 
-def flat_image(program):
+def flat_image(program: Program) -> bytes:
     """Bytes of the image of a `program.program.Program`; `struct bittern_image` in boards/c/bittern.h names the words."""
     c, layout, output = program.config, program.input, program.output
     bits = 0 if layout.input is Input.TOKENS else layout.format.bits
@@ -22,7 +24,7 @@ def flat_image(program):
     return struct.pack("<16I", *words) + program.image
 
 
-def write_image(program, path):
+def write_image(program: Program, path: Path | str) -> None:
     """Write the image; the file appears whole or not at all."""
     with whole(path) as partial:
         partial.write_bytes(flat_image(program))

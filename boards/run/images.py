@@ -4,13 +4,14 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from formats.errors import UsageError
 
 IDX_IMAGES = b"\0\0\x08\x03"
 
 
-def read_images(path, shape):
+def read_images(path: Path | str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     """Grey images of a file, (images, height, width) uint8: one, or all of an .npy or IDX file, which may be gzipped.
 
     Parameters

@@ -1,7 +1,29 @@
 """Host side of the serial link: requests and answers of `golden.serial`, repeated until one comes through."""
 
+from typing import Protocol
+
 from driver.errors import TransportError
 from golden.serial import END, Command, FrameError, Status, parse_answer, request
+
+
+class Port(Protocol):
+    """What a link sends over, such as `boards.serial.port.SerialPort`."""
+
+    @property
+    def path(self) -> str:
+        """Its name, for people."""
+
+    def read(self, timeout: float) -> bytes:
+        """What has come, at least one byte; b"" if nothing comes within ``timeout`` seconds."""
+
+    def write(self, data: bytes, timeout: float) -> object:
+        """Write all of ``data`` within ``timeout`` seconds."""
+
+    def now(self) -> float:
+        """Seconds since some moment."""
+
+    def close(self) -> object:
+        """Release it."""
 
 
 class NoAnswer(TransportError):
@@ -31,9 +53,7 @@ class SerialLink:
 
     Parameters
     ----------
-    port
-        Has ``read(timeout)``, ``write(data, timeout)``, ``now()`` and ``close()`` as `boards.serial.port.SerialPort`, and a
-        ``path``.
+    port : Port
     timeout : float
         Seconds to wait for an answer.
     attempts : int
@@ -47,7 +67,7 @@ class SerialLink:
         Requests that had to be sent again.
     """
 
-    def __init__(self, port, timeout=0.5, attempts=4):
+    def __init__(self, port: Port, timeout: float = 0.5, attempts: int = 4):
         self.port, self.timeout, self.attempts = port, timeout, attempts
         self.quiet = timeout / 10
         self.repeated = 0
@@ -55,14 +75,14 @@ class SerialLink:
         self._inner: bytearray | None = None  # bytes since the last END; None before the first
         self._frames: list[bytes] = []
 
-    def connect(self):
+    def connect(self) -> bytes:
         """Get in step with the board: whatever it was sent before, it now answers a read of its first register.
 
         Being a read, it tells the board the sequence number before our first write's, so that is no repetition.
         """
         return self.ask(Command.READ_REGISTER, 0, length=4)
 
-    def ask(self, command, address, data=b"", length=None):
+    def ask(self, command: Command, address: int, data: bytes = b"", length: int | None = None) -> bytes:
         """Data of the answer to a request.
 
         Raises

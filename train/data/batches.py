@@ -7,12 +7,15 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+
+from train.data.sets import Split
 
 #: Texts are sorted by length within so many batches: little padding, still random.
 SORTED_BATCHES = 50
 
 
-def batches(split, size, seed, epoch):
+def batches(split: Split, size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
     """Indices of the samples of each batch of an epoch, shuffled: list of int64 arrays; samples of similar length meet."""
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(split))
@@ -24,16 +27,18 @@ def batches(split, size, seed, epoch):
     return [parts[i] for i in rng.permutation(len(parts))]
 
 
-def batches_per_epoch(split, size):
+def batches_per_epoch(split: Split, size: int) -> int:
     return math.ceil(len(split) / size)
 
 
-def shards(index, count):
+def shards(index: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
     """A batch in ``count`` parts whose sizes differ by at most one, in order."""
     return np.array_split(index, count)
 
 
-def tensors(split, index, device="cpu"):
+def tensors(
+    split: Split, index: NDArray[np.int64], device: torch.device | str = "cpu"
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """``inputs`` cut to the longest of them, ``lengths`` and ``labels`` of some samples."""
     lengths = split.lengths[index]
     inputs = split.inputs[index][:, : int(lengths.max())]

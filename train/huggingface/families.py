@@ -1,9 +1,13 @@
 """The families that are known, and which of them a checkpoint is."""
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from train.errors import CheckpointError
 from train.huggingface.bert import BERT
 from train.huggingface.deit import DEIT
 from train.huggingface.distilbert import DISTILBERT
+from train.huggingface.family import Family
 from train.huggingface.roberta import ROBERTA
 from train.huggingface.vit import VIT
 
@@ -17,7 +21,7 @@ TELLING = (
 )  # fmt: skip
 
 
-def family_of(config, names, wanted=None):
+def family_of(config: Mapping[str, Any], names: Iterable[str], wanted: str | None = None) -> Family:
     """The `Family` of a checkpoint: the one that is wanted by name, that of its config.json, or that its tensors show.
 
     Raises CheckpointError for a family that is not known.

@@ -32,7 +32,7 @@ class Checkpoint:
     hashes: dict
 
 
-def read_checkpoint(path, sha256=None):
+def read_checkpoint(path: Path | str, sha256: str | None = None) -> Checkpoint:
     """A checkpoint from a folder, or from a file of weights and what is beside it.
 
     Parameters

@@ -1,11 +1,15 @@
 """Parameters of an encoder of ours from the tensors of a checkpoint, by the tables of its family."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 
 from train.huggingface.pixels import projection
+from train.huggingface.tensors import Tensors
 
 
-def modules(tensors, layers):
+def modules(tensors: Tensors, layers: int) -> dict[str, torch.Tensor]:
     """Linear layers and norms of the layers, and the norm of the embedding: dict of str to tensor, by our names."""
     state = {}
     for ours, theirs in tensors.family.modules.items():
@@ -28,7 +32,7 @@ def _module(tensors, ours, name):
     return {f"{ours}.weight": weight, f"{ours}.bias": torch.zeros(len(weight)) if optional else tensors.take(f"{name}.bias")}
 
 
-def ends(tensors, names):
+def ends(tensors: Tensors, names: Mapping[str, str | None]) -> dict[str, torch.Tensor]:
     """Linear layers by our name; those whose name there is None are left out."""
     state = {}
     for ours, name in names.items():
@@ -37,7 +41,7 @@ def ends(tensors, names):
     return state
 
 
-def text_embedding(tensors, tokens):
+def text_embedding(tensors: Tensors, tokens: int) -> dict[str, torch.Tensor]:
     """Table and positions (tokens, width); the type of the first sentence is part of each position."""
     family = tensors.family
     table = tensors.take(f"{family.modules['embedding']}.weight")
@@ -47,7 +51,7 @@ def text_embedding(tensors, tokens):
     return {"embedding.weight": table, "embedding.bias": torch.zeros(table.shape[1]), "position": position}
 
 
-def image_embedding(tensors, preprocessor, grey):
+def image_embedding(tensors: Tensors, preprocessor: Mapping[str, Any], grey: bool) -> dict[str, torch.Tensor]:
     """Projection and positions (tokens, width).
 
     The model sees a patch of zeros where a class token is, and projects it to its bias. So the projection gets no bias:

@@ -1,16 +1,21 @@
 """Projection of patches: a convolution on normalised pixels as a linear layer on pixels between 0 and 1."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from train.errors import CheckpointError
+from train.huggingface.shape import Shape
 
 #: Mean and deviation of a channel where no preprocessor_config.json says them.
 USUAL = 0.5
 
 
-def projection(weight, bias, preprocessor, grey):
+def projection(
+    weight: torch.Tensor, bias: torch.Tensor, preprocessor: Mapping[str, Any], grey: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Weight (width, inputs) and what is added, (width,): ``weight`` is (width, channels, side, side).
 
     Parameters
@@ -38,7 +43,7 @@ def _of_channels(value, channels, key):
     return numbers.expand(channels)
 
 
-def side_of(shape, config):
+def side_of(shape: Shape, config: Mapping[str, Any]) -> int:
     """Pixels on a side of the images: from config.json, or of a square. Raises CheckpointError if patches do not fill it."""
     side = config.get("image_size", math.isqrt(shape.positions) * shape.patch)
     if not isinstance(side, int) or side % shape.patch or (side // shape.patch) ** 2 != shape.positions:

@@ -66,7 +66,7 @@ class QuantizedLinear(nn.Linear):
         Only of a weighted scheme that is not split: how often each weight counts, all ones at first.
     """
 
-    def __init__(self, inputs, outputs, scheme):
+    def __init__(self, inputs: int, outputs: int, scheme: WeightScheme | Format | None):
         super().__init__(inputs, outputs)
         if isinstance(scheme, WeightScheme) and scheme.method is Weights.REAL:
             scheme = None
@@ -84,11 +84,11 @@ class QuantizedLinear(nn.Linear):
             elif scheme.weighted:
                 self.register_buffer("importance", torch.ones(outputs, inputs))
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         # Under autocast (training only) the product is in few bits; what follows is not.
         return functional.linear(x, self.quantized()).float() + self.bias
 
-    def quantized(self):
+    def quantized(self) -> torch.Tensor:
         """The weights as used, (outputs, inputs)."""
         if self.halves is not None:
             return self.halves()
@@ -102,12 +102,13 @@ class QuantizedLinear(nn.Linear):
     def _values(self):
         if isinstance(self.scheme, Format):
             return *weights.integer(self.weight, self.scheme.bits), self.scheme
+        assert self.scheme is not None, "in full precision there are no codes"
         if self.scheme.method is Weights.BINARY:
             return *weights.binary(self.weight, self.axis), BINARY
         return *weights.ternary(self.weight, self.axis, getattr(self, "importance", None)), TERNARY
 
     @torch.no_grad()
-    def operand(self):
+    def operand(self) -> Operand:
         """What the hardware multiplies by, of the weights as they are: `Operand`. There must be a scheme."""
         if self.halves is not None:
             values, code_format, scale = self.halves.operand()
@@ -122,13 +123,13 @@ class QuantizedTable(nn.Embedding):
     A bipolar table has mean-centred signs in each column; a signed one of several bits has one scale for all.
     """
 
-    def __init__(self, rows, width, code_format):
+    def __init__(self, rows: int, width: int, code_format: Format | None):
         super().__init__(rows, width)
         self.format = code_format
         self.bias = nn.Parameter(torch.zeros(width))
         nn.init.normal_(self.weight, std=0.5)
 
-    def forward(self, ids):
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
         rows = functional.embedding(ids, self.weight)
         if self.format is not None:
             # Only what a batch looks up: of a vocabulary, that is a small part.
@@ -139,12 +140,13 @@ class QuantizedTable(nn.Embedding):
         return rows + self.bias
 
     def _values(self, rows):
+        assert self.format is not None, "in full precision there are no codes"
         if self.format.kind is Kind.BIPOLAR:
             return weights.binary(self.weight, 0, part=rows)
         return weights.integer(self.weight, self.format.bits, rows)
 
     @torch.no_grad()
-    def operand(self):
+    def operand(self) -> Operand:
         """Codes (rows, width), and the scale of each column: `Operand`."""
         values, scale = self._values(self.weight)
         return _operand(values, self.format, scale, self.embedding_dim)

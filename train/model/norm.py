@@ -3,9 +3,9 @@
 import torch
 from torch import nn
 
-from golden.model import Order
+from golden.model import EncoderConfig, Format, Order
 from train.model.quantizers import Quantizer
-from train.model.structure import NormKind
+from train.model.structure import NormKind, Structure
 
 
 class Norm(nn.Module):
@@ -19,7 +19,7 @@ class Norm(nn.Module):
     code_format : golden.model.Format or None
     """
 
-    def __init__(self, config, structure, code_format):
+    def __init__(self, config: EncoderConfig, structure: Structure, code_format: Format | None):
         super().__init__()
         self.keeps_sum = config.order is Order.PRE
         self.kind, self.epsilon = structure.norm, structure.epsilon
@@ -27,7 +27,7 @@ class Norm(nn.Module):
         self.offset = nn.Parameter(torch.zeros(config.width))
         self.quantizer = Quantizer(code_format, config.width)
 
-    def forward(self, stream, update):
+    def forward(self, stream: torch.Tensor, update: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Both (batch, tokens, width): the new stream, and the input of what follows."""
         total = stream + update
         shape = total.shape[-1:]

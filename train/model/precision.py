@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import final
 
 from golden.codes import Kind
 from golden.model import Format
@@ -50,6 +51,7 @@ class WeightScheme:
     free: bool = False
 
 
+@final  # so that ``precision and precision.codes`` is a format or None
 @dataclass(frozen=True)
 class Precision:
     """Formats of a model's tensors, and the scheme of its layers' weights.

@@ -21,7 +21,7 @@ class Split(NamedTuple):
     scale: torch.Tensor
 
 
-def split(weight, axis=None, importance=None):
+def split(weight: torch.Tensor, axis: int | None = None, importance: torch.Tensor | None = None) -> Split:
     """Split ``weight`` (outputs, inputs) so that both halves have the scale ``alpha / 2`` of its ternary value.
 
     With I the weights whose ternary value is not 0, J the others above 0, K the others, and sums over weights that count
@@ -57,6 +57,8 @@ def split(weight, axis=None, importance=None):
     return Split(first, weight - first, alpha / 2)
 
 
-def scale_of(first, second, axis=None, importance=None):
+def scale_of(
+    first: torch.Tensor, second: torch.Tensor, axis: int | None = None, importance: torch.Tensor | None = None
+) -> torch.Tensor:
     """The common scale of two halves: half the mean of ``|first| + |second|``. It is ``alpha / 2`` after a split."""
     return mean(first.abs() + second.abs(), axis, importance) / 2

@@ -14,13 +14,17 @@ THRESHOLD = 0.7
 SMALLEST = 1e-8
 
 
-def binary(weight, axis=None, centred=True, part=None):
+def binary(
+    weight: torch.Tensor, axis: int | None = None, centred: bool = True, part: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """``mean|w| * sign(w - mean w)`` (BiT, arXiv 2205.13016): the mean only decides the sign, and only if ``centred``."""
     centre = mean(weight, axis) if centred else 0.0
     return sign((weight if part is None else part) - centre), mean(weight.abs(), axis).clamp(min=SMALLEST)
 
 
-def ternary(weight, axis=None, importance=None):
+def ternary(
+    weight: torch.Tensor, axis: int | None = None, importance: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Sign of the weights beyond a threshold D, else 0 (TWN): ``D = 0.7 mean|w|``, scale = mean of the |w| beyond it.
 
     With ``importance`` h, of the shape of ``weight``, both means count each weight h times: of all scales for the weights
@@ -32,14 +36,14 @@ def ternary(weight, axis=None, importance=None):
     return torch.sign(weight) * chosen, scale.clamp(min=SMALLEST)
 
 
-def integer(weight, bits, part=None):
+def integer(weight: torch.Tensor, bits: int, part: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Signed codes of ``bits`` bits: the largest magnitude becomes the largest code."""
     high = (1 << (bits - 1)) - 1
     scale = weight.abs().max().clamp(min=SMALLEST) / high
     return torch.floor((weight if part is None else part) / scale + 0.5).clamp(-high, high), scale
 
 
-def mean(x, axis=None, counts=None):
+def mean(x: torch.Tensor, axis: int | None = None, counts: torch.Tensor | None = None) -> torch.Tensor:
     """Mean of ``x``, over everything or along an axis that is kept; each element counts ``counts`` times."""
     if counts is None:
         return x.mean() if axis is None else x.mean(axis, keepdim=True)

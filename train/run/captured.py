@@ -5,6 +5,7 @@ to run them.
 """
 
 import gc
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -24,11 +25,11 @@ class Captured:
         Without gradients at each call; they must stay where they are in memory.
     """
 
-    def __init__(self, compute, parameters):
+    def __init__(self, compute: Callable[..., torch.Tensor], parameters: Sequence[torch.nn.Parameter]):
         self.compute, self.parameters = compute, parameters
         self.played, self.seen, self.pool = {}, set(), None
 
-    def __call__(self, *inputs):
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
         shapes = tuple(tensor.shape for tensor in inputs)
         # The first time sets up what may not be set up while recording: handles of libraries, steps of quantizers.
         if shapes not in self.seen or (shapes not in self.played and len(self.played) == MOST_GRAPHS):

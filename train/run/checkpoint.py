@@ -3,6 +3,7 @@
 import pickle
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +13,7 @@ from train.errors import CheckpointError
 VERSION = 2
 
 
-def save(content, path):
+def save(content: dict[str, Any], path: Path | str) -> None:
     """Write a dictionary of tensors and plain values."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -20,7 +21,7 @@ def save(content, path):
         torch.save({"version": VERSION} | content, partial)
 
 
-def load(path, kind):
+def load(path: Path | str, kind: str) -> dict[str, Any]:
     """What `save` wrote, with its tensors on the processor. Raises CheckpointError.
 
     Parameters

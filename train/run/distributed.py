@@ -1,7 +1,7 @@
 """Several processes that train one model: as torchrun starts them, or this one alone."""
 
 import os
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -20,14 +20,14 @@ class Workers:
     count: int = 1
 
     @property
-    def first(self):
+    def first(self) -> bool:
         return self.rank == 0
 
-    def wrap(self, model):
+    def wrap(self, model: torch.nn.Module) -> torch.nn.Module:
         """The model whose gradients are means over all processes."""
         return DistributedDataParallel(model) if self.count > 1 else model
 
-    def mean(self, number):
+    def mean(self, number: float) -> float:
         """Mean of a number over all processes."""
         if self.count == 1:
             return number
@@ -35,17 +35,17 @@ class Workers:
         distributed.all_reduce(total)
         return total.item() / self.count
 
-    def wait(self):
+    def wait(self) -> None:
         """Until all processes are here."""
         if self.count > 1:
             distributed.barrier()
 
-    def alone(self, model):
+    def alone(self, model: torch.nn.Module) -> AbstractContextManager[None]:
         """Context in which gradients stay in this process, to be added to the next ones."""
         return model.no_sync() if self.count > 1 else nullcontext()
 
 
-def join(device="auto"):
+def join(device: str = "auto") -> Workers:
     """The workers: of torchrun's environment if it is there, and on a GPU where there is one.
 
     Parameters
@@ -69,6 +69,6 @@ def join(device="auto"):
     return Workers(chosen, rank, count)
 
 
-def leave():
+def leave() -> None:
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()

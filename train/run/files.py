@@ -8,7 +8,7 @@ from train.errors import CheckpointError
 MEBIBYTE = 1 << 20
 
 
-def digest(path):
+def digest(path: Path | str) -> str:
     """sha256 of a checkpoint's file, hexadecimal. Raises CheckpointError."""
     try:
         with Path(path).open("rb") as file:
@@ -17,6 +17,6 @@ def digest(path):
         raise CheckpointError(f"{path} cannot be read ({error.strerror}); fetch the checkpoint again") from None
 
 
-def size(path):
+def size(path: Path | str) -> str:
     """How large a file is, for people."""
     return f"{Path(path).stat().st_size / MEBIBYTE:.2f} MiB"

@@ -1,19 +1,22 @@
 """Inheritance: the weights of one model as the start of another, of other bits, half the width, or split."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import torch
 
+from golden.model import EncoderConfig
+from train.model.bmt import Encoder
 from train.model.linear import QuantizedLinear
 
 
-def halved(config):
+def halved(config: EncoderConfig) -> EncoderConfig:
     """The structure with half the heads and half the feed-forward neurons, at least one of each."""
     return dataclasses.replace(config, heads=max(1, config.heads // 2), feed_forward=max(1, config.feed_forward // 2))
 
 
 @torch.no_grad()
-def inherit(model, source, importance=None):
+def inherit(model: Encoder, source: Encoder, importance: Mapping[str, torch.Tensor] | None = None) -> None:
     """Give ``model`` the weights of ``source``.
 
     Quantizer steps are left to calibration where the formats differ. Where ``model`` has fewer heads or neurons it gets
@@ -42,7 +45,9 @@ def inherit(model, source, importance=None):
                 linear.importance.copy_(importance[name])
 
 
-def largest(state, layer, config, heads, neurons):
+def largest(
+    state: Mapping[str, torch.Tensor], layer: str, config: EncoderConfig, heads: int, neurons: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Inner channels of the attention and neurons of the feed-forward block to keep: two sorted index tensors.
 
     Those with the largest product of norms of what goes in (value rows, up rows) and what comes out (output and down

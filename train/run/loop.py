@@ -3,10 +3,12 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 
+from train.data.sets import Dataset
 from train.errors import CheckpointError
 from train.model.bmt import Encoder
 from train.model.precision import FULL, Weights, precision
@@ -14,7 +16,7 @@ from train.run.checkpoint import VERSION
 from train.run.distributed import Workers
 from train.run.importance import importance
 from train.run.inherit import halved, inherit
-from train.run.recipe import encoder_config
+from train.run.recipe import Recipe, Step, encoder_config
 from train.run.report import Silent
 from train.run.stage import Stage
 
@@ -22,7 +24,14 @@ from train.run.stage import Stage
 YOUNGER = ("replaced", "joined")
 
 
-def train(recipe, dataset, folder, report=None, workers=None, start=None):
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path | str,
+    report: Silent | None = None,
+    workers: Workers | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> list[Encoder]:
     """The models of all stages, the last one being the result: list of train.model.bmt.Encoder.
 
     Parameters
@@ -77,14 +86,21 @@ def _counts(step, source, path):
     return step.weighted and not split and not path.exists()
 
 
-def control(recipe, dataset, folder, report=None, workers=None, start=None):
+def control(
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path | str,
+    report: Silent | None = None,
+    workers: Workers | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
+) -> Encoder:
     """The same embedding and head without the layers, trained like the teacher and from what it starts from."""
     model = dataclasses.replace(recipe.model, layers=0)
     recipe = dataclasses.replace(recipe, model=model, steps=recipe.steps[:1])
     return train(recipe, dataset, folder, report, workers, start)[0]
 
 
-def new_model(recipe, dataset, index):
+def new_model(recipe: Recipe, dataset: Dataset, index: int) -> Encoder:
     """The model of stage ``index``, with random weights that depend on the recipe's seed."""
     step = recipe.steps[index]
     config = encoder_config(recipe.model, dataset)
@@ -95,20 +111,20 @@ def new_model(recipe, dataset, index):
     return Encoder(config, formats, step.dropout, recipe.model.structure(step))
 
 
-def is_half(steps, index):
+def is_half(steps: Sequence[Step], index: int) -> bool:
     """Whether a stage's model has half the width: it says so, or is split from one that has."""
     step = steps[index]
     return step.half or (step.weights is Weights.SPLIT and is_half(steps, index - 1))
 
 
-def stage_path(recipe, index, folder):
+def stage_path(recipe: Recipe, index: int, folder: Path | str) -> Path:
     """The checkpoint of a stage: its name holds a digest of all that the result depends on."""
     steps = [dataclasses.asdict(step) for step in recipe.steps[: index + 1]]
-    for step in steps:
+    for entries in steps:
         # Keys younger than VERSION count where they are used: what was trained before them keeps its name.
         for key in YOUNGER:
-            if not step[key]:
-                del step[key]
+            if not entries[key]:
+                del entries[key]
     known = dataclasses.asdict(recipe) | {"steps": steps, "version": VERSION}
     # None of these changes what comes out.
     for key in ("name", "checkpoint_every"):

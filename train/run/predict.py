@@ -1,15 +1,22 @@
 """Predictions of a model on a split."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from train.data.batches import tensors
+from train.data.sets import Split
+from train.model.bmt import Encoder
 
 BATCH = 500
 
 
 @torch.no_grad()
-def predict(model, split, forward=None):
+def predict(
+    model: Encoder, split: Split, forward: Callable[..., tuple[torch.Tensor, ...]] | None = None
+) -> NDArray[np.int64]:
     """Predicted class of each sample: (samples,) int64. Leaves the model in evaluation mode.
 
     ``forward`` takes the place of calling the model, for `Encoder.real`.
@@ -23,6 +30,6 @@ def predict(model, split, forward=None):
     return np.concatenate(predictions)
 
 
-def accuracy(model, split):
+def accuracy(model: Encoder, split: Split) -> float:
     """Share of the samples that are predicted right, 0..1."""
     return float((predict(model, split) == split.labels).mean())

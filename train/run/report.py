@@ -4,6 +4,7 @@ import csv
 import time
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from formats.files import whole
@@ -18,16 +19,16 @@ EVERY = 20
 class Silent:
     """Says nothing: for tests, and for all processes but the first."""
 
-    def begin(self, stage, total, done):
+    def begin(self, stage: str, total: int, done: int) -> None:
         pass
 
-    def step(self, step, epoch, loss, hits, learning_rate):
+    def step(self, step: int, epoch: int, loss: float, hits: float, learning_rate: float) -> None:
         pass
 
-    def validated(self, step, epoch, accuracy, best):
+    def validated(self, step: int, epoch: int, accuracy: float, best: float) -> None:
         pass
 
-    def end(self):
+    def end(self) -> None:
         pass
 
 
@@ -37,13 +38,13 @@ class Report(Silent):
     After `begin` with steps done, rows of this stage beyond them, of a run that was interrupted, are dropped.
     """
 
-    def __init__(self, folder, console):
+    def __init__(self, folder: Path | str, console: Console):
         self.console, self.path = console, Path(folder) / "log.csv"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.events = None
         self.progress: Progress | None = None
 
-    def begin(self, stage, total, done):
+    def begin(self, stage: str, total: int, done: int) -> None:
         self.stage, self.started, self.rows = stage, time.monotonic(), []
         self._keep(stage, done)
         self.events = _events(self.path.parent / "events" / stage, done)
@@ -57,7 +58,7 @@ class Report(Silent):
         self.progress.start()
         self.task = self.progress.add_task(stage, total=total, completed=done, note="")
 
-    def step(self, step, epoch, loss, hits, learning_rate):
+    def step(self, step: int, epoch: int, loss: float, hits: float, learning_rate: float) -> None:
         for name, value in (("loss", loss), ("accuracy", hits)):
             before = getattr(self, name)
             setattr(self, name, value if before is None else SMOOTHING * before + (1 - SMOOTHING) * value)
@@ -68,12 +69,12 @@ class Report(Silent):
         if step % EVERY == 0:
             self._row(step, epoch)
 
-    def validated(self, step, epoch, accuracy, best):
+    def validated(self, step: int, epoch: int, accuracy: float, best: float) -> None:
         self.validation = f", validation {accuracy:.1%} (best {best:.1%})"
         self._row(step, epoch, accuracy)
         self.console.print(f"{self.stage} epoch {epoch}: loss {self.loss:.4f}, validation {accuracy:.2%}, best {best:.2%}")
 
-    def end(self):
+    def end(self) -> None:
         if self.progress:
             self.progress.stop()
             self.progress = None

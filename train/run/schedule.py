@@ -5,7 +5,7 @@ import math
 from train.run.recipe import Schedule
 
 
-def rate(step, total, schedule, warmup):
+def rate(step: int, total: int, schedule: Schedule, warmup: float) -> float:
     """Factor of the learning rate at ``step``, 0..total - 1: up along a line in a share ``warmup`` of them, then down."""
     rising = max(1, int(warmup * total))
     if step < rising:

@@ -2,18 +2,23 @@
 
 import copy
 import math
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from train.data.augment import augmentation
 from train.data.batches import batches, batches_per_epoch, shards, tensors
+from train.data.sets import Dataset
 from train.errors import CheckpointError, Diverged, ExportError
+from train.model.bmt import Encoder
 from train.run import checkpoint
 from train.run.captured import Captured
 from train.run.distillation import loss_of, run
+from train.run.distributed import Workers
 from train.run.predict import accuracy
-from train.run.recipe import Mixed
+from train.run.recipe import Mixed, Recipe, Step
+from train.run.report import Silent
 from train.run.schedule import rate
 
 DTYPES = {Mixed.NONE: torch.float32, Mixed.BFLOAT16: torch.bfloat16, Mixed.FLOAT16: torch.float16}
@@ -36,7 +41,10 @@ class Stage:
     workers : train.run.distributed.Workers
     """
 
-    def __init__(self, model, teacher, step, recipe, dataset, path, workers):
+    def __init__(
+        self, model: Encoder, teacher: Encoder | None, step: Step, recipe: Recipe, dataset: Dataset, path: Path,
+        workers: Workers,
+    ):  # fmt: skip
         self.step, self.recipe, self.dataset, self.path, self.workers = step, recipe, dataset, path, workers
         self.teacher = teacher if step.distils else None
         self.model = model.to(workers.device)
@@ -45,7 +53,7 @@ class Stage:
         self.per_epoch = batches_per_epoch(dataset.train, step.batch)
         self.total = step.epochs * self.per_epoch
         self.done, self.best, self.stale, self.finished = 0, -1.0, 0, False
-        self.weights = None
+        self.weights: dict[str, torch.Tensor] | None = None
         for module in model.modules():
             if hasattr(module, "shards"):
                 module.shards = self.pieces
@@ -63,7 +71,7 @@ class Stage:
         if saved is not None and not self.finished:
             self._restore(saved)
 
-    def run(self, report):
+    def run(self, report: Silent) -> None:
         """Train to the end; the best weights by validation remain."""
         report.begin(self.path.stem, self.total, self.done)
         try:

@@ -26,6 +26,7 @@ TEXT = Model(1, 32, 2, 16, 32, vocabulary=20)
 
 def stage(tmp_path, recipe, dataset):
     model, teacher = (new_model(recipe, dataset, index) for index in (len(recipe.steps) - 1, 0))
+    assert GPU is not None
     teacher = teacher.to(GPU.device).eval()
     return Stage(model, teacher, recipe.steps[-1], recipe, dataset, tmp_path / "stage.pt", GPU)
 

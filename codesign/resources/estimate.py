@@ -1,13 +1,11 @@
 """Resources of a configuration by open synthesis: each unit once, times how often it occurs."""
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from codesign.resources.logic_depth import Depth, depth
 from codesign.resources.synthesis import Resources, Synthesis, resources_of
 from codesign.resources.units import TOP, Unit, split
-from formats.errors import UsageError
 from hw.emit import emit
 from hw.top import Accelerator
 from isa.config import AcceleratorConfig

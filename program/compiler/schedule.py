@@ -81,6 +81,6 @@ def emit(steps: Iterable[Step], waits: NDArray[np.int64]) -> list[Instruction]:
     return instructions
 
 
-def resolve(value: int | At) -> int:
+def resolve(value: int | np.integer | At) -> int:
     """A field as a number, once buffers are placed."""
     return value.address if isinstance(value, At) else int(value)

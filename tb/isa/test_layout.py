@@ -57,12 +57,12 @@ def test_every_code_of_an_operand_comes_back_bit_by_bit_and_the_rest_is_zero(dat
 
 def test_unsigned_codes_wider_than_their_planes_lose_their_high_bits_only():
     """What a plane holds is one bit: nothing of a code spills into its neighbours."""
-    assert pack_operand([[5, 0, 0, 0, 0, 0, 0, 1]], 1, 1, 8) == bytes([0b10000001])
+    assert pack_operand(np.array([[5, 0, 0, 0, 0, 0, 0, 1]]), 1, 1, 8) == bytes([0b10000001])
 
 
 @given(st.lists(st.tuples(st.integers(-(1 << 15), (1 << 15) - 1), st.integers(-(1 << 39), (1 << 39) - 1)), min_size=1))
 def test_a_rescale_constant_is_its_scale_below_its_offset_and_a_zero_byte(pairs):
-    packed = pack_constants(*zip(*pairs, strict=True))
+    packed = pack_constants(*np.array(pairs).T)
     assert len(packed) == CONSTANT_BYTES * len(pairs)
     for index, (scale, offset) in enumerate(pairs):
         entry = packed[index * CONSTANT_BYTES : (index + 1) * CONSTANT_BYTES]
@@ -73,7 +73,7 @@ def test_a_rescale_constant_is_its_scale_below_its_offset_and_a_zero_byte(pairs)
 
 @given(st.lists(st.tuples(*[st.integers(-(1 << 15), (1 << 15) - 1)] * 4), min_size=1))
 def test_a_norm_constant_is_four_numbers_of_16_bit(entries):
-    packed = pack_norm(*zip(*entries, strict=True))
+    packed = pack_norm(*np.array(entries).T)
     assert len(packed) == NORM_BYTES * len(entries)
     assert list(struct.iter_unpack("<4h", packed)) == entries
 
@@ -82,7 +82,7 @@ def test_a_norm_constant_is_four_numbers_of_16_bit(entries):
 def test_a_residual_is_its_rows_each_followed_by_zeros(data, rows, width, padding):
     number = st.integers(-(1 << 15), (1 << 15) - 1)
     residual = [data.draw(st.lists(number, min_size=width, max_size=width)) for _ in range(rows)]
-    packed = pack_residual(residual, width + padding)
+    packed = pack_residual(np.array(residual), width + padding)
     assert [list(row) for row in struct.iter_unpack(f"<{width + padding}h", packed)] == [
         row + [0] * padding for row in residual
     ]
@@ -113,4 +113,5 @@ def test_an_array_larger_than_what_it_is_to_be_padded_to_is_refused():
 
 def test_the_kinds_of_code_do_not_change_the_bytes():
     """Only the planes are stored; -1 of two bits is 3."""
-    assert pack_operand([[-1, 1, -2, 0]], 2, 1, 8) == pack_operand([[3, 1, 2, 0]], 2, 1, 8) == bytes([0b0011, 0b0101])
+    signed, unsigned = np.array([[-1, 1, -2, 0]]), np.array([[3, 1, 2, 0]])
+    assert pack_operand(signed, 2, 1, 8) == pack_operand(unsigned, 2, 1, 8) == bytes([0b0011, 0b0101])

@@ -52,7 +52,9 @@ class Encoder(nn.Module):
     round (`real`). In evaluation without gradients it computes what the hardware does, integer for integer (`integer`).
     """
 
-    def __init__(self, config: EncoderConfig, formats: Precision | None, dropout=0.0, structure: Structure | None = None):
+    def __init__(
+        self, config: EncoderConfig, formats: Precision | None, dropout: float = 0.0, structure: Structure | None = None
+    ):
         super().__init__()
         self.config, self.formats = config, formats
         self.structure = structure = structure or Structure()

@@ -96,7 +96,8 @@ class Case:
         place = (y.buffer.memory, y.buffer.address, y.plane, y.tile, y.format)
         maps = (self.rows, self.rows, columns, columns)
         symbol = Symbol(*place, self.rows, columns, *maps, self.transposed, ())
-        return unpack_symbol(SimpleNamespace(symbols={"y": symbol}, config=self.config), "y", machine.memories)
+        program: Any = SimpleNamespace(symbols={"y": symbol}, config=self.config)
+        return unpack_symbol(program, "y", machine.memories)
 
 
 seeds = st.integers(0, 2**32 - 1)

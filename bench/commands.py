@@ -1,12 +1,13 @@
 """`bittern bench`."""
 
+import argparse
 from pathlib import Path
 
 from bench.names import ABOUT, PRESET, Bench
 from isa.options import add_accelerator
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the sub-parsers of a command line."""
     bench = commands.add_parser("bench", help="measure whole models on the RTL, and the models of the machine against it")
     benches = bench.add_subparsers(required=True, metavar="BENCH")

@@ -58,18 +58,18 @@ class Board:
     clock_mhz: float
     clocks_mhz: tuple[float, float]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.require(re.fullmatch(r"[a-z][a-z0-9_]*", self.name), "its name must be a folder's in small letters", self.name)
         self.require(self.preset in PRESETS, f"its preset must be one of {', '.join(PRESETS)}", self.preset)
         least, most = self.clocks_mhz
         self.require(0 < least <= self.clock_mhz <= most, f"its clock must be in {least:g}..{most:g} MHz", self.clock_mhz)
 
-    def require(self, condition, rule, value):
+    def require(self, condition: object, rule: str, value: object) -> None:
         """Raise ValueError with the board, the rule and the value unless ``condition`` holds."""
         if not condition:
             raise ValueError(f"board {self.name}: {rule}, not {value}")
 
-    def check_clock(self, mhz):
+    def check_clock(self, mhz: float) -> None:
         """Raise UsageError for a clock that the board does not make."""
         least, most = self.clocks_mhz
         if not least <= mhz <= most:

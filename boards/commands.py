@@ -1,5 +1,6 @@
 """`bittern run`, `image`, and a command for each board that makes its bitstream."""
 
+import argparse
 import importlib
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from formats.errors import UsageError
 from isa.options import add_accelerator, chosen_accelerator
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the sub-parsers of a command line."""
     run = commands.add_parser("run", help="predict: images or texts through a bundle's model, on an accelerator")
     run.add_argument("bundle", type=Path)

@@ -10,10 +10,12 @@ import re
 import select
 import time
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
 from boards.board import REGISTER_BYTES
+from boards.zynq.board import ZynqBoard
 from driver.errors import TransportError
 from driver.transport import Transport
 from isa.registers import ADDRESS
@@ -27,7 +29,7 @@ BLOCK = 64
 class Mapping:
     """``size`` bytes of a device file from byte ``offset`` on, mapped uncached. Raises TransportError."""
 
-    def __init__(self, path, size, offset=0):
+    def __init__(self, path: str, size: int, offset: int = 0):
         self.path = path
         try:
             self.file = os.open(path, os.O_RDWR | os.O_SYNC)
@@ -45,7 +47,7 @@ class Mapping:
             ) from None
         self.bytes: np.ndarray | None = np.frombuffer(self._map, np.uint8)
 
-    def close(self):
+    def close(self) -> None:
         """Unmap; closing twice is harmless."""
         if self.bytes is not None:
             self.bytes = None
@@ -53,31 +55,40 @@ class Mapping:
             os.close(self.file)
 
 
+class Mapped(Protocol):
+    """What a transport reaches: ``bytes``, a uint8 array that the accelerator sees, until it is closed."""
+
+    bytes: np.ndarray | None
+
+    def close(self) -> None:
+        """Give it back."""
+
+
 class LinuxTransport(Transport):
     """Registers and memory that are mapped into this process.
 
     Parameters
     ----------
-    registers : Mapping
-    memory : Mapping
-        Or anything with ``bytes``, a uint8 array that the accelerator sees, and ``close``.
+    registers, memory : Mapped
+        Such as a `Mapping`.
     memory_base : int
         Physical address of its first byte.
     interrupt : int or None
         File that counts interrupts as UIO does: reading gives 4 bytes when one has come, writing a 1 allows the next one.
     """
 
-    def __init__(self, registers, memory, memory_base, interrupt=None):
+    def __init__(self, registers: Mapped, memory: Mapped, memory_base: int, interrupt: int | None = None):
+        assert registers.bytes is not None and memory.bytes is not None, "closed"
         self._mappings = (registers, memory)
         self._registers = registers.bytes[:REGISTER_BYTES].view(np.uint32)
         self._memory = memory.bytes
         self._interrupt = interrupt
         self.memory_base, self.memory_bytes = memory_base, len(memory.bytes) // BLOCK * BLOCK
 
-    def read_register(self, address):
+    def read_register(self, address: int) -> int:
         return int(self._registers[address // 4])
 
-    def write_register(self, address, value):
+    def write_register(self, address: int, value: int) -> None:
         if address == ADDRESS["interrupt"] and value and self._interrupt is not None:
             # First the accelerator's, then the kernel's: the line must be low when the kernel listens again.
             self._registers[address // 4] = value
@@ -85,12 +96,12 @@ class LinuxTransport(Transport):
         else:
             self._registers[address // 4] = value
 
-    def read_memory(self, offset, size):
+    def read_memory(self, offset: int, size: int) -> bytes:
         self.check_range(offset, size)
         first, end = offset // BLOCK * BLOCK, -(-(offset + size) // BLOCK) * BLOCK
         return self._memory[first:end].copy()[offset - first :][:size].tobytes()
 
-    def write_memory(self, offset, data):
+    def write_memory(self, offset: int, data: bytes) -> None:
         self.check_range(offset, len(data))
         end = offset + len(data)
         first, last = offset // BLOCK * BLOCK, -(-end // BLOCK) * BLOCK
@@ -102,19 +113,20 @@ class LinuxTransport(Transport):
         blocks[offset - first : end - first] = np.frombuffer(data, np.uint8)
         self._memory[first:last] = blocks
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> None:
         if self._interrupt is None:
             time.sleep(min(seconds, POLL_SECONDS))
         elif select.select([self._interrupt], [], [], seconds)[0]:
             self._take_interrupt()
 
-    def close(self):
+    def close(self) -> None:
         if self._registers is not None:
             self._registers = self._memory = None
             for mapping in self._mappings:
                 mapping.close()
 
     def _take_interrupt(self):
+        assert self._interrupt is not None, "there is no interrupt"
         count = os.read(self._interrupt, 4)
         if len(count) != 4:
             raise TransportError(
@@ -122,16 +134,17 @@ class LinuxTransport(Transport):
             )
 
     def _allow_interrupt(self):
+        assert self._interrupt is not None, "there is no interrupt"
         if os.write(self._interrupt, (1).to_bytes(4, "little")) != 4:
             raise TransportError("the interrupt cannot be enabled; load the overlay and open the device again")
 
 
-def interrupts_of(device):
+def interrupts_of(device: Mapping) -> int:
     """The file that tells interrupts of a mapped UIO device: the device's own."""
     return device.file
 
 
-def open_uio(path="/dev/uio0", system="/sys", buffer=None):
+def open_uio(path: str = "/dev/uio0", system: str = "/sys", buffer: str | None = None) -> LinuxTransport:
     """The accelerator that a UIO device stands for, as the overlay of `boards/zynq` declares it.
 
     Parameters
@@ -164,7 +177,7 @@ def open_uio(path="/dev/uio0", system="/sys", buffer=None):
     return transport
 
 
-def open_devmem(board, path="/dev/mem"):
+def open_devmem(board: ZynqBoard, path: str = "/dev/mem") -> LinuxTransport:
     """The accelerator of a `boards.zynq.board.ZynqBoard`, at the addresses of its record; needs root, has no interrupt."""
     mapped = Mapping(path, REGISTER_BYTES, board.registers.address)
     try:
@@ -174,7 +187,7 @@ def open_devmem(board, path="/dev/mem"):
         raise
 
 
-def open_pynq(board, memory_bytes, path="/dev/mem"):
+def open_pynq(board: ZynqBoard, memory_bytes: int, path: str = "/dev/mem") -> LinuxTransport:
     """As `open_devmem`, but with memory from PYNQ's allocator. Raises TransportError where there is no PYNQ."""
     try:
         from pynq import allocate
@@ -188,14 +201,15 @@ def open_pynq(board, memory_bytes, path="/dev/mem"):
 class _PynqBuffer:
     def __init__(self, allocate, size):
         self._buffer = allocate(shape=(size,), dtype=np.uint8, cacheable=False)
-        self.base, self.bytes = self._buffer.device_address, np.asarray(self._buffer)
+        self.base = self._buffer.device_address
+        self.bytes: np.ndarray | None = np.asarray(self._buffer)
 
     def close(self):
         self.bytes = None
         self._buffer.freebuffer()
 
 
-def open_udmabuf(path, system="/sys"):
+def open_udmabuf(path: str, system: str = "/sys") -> tuple[Mapping, int]:
     """``(Mapping, physical address)`` of a u-dma-buf device."""
     folder = Path(system) / "class" / "u-dma-buf" / Path(path).name
     return Mapping(path, _number(folder / "size")), _number(folder / "phys_addr")

@@ -2,6 +2,8 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import bench.commands
 import boards.commands
@@ -20,24 +22,26 @@ PACKAGES = (sim, boards, formats, hw, codesign, bench, train, isa)
 class Parser(argparse.ArgumentParser):
     """A parser, as are those of all commands below it, that raises UsageError for arguments it does not understand."""
 
-    def error(self, message):
+    def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; `{self.prog} --help` lists what there is")
 
 
 class Version(argparse.Action):
     """``--version``: what is installed. Looked up when asked for, as that takes longer than the rest of a help page."""
 
-    def __init__(self, option_strings, dest, **options):
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any):
         super().__init__(option_strings, dest, nargs=0, **options)
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
         from importlib.metadata import version
 
         print(f"{parser.prog} {version(parser.prog)}")
         parser.exit()
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0 passed, 1 failed, 2 what a user can put right, 130 interrupted."""
     try:
         options = parser().parse_args(arguments)
@@ -56,7 +60,7 @@ def main(arguments=None):
         return 130
 
 
-def parser():
+def parser() -> Parser:
     """The whole tree of commands, an argparse parser."""
     tree = Parser(prog="bittern", description="Binarized transformers on FPGAs.")
     tree.add_argument("--version", action=Version, help="print the version and exit")

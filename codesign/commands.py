@@ -1,9 +1,11 @@
 """`bittern estimate`, `predict`, `fit-resources`, `resource-page` and `routed`."""
 
+import argparse
+
 from isa.options import add_accelerator
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the sub-parsers of a command line."""
     estimate = commands.add_parser("estimate", help="resources of an accelerator by open synthesis, beside what a part has")
     _add_accelerator_on_a_part(estimate)

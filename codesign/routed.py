@@ -1,5 +1,6 @@
 """What place and route measured, for the part whose tools are open: shown beside the estimates, never mixed with them."""
 
+import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,7 +68,7 @@ def replaced(text: str, document: Mapping[str, Any] | None) -> str:
     return before + section(document) + rest.split(END)[1]
 
 
-def write(options):
+def write(options: argparse.Namespace) -> int:
     """`bittern routed`: makes the pages anew that are there, and prints the table; returns the exit status."""
     document = load()
     for page in PAGES:

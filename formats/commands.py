@@ -1,9 +1,10 @@
 """`bittern info`."""
 
+import argparse
 from pathlib import Path
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the sub-parsers of a command line."""
     info = commands.add_parser("info", help="say what is in a bundle")
     info.add_argument("bundle", type=Path)

@@ -116,7 +116,7 @@ def _items(value):
     return value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
 
 
-def _unknown(kind, value, path) -> Iterator[tuple[str, list[str], str]]:
+def _unknown(kind: Any, value: Any, path: str) -> Iterator[tuple[str, list[str], str]]:
     """Keys that a dataclass in ``kind`` has no field for, which msgspec overlooks: path, fields, key."""
     kind = _arm(kind)
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
@@ -209,7 +209,7 @@ def _inner(kind, key):
 
 
 @functools.cache
-def _hints(kind: type):
+def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 

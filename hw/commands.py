@@ -1,12 +1,13 @@
 """`bittern verilog` and `bittern lint`."""
 
+import argparse
 from pathlib import Path
 
 from hw.mapping import Mapping
 from isa.options import ALL, add_accelerator
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the sub-parsers of a command line."""
     verilog = commands.add_parser("verilog", help="write the accelerator as Verilog")
     add_accelerator(verilog, ALL)

@@ -1,7 +1,9 @@
 """`bittern documents`."""
 
+import argparse
 
-def add(commands):
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the sub-parsers of a command line."""
     documents = commands.add_parser("documents", help="write what is generated from the instruction set and the registers")
     documents.set_defaults(run=_documents)

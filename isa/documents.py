@@ -57,7 +57,7 @@ def documents() -> dict[str, str]:
     }
 
 
-def write():
+def write() -> list[Path]:
     """Write every generated file; returns their paths."""
     paths = {FOLDER / name: text for name, text in documents().items()}
     for path, text in paths.items():

@@ -1,5 +1,6 @@
 """Command-line options that choose an accelerator, the same for every command: ``--preset`` and ``--set``."""
 
+import argparse
 from dataclasses import fields, replace
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ class Chosen(NamedTuple):
     config: AcceleratorConfig
 
 
-def add_accelerator(parser, default):
+def add_accelerator(parser: argparse.ArgumentParser, default: str) -> None:
     """Add the options to a parser; with default `ALL` every preset can be asked for at once."""
     names = ", ".join(PRESETS)
     listed = f"{names} or {ALL} (default)" if default == ALL else f"{names} (default: {default})"
@@ -28,12 +29,12 @@ def add_accelerator(parser, default):
     )  # fmt: skip
 
 
-def chosen_accelerator(options):
+def chosen_accelerator(options: argparse.Namespace) -> Chosen:
     """What the options choose, a `Chosen`. Raises UsageError for what is no preset or no accelerator."""
     return _changed(options.preset, options.set)
 
 
-def chosen_accelerators(options):
+def chosen_accelerators(options: argparse.Namespace) -> list[Chosen]:
     """A list of `Chosen`: all presets, each changed alike, or the one that the options name. Raises UsageError."""
     names = PRESETS if options.preset == ALL else [options.preset]
     return [_changed(name, options.set) for name in names]

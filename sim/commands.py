@@ -1,5 +1,6 @@
 """`bittern sim`."""
 
+import argparse
 from pathlib import Path
 
 from formats.errors import UsageError
@@ -7,7 +8,7 @@ from formats.files import ROOT
 from isa.options import add_accelerator, chosen_accelerator
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the sub-parsers of a command line."""
     sim = commands.add_parser("sim", help="run a bundle's test samples on the RTL and compare every tensor")
     sim.add_argument(

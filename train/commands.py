@@ -1,5 +1,6 @@
 """`bittern train`, `reproduce`, `import`, `export`, `evaluate`, `speed`; imports no PyTorch, so that help lists all."""
 
+import argparse
 import importlib.util
 import os
 import sys
@@ -15,7 +16,7 @@ DATA = "folder of the data set; for SST-2 and CoLA also BITTERN_SST2, BITTERN_CO
 PROCESSES = "processes of the integer model (default: one for each core)"
 
 
-def add(commands):
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the commands to the sub-parsers of a command line."""
     _add_train(commands)
     _add_reproduce(commands)

@@ -1,26 +1,31 @@
 """`bittern run`: images or texts through the accelerator, on whatever is there; predictions with probabilities."""
 
+import argparse
 import contextlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from boards.run.images import read_images
 from boards.run.tokenizer import encode_texts
 from driver.accelerator import Accelerator
+from driver.transport import Transport
 from formats import bundle as bundle_file
 from formats.errors import UsageError
-from golden.model import Head, Input
+from golden.model import Encoder, Head, Input
 from golden.patches import to_patches
 from isa.options import chosen_accelerator
 from program.compiler.compiler import compile_encoder
 from program.placement import Placement
+from program.program import Program
 
 SERIAL = re.compile(r"/dev/(tty|cu|serial|pts/).*")
 
 
-def prepare(bundle, items):
+def prepare(bundle: bundle_file.Bundle, items: Sequence[str]) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
     """Model inputs from pictures or texts.
 
     Parameters
@@ -56,14 +61,14 @@ def prepare(bundle, items):
     return names, inputs, np.full(len(inputs), config.tokens)
 
 
-def probabilities(encoder, logits):
+def probabilities(encoder: Encoder, logits: NDArray[np.int64]) -> NDArray[np.float64]:
     """Softmax of logits in residual units: (samples, classes) float64, or (samples, tokens, classes)."""
     scaled = logits / 2.0**encoder.config.residual_fraction
     powers = np.exp(scaled - scaled.max(-1, keepdims=True))
     return powers / powers.sum(-1, keepdims=True)
 
 
-def open_transport(where, program, baud=None):
+def open_transport(where: str, program: Program, baud: int | None = None) -> Transport:
     """The transport that ``--on`` names: golden, rtl, a UIO device, or a serial line of ``baud`` or the usual rate."""
     needed = Placement.of(program).bytes
     if where == "golden":
@@ -86,7 +91,7 @@ def open_transport(where, program, baud=None):
     raise UsageError(f"--on takes golden, rtl, /dev/uioN or a serial line such as /dev/ttyUSB0, not {where!r}")
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """The command: prints a line for each image or text; returns the exit status."""
     config = chosen_accelerator(options).config
     bundle = bundle_file.load(options.bundle)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from typing import Any
 
 from formats.errors import UsageError
 
@@ -34,7 +35,7 @@ class WordPiece:
         For a tokenizer of another kind.
     """
 
-    def __init__(self, description):
+    def __init__(self, description: dict[str, Any]):
         try:
             self._read(description)
         except (KeyError, TypeError, AttributeError) as error:
@@ -62,7 +63,7 @@ class WordPiece:
                 ids = post["special_tokens"][piece["SpecialToken"]["id"]]["ids"]
                 (self._before if inside else self._after).extend(ids)
 
-    def encode(self, text):
+    def encode(self, text: str) -> tuple[list[int], int]:
         """Ids of a whole text, a list, and how many of the last are special pieces that close it."""
         return [*self._before, *self._inner(text), *self._after], len(self._after)
 

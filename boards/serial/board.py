@@ -23,7 +23,7 @@ class SerialBoard(Board):
     baud: int
     memory_bytes: int
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.oscillator_mhz > 0, "its oscillator must have more than 0 MHz", self.oscillator_mhz)
         self.require(self.baud > 0, "its line must have at least 1 baud", self.baud)

@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import contextmanager
+from typing import Any
 
 from driver.errors import TransportError
 
@@ -11,7 +12,7 @@ class Unplugged(TransportError):
     """The serial line is gone: the cable was pulled, or the adapter reset."""
 
 
-def pyserial():
+def pyserial() -> Any:
     """The library. Raises TransportError that says how to get it."""
     try:
         import serial
@@ -22,7 +23,7 @@ def pyserial():
     return serial
 
 
-def rates():
+def rates() -> list[int]:
     """Baud rates that lines are usually set to, ascending."""
     return sorted(pyserial().Serial.BAUDRATES)
 
@@ -41,7 +42,7 @@ class SerialPort:
         If it cannot be opened or set up, or pyserial is missing.
     """
 
-    def __init__(self, path, baud):
+    def __init__(self, path: str, baud: int):
         self.path, self._library = path, pyserial()
         if baud not in rates():
             near = sorted(rates(), key=lambda rate: abs(rate - baud))[:3]
@@ -65,14 +66,14 @@ class SerialPort:
             "(on most systems: are you in the group dialout)?"
         )
 
-    def read(self, timeout):
+    def read(self, timeout: float) -> bytes:
         """What has come, at least one byte; b"" if nothing comes within ``timeout`` seconds. Raises Unplugged."""
         with self._told():
             self._port.timeout = max(timeout, 0)
             first = self._port.read(1)
             return first + self._port.read(self._port.in_waiting) if first else first
 
-    def write(self, data, timeout):
+    def write(self, data: bytes, timeout: float) -> None:
         """Write all of ``data``; raises TransportError if that takes longer than ``timeout`` seconds, or Unplugged."""
         try:
             with self._told():
@@ -84,11 +85,11 @@ class SerialPort:
             ) from None
 
     @staticmethod
-    def now():
+    def now() -> float:
         """Seconds on the clock of the time-outs."""
         return time.monotonic()
 
-    def close(self):
+    def close(self) -> None:
         """Give the device back; closing twice is harmless."""
         self._port.close()
 

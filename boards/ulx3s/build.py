@@ -3,12 +3,15 @@
 The figures are kept as what they are, also where the clock is not reached; then there is no bitstream.
 """
 
+import argparse
 import json
 import os
 import re
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from amaranth_boards.ulx3s import ULX3S_85F_Platform
 from rich.console import Console
@@ -20,7 +23,7 @@ from formats.errors import BuildError
 from formats.files import write_whole
 from hw.emit import emit
 from hw.tools import find_tool
-from isa.options import chosen_accelerator
+from isa.options import Chosen, chosen_accelerator
 
 FIGURES = Path(__file__).parent / "routed.json"
 TOP = "ulx3s"
@@ -39,7 +42,7 @@ PLACER, ROUTER = "static", "router1"
 CELLS = {"TRELLIS_COMB": "lut4", "TRELLIS_FF": "ff", "DP16KD": "ebr", "MULT18X18D": "dsp"}
 
 
-def constraints():
+def constraints() -> str:
     """Pins, their levels and the oscillator, as an LPF file; pins are those of `ULX3S_85F_Platform`."""
     platform = ULX3S_85F_Platform()
     lines = []
@@ -52,7 +55,7 @@ def constraints():
     return "\n".join([*lines, f'FREQUENCY PORT "clk25" {OSCILLATOR_HZ / 1e6:g} MHZ;']) + "\n"
 
 
-def synthesis_script():
+def synthesis_script() -> str:
     """Yosys commands from top.v to top.json: its own flow, but that narrow products are told apart before it maps them."""
     return "\n".join([
         "read_verilog top.v",
@@ -65,7 +68,9 @@ def synthesis_script():
     ]) + "\n"  # fmt: skip
 
 
-def figures(report, name, top, seed, seconds, tools):
+def figures(
+    report: dict[str, Any], name: str, top: Ulx3s, seed: int, seconds: dict[str, dict[str, float]], tools: dict[str, str]
+) -> dict[str, Any]:
     """What is kept of nextpnr's report, a dictionary.
 
     Parameters
@@ -104,7 +109,7 @@ def figures(report, name, top, seed, seconds, tools):
         ) from None
 
 
-def critical_path(report, domain):
+def critical_path(report: dict[str, Any], domain: str) -> dict[str, Any]:
     """The critical path of a clock, from register to register: its ends and its nanoseconds in cells and in wires."""
     edge = f"posedge {domain}"
     paths = [path["path"] for path in report["critical_paths"] if path["from"] == path["to"] == edge]
@@ -117,7 +122,7 @@ def critical_path(report, domain):
     }  # fmt: skip
 
 
-def run(tool, arguments, folder, log):
+def run(tool: str, arguments: Sequence[str], folder: Path, log: str) -> dict[str, float]:
     """Run a tool in ``folder``; returns seconds of its work, "cpu", and on the clock, "wall". Raises BuildError that names
     the log."""
     start, before = time.monotonic(), os.times()
@@ -132,7 +137,7 @@ def run(tool, arguments, folder, log):
     return {"wall": round(time.monotonic() - start, 1), "cpu": round(cpu, 1)}
 
 
-def version(tool, option):
+def version(tool: str, option: str) -> str:
     """Name and version of a tool, without what its build says of itself."""
     done = subprocess.run([find_tool(tool), option], capture_output=True, text=True, check=False)
     text = (done.stdout + done.stderr).strip()
@@ -140,7 +145,9 @@ def version(tool, option):
     return found[0].replace("-", " ") if found else text.partition("\n")[0]
 
 
-def build(folder, chosen, clock_mhz, baud, seed, progress=print):
+def build(
+    folder: Path | str, chosen: Chosen, clock_mhz: float, baud: int, seed: int, progress: Callable[[str], object] = print
+) -> dict[str, Any]:
     """Everything up to ``folder/ulx3s.bit`` of an `isa.options.Chosen`; returns `figures`.
 
     The bitstream is made if nextpnr vouches for the clock.
@@ -182,7 +189,7 @@ def build(folder, chosen, clock_mhz, baud, seed, progress=print):
     return result
 
 
-def show(console, result, folder):
+def show(console: Console, result: dict[str, Any], folder: Path | str) -> None:
     table = Table("", "used", "available", "", box=None, pad_edge=False)
     for name, used in result["used"].items():
         available = result["available"][name]
@@ -198,7 +205,7 @@ def show(console, result, folder):
         console.print(f"bitstream: {os.path.relpath(Path(folder) / 'ulx3s.bit')}", soft_wrap=True)
 
 
-def run_build(options):
+def run_build(options: argparse.Namespace) -> int:
     """The command; returns the exit status.
 
     Raises

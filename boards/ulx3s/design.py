@@ -1,5 +1,7 @@
 """The design for a ULX3S with an ECP5-85F: accelerator, memory on the chip, serial link, lights. What is routed."""
 
+from typing import Any
+
 from amaranth import Cat, ClockDomain, ClockSignal, DomainRenamer, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
@@ -14,7 +16,7 @@ from hw.serial.link import SerialLink
 from hw.serial.slip import OUTGOING, SlipDecoder, SlipEncoder
 from hw.serial.uart import UartReceiver, UartTransmitter
 from hw.top import Accelerator
-from isa.config import preset
+from isa.config import AcceleratorConfig, preset
 from isa.registers import ADDRESS
 
 OSCILLATOR_HZ, CLOCK_HZ = round(BOARD.oscillator_mhz * 1e6), round(BOARD.clock_mhz * 1e6)
@@ -23,7 +25,7 @@ _VCO_HZ = (400_000_000, 800_000_000)
 _MOST_DIVIDER = 128
 
 
-def pll_dividers(clock_hz):
+def pll_dividers(clock_hz: int) -> tuple[int, int, int]:
     """Dividers (input, feedback, output) of the PLL that make ``clock_hz`` of `OSCILLATOR_HZ`.
 
     Raises
@@ -71,7 +73,13 @@ class Ulx3s(wiring.Component):
         interrupt; 5 a request came, 6 a damaged frame came, both for an eighth of a second; 7 blinks with the clock.
     """
 
-    def __init__(self, clock_hz=CLOCK_HZ, baud=BOARD.baud, config=None, memory_bytes=BOARD.memory_bytes):
+    def __init__(
+        self,
+        clock_hz: int = CLOCK_HZ,
+        baud: int = BOARD.baud,
+        config: AcceleratorConfig | None = None,
+        memory_bytes: int = BOARD.memory_bytes,
+    ):
         self.clock_hz, self.memory_bytes = clock_hz, memory_bytes
         self.config = config or preset(BOARD.preset)
         self.dividers = pll_dividers(clock_hz)
@@ -89,7 +97,7 @@ class Ulx3s(wiring.Component):
             "clk25": In(1), "uart_rx": In(1), "uart_tx": Out(1), "button": In(1), "led": Out(8),
         })  # fmt: skip
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         self._clock(m)
         in_core = DomainRenamer("core")  # `Accelerator` has a sync of its own

@@ -1,5 +1,7 @@
 """ZCU102 as an Amaranth platform, and a design for its programmable logic alone that shows that clock and pins work."""
 
+from typing import Any
+
 from amaranth import Cat, Elaboratable, Module, Mux, Signal
 from amaranth.build import Attrs, Clock, DiffPairs, Pins, Resource
 from amaranth.lib import io, wiring
@@ -55,13 +57,13 @@ class Lights(wiring.Component):
     leds : Out(8)
     """
 
-    def __init__(self, frequency):
+    def __init__(self, frequency: float):
         self.period = int(frequency) // STEPS
         if self.period < 2:
             raise ValueError(f"frequency must be at least {2 * STEPS} Hz, not {frequency}")
         super().__init__({"buttons": In(5), "reset": In(1), "switches": In(8), "leds": Out(8)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         north, east, south, west, centre = self.buttons
         down, slow = Signal(), Signal()
@@ -84,7 +86,7 @@ class Lights(wiring.Component):
 class Smoke(Elaboratable):
     """`Lights` at the board's pins; the UART sends back what it receives."""
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.lights = lights = Lights(platform.default_clk_frequency)
         uart = platform.request("uart", 0, dir="-")

@@ -43,7 +43,7 @@ class ZynqBoard(Board):
     clock_index: int = 71
     templates: Path | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name, window, within in (("registers", self.registers, CONTROL), ("memory", self.memory, LOW_MEMORY)):
             inside = within.address <= window.address and sum(window) <= sum(within) and window.bytes > 0

@@ -1,14 +1,17 @@
 """A folder that Vivado makes a bitstream for a Zynq UltraScale+ board from; writing it needs no vendor tool."""
 
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
+from boards.zynq.board import ZynqBoard
 from formats.files import write_whole
 from hw.emit import emit
 from hw.engine.dpu import Plain
 from hw.engine.dpu_ultrascale import Ultrascale
 from hw.top import Accelerator
+from isa.options import Chosen
 from isa.registers import REGISTERS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -17,7 +20,7 @@ TOP = "bittern"
 VIVADO = "2023.2 to 2024.2"
 
 
-def write_package(board, chosen, folder, clock_mhz):
+def write_package(board: ZynqBoard, chosen: Chosen, folder: Path | str, clock_mhz: float) -> list[Path]:
     """Write the folder; each file appears whole or not at all.
 
     Parameters
@@ -54,7 +57,7 @@ def write_package(board, chosen, folder, clock_mhz):
     return paths
 
 
-def parameters(board, chosen, clock_mhz):
+def parameters(board: ZynqBoard, chosen: Chosen, clock_mhz: float) -> dict[str, Any]:
     """What the templates are filled with."""
     return {
         "board": board, "preset": chosen.name, "axi_bits": chosen.config.axi_bits, "clock_mhz": f"{clock_mhz:g}",

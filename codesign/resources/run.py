@@ -1,5 +1,6 @@
 """What the commands about resources do: each takes the options of `codesign.commands` and returns the exit status."""
 
+import argparse
 import sys
 import time
 
@@ -22,7 +23,7 @@ def _progress(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run_estimate(options):
+def run_estimate(options: argparse.Namespace) -> int:
     start = time.monotonic()
     name, config = chosen_accelerator(options)
     part = device(options.device)
@@ -57,7 +58,7 @@ def _refuse(over, config, part):
         raise UsageError(f"this accelerator is too large for {part.name} by {text}; {advice.advice(config, part)}")
 
 
-def run_predict(options):
+def run_predict(options: argparse.Namespace) -> int:
     name, config = chosen_accelerator(options)
     part = device(options.device)
     used = resources.predict(config)
@@ -70,7 +71,7 @@ def run_predict(options):
     return 0
 
 
-def run_fit(options):
+def run_fit(options: argparse.Namespace) -> int:
     synthesis = Synthesis(_progress, options.jobs)
     resource_data.write(list(fit.synthesised(synthesis)))
     resources.forget()
@@ -78,7 +79,7 @@ def run_fit(options):
     return 0
 
 
-def run_page(options):
+def run_page(options: argparse.Namespace) -> int:
     synthesis = Synthesis(_progress, options.jobs)
     found = {name: estimate.estimate(config, synthesis) for name, config in PRESETS.items()}
     flat = estimate.whole(PRESETS[CHECKED], synthesis)

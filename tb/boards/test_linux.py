@@ -147,6 +147,7 @@ def test_a_udmabuf_gives_memory_in_place_of_the_second_map(board, tmp_path, monk
     (folder / "phys_addr").write_text("0x0000000070000000\n")
     (tmp_path / "udmabuf0").write_bytes(bytes(4096))
     mapping, base = linux.open_udmabuf(str(tmp_path / "udmabuf0"), board.system)
+    assert mapping.bytes is not None
     assert (len(mapping.bytes), base) == (4096, 0x7000_0000)
     mapping.close()
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import tty
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ from tb.boards.serial.serial_line import Line
 
 SIZE = 5000
 BAUD = 115_200
-QUICK = dict(timeout=0.15, attempts=3)
+QUICK: dict[str, Any] = dict(timeout=0.15, attempts=3)
 
 
 class Noting(Line):

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from tb.driver.cases import CONFIG, case, patched
 
 MEMORY = 1 << 17
 BAUD = 115_200
-QUICK = dict(timeout=0.3, attempts=3)
+QUICK: dict[str, Any] = dict(timeout=0.3, attempts=3)
 
 
 @pytest.fixture(scope="module")

@@ -70,7 +70,7 @@ def test_the_synthesis_script_is_one_that_yosys_runs(tmp_path):
 
 
 def test_figures_are_those_of_the_report(top):
-    kept = ulx3s_build.figures(REPORT, "ecp5", top, 3, {"synthesis": 100.0}, {"nextpnr": "0.11.1"})
+    kept = ulx3s_build.figures(REPORT, "ecp5", top, 3, {"synthesis": {"wall": 100.0}}, {"nextpnr": "0.11.1"})
     assert kept["used"] == {"lut4": 40001, "ff": 38002, "ebr": 190, "dsp": 151}
     assert kept["available"] == {"lut4": 83640, "ff": 83640, "ebr": 208, "dsp": 156}
     assert (kept["achieved_mhz"], kept["clock_mhz"], kept["seed"]) == (61.73, 60.0, 3)

@@ -78,7 +78,8 @@ class LinuxTransport(Transport):
     """
 
     def __init__(self, registers: Mapped, memory: Mapped, memory_base: int, interrupt: int | None = None):
-        assert registers.bytes is not None and memory.bytes is not None, "closed"
+        assert registers.bytes is not None, "closed"
+        assert memory.bytes is not None, "closed"
         self._mappings = (registers, memory)
         self._registers = registers.bytes[:REGISTER_BYTES].view(np.uint32)
         self._memory = memory.bytes

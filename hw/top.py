@@ -1,5 +1,7 @@
 """The accelerator: all units, connected. Its ports are what a block design sees."""
 
+from typing import Any
+
 from amaranth import Array, Cat, ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -25,6 +27,7 @@ from hw.frontend.scheduler import Scheduler
 from hw.instruction import ERROR, ISSUE
 from hw.vector.row_processor import RowProcessor
 from hw.vector.row_units import ROW_EVENTS
+from isa.config import AcceleratorConfig
 from isa.instruction import Memory, Queue
 
 
@@ -45,7 +48,7 @@ class Core(wiring.Component):
         Strobes for the counters, those of the scheduler and the bus excepted.
     """
 
-    def __init__(self, config, mapping=Plain):
+    def __init__(self, config: AcceleratorConfig, mapping: type = Plain):
         self.config = config
         self._dma, self._qmm, self._rows = Dma(config), Qmm(config, mapping), RowProcessor(config)
         issue = In(stream.Signature(ISSUE))
@@ -59,7 +62,7 @@ class Core(wiring.Component):
             "o_events": Out(event_layout(config.row_lanes)),
         })  # fmt: skip
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.dma, m.submodules.qmm, m.submodules.rows = dma, qmm, rows = self._dma, self._qmm, self._rows
 
@@ -146,7 +149,7 @@ class Accelerator(wiring.Component):
         High until acknowledged.
     """
 
-    def __init__(self, config, mapping=Plain):
+    def __init__(self, config: AcceleratorConfig, mapping: type = Plain):
         self.config, self.mapping = config, mapping
         super().__init__({
             "aclk": In(1), "aresetn": In(1),
@@ -156,7 +159,7 @@ class Accelerator(wiring.Component):
             "irq": Out(1),
         })  # fmt: skip
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.domains.sync = ClockDomain(local=True)
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]

@@ -49,7 +49,7 @@ def _address_channel(prefix):
 class AxiRead(wiring.Signature):
     """Read channels of an AXI4 master with ``axi_bits`` of data."""
 
-    def __init__(self, axi_bits):
+    def __init__(self, axi_bits: int):
         super().__init__({
             **_address_channel("ar"),
             "rid": In(1), "rdata": In(axi_bits), "rresp": In(2), "rlast": In(1), "rvalid": In(1), "rready": Out(1),
@@ -59,7 +59,7 @@ class AxiRead(wiring.Signature):
 class AxiWrite(wiring.Signature):
     """Write channels of an AXI4 master with ``axi_bits`` of data."""
 
-    def __init__(self, axi_bits):
+    def __init__(self, axi_bits: int):
         super().__init__({
             **_address_channel("aw"),
             "wdata": Out(axi_bits), "wstrb": Out(axi_bits // 8), "wlast": Out(1), "wvalid": Out(1), "wready": In(1),
@@ -70,7 +70,7 @@ class AxiWrite(wiring.Signature):
 class AxiLite(wiring.Signature):
     """AXI4-Lite as its master sees it, 32 bits of data."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({
             "awaddr": Out(CONTROL_ADDRESS_BITS), "awprot": Out(3), "awvalid": Out(1), "awready": In(1),
             "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),

@@ -1,5 +1,7 @@
 """Bursts: cuts a long transfer into pieces that AXI4 allows."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -29,7 +31,7 @@ class AxiBursts(wiring.Component):
     idle : Out
     """
 
-    def __init__(self, axi_bits, burst):
+    def __init__(self, axi_bits: int, burst: int):
         most = min(256, BOUNDARY * 8 // axi_bits)
         if burst & (burst - 1) or not 2 <= burst <= most:
             raise ValueError(f"burst must be a power of two in 2..{most} ({axi_bits} bits a beat), not {burst}")
@@ -41,7 +43,7 @@ class AxiBursts(wiring.Component):
             "idle": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         shift = (self.axi_bits // 8).bit_length() - 1
         within = self.burst.bit_length() - 1

@@ -1,5 +1,7 @@
 """Read arbiter: instruction fetch and DMA share one AXI reader, burst by burst."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -35,7 +37,7 @@ class ReadArbiter(wiring.Component):
         Those with tag FETCH as they pass. Must be taken.
     """
 
-    def __init__(self, axi_bits, burst=BURST_BEATS):
+    def __init__(self, axi_bits: int, burst: int = BURST_BEATS):
         self._fetch, self._dma = AxiBursts(axi_bits, burst), AxiBursts(axi_bits, burst)
         request = stream.Signature(READ_REQUEST)
         beat = stream.Signature(read_data_layout(axi_bits))
@@ -44,7 +46,7 @@ class ReadArbiter(wiring.Component):
             "i": In(beat), "o_fetch": Out(beat), "o_dma": Out(beat),
         })  # fmt: skip
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.fetch_bursts, m.submodules.dma_bursts = fetches, loads = self._fetch, self._dma
         wiring.connect(m, wiring.flipped(self.i_fetch), fetches.i)

@@ -1,5 +1,7 @@
 """AXI reader: bursts, several under way, data in order."""
 
+from typing import Any
+
 from amaranth import Module, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -36,7 +38,7 @@ class AxiReader(wiring.Component):
     axi : Out(AxiRead)
     """
 
-    def __init__(self, axi_bits, outstanding=OUTSTANDING_BURSTS):
+    def __init__(self, axi_bits: int, outstanding: int = OUTSTANDING_BURSTS):
         self.axi_bits, self.outstanding = axi_bits, outstanding
         super().__init__({
             "i": In(stream.Signature(BURST)),
@@ -47,7 +49,7 @@ class AxiReader(wiring.Component):
             "axi": Out(AxiRead(axi_bits)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         axi = self.axi
         m.submodules.announced = announced = SyncFIFOBuffered(width=3, depth=self.outstanding)

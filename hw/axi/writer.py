@@ -1,5 +1,7 @@
 """AXI writer: long writes as bursts, and the memory's answers."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -42,7 +44,7 @@ class AxiWriter(wiring.Component):
     axi : Out(AxiWrite)
     """
 
-    def __init__(self, axi_bits, burst=16, outstanding=8):
+    def __init__(self, axi_bits: int, burst: int = 16, outstanding: int = 8):
         self.axi_bits, self.burst, self.outstanding = axi_bits, burst, outstanding
         super().__init__({
             "i_request": In(stream.Signature(WRITE_REQUEST)),
@@ -55,7 +57,7 @@ class AxiWriter(wiring.Component):
             "axi": Out(AxiWrite(axi_bits)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         axi = self.axi
         m.submodules.bursts = bursts = AxiBursts(self.axi_bits, self.burst)

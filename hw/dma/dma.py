@@ -1,5 +1,7 @@
 """DMA: fills the on-chip memories from external memory."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -10,6 +12,7 @@ from hw.dma.placer import DmaPlacer, dma_write_layout
 from hw.dma.requests import PLACEMENT, DmaRequests
 from hw.frontend.control import SETTINGS
 from hw.instruction import ERROR, ISSUE
+from isa.config import AcceleratorConfig
 from isa.instruction import Queue
 from isa.sizes import LOADS_AHEAD, STARTED
 
@@ -36,7 +39,7 @@ class Dma(wiring.Component):
         For the counters.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__({
             "i": In(stream.Signature(ISSUE)),
@@ -50,7 +53,7 @@ class Dma(wiring.Component):
             "o_wait_memory": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.requests = requests = DmaRequests(self.config.axi_bits, self.config.depth)
         m.submodules.placer = placer = DmaPlacer(self.config)

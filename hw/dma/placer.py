@@ -1,5 +1,7 @@
 """Second half of the DMA: puts the beats of LOADs and of gathered rows where they belong."""
 
+from typing import Any
+
 from amaranth import Array, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -8,6 +10,7 @@ from hw.axi.axi import Tag, read_data_layout
 from hw.dma.requests import PLACEMENT
 from hw.instruction import ERROR
 from hw.lib.skid import Skid
+from isa.config import AcceleratorConfig
 from isa.instruction import Memory
 from isa.registers import Error
 
@@ -59,7 +62,7 @@ class DmaPlacer(wiring.Component):
         Held until reset; the writes before it have been accepted. May come in the cycle of the last `o_done` before it.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__({
             "i_placement": In(stream.Signature(PLACEMENT)),
@@ -69,7 +72,7 @@ class DmaPlacer(wiring.Component):
             "error": Out(ERROR),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         config, placement, o = self.config, self.i_placement, self.o
         per_beat = config.axi_bits // config.depth

@@ -1,5 +1,7 @@
 """First half of the DMA: what to read for a LOAD or GATHER, and whether it makes sense."""
 
+from typing import Any
+
 from amaranth import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -43,7 +45,7 @@ class DmaRequests(wiring.Component):
         Held until reset; about the last instruction taken.
     """
 
-    def __init__(self, axi_bits, word_bits):
+    def __init__(self, axi_bits: int, word_bits: int):
         self.axi_bits, self.word_bits = axi_bits, word_bits
         self.chunk = max(2, 16 * INDEX_BITS // axi_bits)  # beats of indices read together
         super().__init__({
@@ -55,7 +57,7 @@ class DmaRequests(wiring.Component):
             "error": Out(ERROR),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         beat_bytes = self.axi_bits // 8
         per_beat = self.axi_bits // INDEX_BITS

@@ -1,6 +1,7 @@
 """Drain: counts to codes - border correction, rescale with parameters of each column or row, and a buffer of whole tiles."""
 
 from functools import partial
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -41,7 +42,9 @@ class Drain(wiring.Component):
         Groups, see `hw.engine.tile.drained_layout`.
     """
 
-    def __init__(self, rows, columns, drain_rows, accumulator_bits, constant_depth, axi_bits, tiles):
+    def __init__(
+        self, rows: int, columns: int, drain_rows: int, accumulator_bits: int, constant_depth: int, axi_bits: int, tiles: int
+    ):
         self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
         self.accumulator_bits, self.constant_depth, self.axi_bits = accumulator_bits, constant_depth, axi_bits
         self.tiles = tiles
@@ -71,7 +74,7 @@ class Drain(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.tiles = tiles = StreamQueue(tile_layout(self.columns), self.tiles)
         connect(m, flipped(self.i_tile), tiles.i)

@@ -1,5 +1,7 @@
 """QMM engine: operand memories, sequencer, array, drain and tile writer, as one unit that executes QMM instructions."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect
@@ -11,6 +13,7 @@ from hw.engine.operand_memory import OperandMemory
 from hw.engine.sequencer import Sequencer
 from hw.engine.tile_writer import TileWriter
 from hw.instruction import ERROR, ISSUE
+from isa.config import AcceleratorConfig
 from isa.registers import Error
 from isa.sizes import groups_of_a_tile, tiles_in_flight
 
@@ -38,7 +41,7 @@ class Qmm(wiring.Component):
         For the counters.
     """
 
-    def __init__(self, config, mapping=Plain):
+    def __init__(self, config: AcceleratorConfig, mapping: type = Plain):
         self.config = config
         c = config
         groups = groups_of_a_tile(c)
@@ -74,7 +77,7 @@ class Qmm(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.left_memory = left = self._left
         m.submodules.right_memory = right = self._right

@@ -1,6 +1,7 @@
 """Rescale: accumulator to code, the only multiply per output whose factors are both data."""
 
 from functools import partial
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
@@ -50,7 +51,7 @@ class Rescale(wiring.Component):
     t_lag = 1
     offset_lag = 2
 
-    def __init__(self, rows, columns, t_width):
+    def __init__(self, rows: int, columns: int, t_width: int):
         if not 2 <= t_width <= 34:
             raise ValueError(f"half an accumulator must be 2..34 bits wide, not {t_width}")
         self.rows, self.columns, self.t_width = rows, columns, t_width
@@ -70,7 +71,7 @@ class Rescale(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
 
         held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)

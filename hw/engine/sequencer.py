@@ -1,6 +1,7 @@
 """Sequencer: the loop nest of a QMM instruction, one pair of operand words a cycle."""
 
 from types import SimpleNamespace
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import stream, wiring
@@ -85,7 +86,7 @@ class Sequencer(wiring.Component):
         An instruction is being sequenced or about to be.
     """
 
-    def __init__(self, rows, columns, depth, groups, tiles, left_depth, right_depth):
+    def __init__(self, rows: int, columns: int, depth: int, groups: int, tiles: int, left_depth: int, right_depth: int):
         if tiles & (tiles - 1):
             raise ValueError(f"tiles must be a power of two, not {tiles}")
         self.rows, self.columns, self.depth = rows, columns, depth
@@ -112,7 +113,7 @@ class Sequencer(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         f = Signal(instruction_layout(Opcode.QMM))
         ahead = self._look_ahead(m)

@@ -2,6 +2,7 @@
 
 from functools import reduce
 from operator import or_
+from typing import Any
 
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
@@ -64,7 +65,7 @@ class TileWriter(wiring.Component):
         the instruction is the oldest that is not ``done``.
     """
 
-    def __init__(self, rows, columns, depth, drain_rows, left_depth, right_depth, tiles):
+    def __init__(self, rows: int, columns: int, depth: int, drain_rows: int, left_depth: int, right_depth: int, tiles: int):
         self.rows, self.columns, self.depth, self.drain_rows = rows, columns, depth, drain_rows
         self.left_depth, self.right_depth, self.tiles = left_depth, right_depth, tiles
         self.groups = rows // drain_rows
@@ -82,7 +83,7 @@ class TileWriter(wiring.Component):
             }
         )
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         layout = tile_layout(self.columns)
         m.submodules.tiles = tiles = StreamQueue(layout, self.tiles)

@@ -1,10 +1,13 @@
 """Control: registers and counters of `isa.registers` behind AXI4-Lite."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import ADDRESS_BITS, AxiLite
+from isa.config import AcceleratorConfig
 from isa.registers import (
     ADDRESS,
     COUNTER_BASE,
@@ -71,7 +74,7 @@ class Control(wiring.Component):
         Counted while busy.
     """
 
-    def __init__(self, config):
+    def __init__(self, config: AcceleratorConfig):
         self.config = config
         super().__init__({
             "axi": In(AxiLite()),
@@ -84,7 +87,7 @@ class Control(wiring.Component):
             "i_events": In(event_layout(config.row_lanes)),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         values = self._constants()
         stored = {

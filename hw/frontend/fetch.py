@@ -1,5 +1,7 @@
 """Fetch: reads the program ahead of its execution."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -38,7 +40,7 @@ class Fetch(wiring.Component):
         No data is due.
     """
 
-    def __init__(self, axi_bits):
+    def __init__(self, axi_bits: int):
         self.axi_bits = axi_bits
         self.room = fetch_room(axi_bits)  # instructions in the FIFO
         self.chunk = fetch_chunk(axi_bits)  # instructions read together
@@ -53,7 +55,7 @@ class Fetch(wiring.Component):
             "o_idle": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         request, o = self.o_request, self.o
         beats = INSTRUCTION_BITS // self.axi_bits

@@ -1,5 +1,7 @@
 """Issue queue: instructions of one kind wait here, in order, until their semaphores allow them to start."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -37,7 +39,7 @@ class IssueQueue(wiring.Component):
         There is no instruction, here or in the unit.
     """
 
-    def __init__(self, depth=8, started=8, bits=INSTRUCTION_BITS):
+    def __init__(self, depth: int = 8, started: int = 8, bits: int = INSTRUCTION_BITS):
         if started < 2 or started & (started - 1):
             raise ValueError(f"started must be a power of two, at least 2, not {started}")
         self.depth, self.started, self.bits = depth, started, bits
@@ -51,7 +53,7 @@ class IssueQueue(wiring.Component):
             "o_idle": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         kept = data.StructLayout({"bits": self.bits, "index": 16})
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=kept.size, depth=self.depth)

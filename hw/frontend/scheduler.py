@@ -1,5 +1,7 @@
 """Scheduler: runs a program; three queues in parallel, in step by counting what has completed."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -61,7 +63,7 @@ class Scheduler(wiring.Component):
     o_events : Out(SCHEDULER_EVENTS)
     """
 
-    def __init__(self, axi_bits, dma_queue=8):
+    def __init__(self, axi_bits: int, dma_queue: int = 8):
         self.axi_bits, self.dma_queue = axi_bits, dma_queue
         self._depth = queue_depths(dma_queue)
         super().__init__({
@@ -85,7 +87,7 @@ class Scheduler(wiring.Component):
             "o_events": Out(SCHEDULER_EVENTS),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         settings = self.i_settings
         running, recovering = Signal(), Signal()  # in which states the machine below is

@@ -1,5 +1,7 @@
 """Memory in blocks of the chip in the place of external memory: an AXI4 slave, and a port of bytes for the host."""
 
+from typing import Any
+
 from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -40,7 +42,7 @@ class BlockMemory(wiring.Component):
 
     read_latency = 4
 
-    def __init__(self, memory_bytes, axi_bits, bank_words=BANK_WORDS):
+    def __init__(self, memory_bytes: int, axi_bits: int, bank_words: int = BANK_WORDS):
         if memory_bytes % (axi_bits // 8):
             raise ValueError(f"the memory must be a multiple of a beat of {axi_bits // 8} bytes, not {memory_bytes} bytes")
         self.memory_bytes, self.axi_bits, self.bank_words = memory_bytes, axi_bits, bank_words
@@ -51,7 +53,7 @@ class BlockMemory(wiring.Component):
             "o_host_valid": Out(1), "o_host_data": Out(8),
         })  # fmt: skip
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         lanes = self.axi_bits // 8
         host_word, host_lane = self.host.p.address[log2(lanes) :], self.host.p.address[: log2(lanes)]

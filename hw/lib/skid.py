@@ -1,6 +1,9 @@
 """Skid buffer: cuts the combinational path of a stream in both directions."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
+from amaranth.hdl import ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,11 +24,11 @@ class Skid(wiring.Component):
 
     latency = SKID
 
-    def __init__(self, shape):
+    def __init__(self, shape: ShapeLike):
         self.shape = shape
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         spare = Signal(self.shape, reset_less=True)
         free = Signal(init=1)

@@ -1,7 +1,9 @@
 """Queue in LUT memory."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
-from amaranth.hdl import Shape
+from amaranth.hdl import Shape, ShapeLike
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -26,13 +28,13 @@ class StreamQueue(wiring.Component):
 
     latency = STREAM_QUEUE
 
-    def __init__(self, shape, depth):
+    def __init__(self, shape: ShapeLike, depth: int):
         if depth < 2 or depth & (depth - 1):
             raise ValueError(f"the depth of a queue must be a power of two, at least 2, not {depth}")
         self.shape, self.depth = shape, depth
         super().__init__({"i": In(stream.Signature(shape)), "o": Out(stream.Signature(shape))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         width = Shape.cast(self.shape).width
         memory = Memory(shape=width, depth=self.depth, init=[], attrs={"ram_style": "distributed"})

@@ -1,5 +1,7 @@
 """Frames in a stream of bytes: SLIP's END and ESCAPE, removed and added. `golden.serial.escape` and its inverse."""
 
+from typing import Any
+
 from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -24,10 +26,10 @@ class SlipDecoder(wiring.Component):
     o : Out(stream of `CONTENT`)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({"i": In(stream.Signature(RECEIVED)), "o": Out(stream.Signature(CONTENT))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         byte, out = self.i.p.data, self.o.p
         some, damaged, escaped = Signal(), Signal(), Signal()
@@ -66,10 +68,10 @@ class SlipEncoder(wiring.Component):
     o : Out(stream of 8 bits)
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__({"i": In(stream.Signature(OUTGOING)), "o": Out(stream.Signature(8))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         special = Signal()
         m.d.comb += special.eq((self.i.p.data == END) | (self.i.p.data == ESCAPE))

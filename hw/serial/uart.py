@@ -1,5 +1,7 @@
 """UART: bytes over one wire each way, 8 data bits, no parity, one stop bit."""
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.cdc import FFSynchronizer
@@ -31,12 +33,12 @@ class UartReceiver(wiring.Component):
         ``error``, and its data mean nothing.
     """
 
-    def __init__(self, divisor):
+    def __init__(self, divisor: int):
         _check_divisor(divisor)
         self.divisor = divisor
         super().__init__({"i": In(1), "o": Out(stream.Signature(RECEIVED))})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         line = Signal(init=1)
         m.submodules.synchronizer = FFSynchronizer(self.i, line, init=1)
@@ -89,12 +91,12 @@ class UartTransmitter(wiring.Component):
     o : Out(1)
     """
 
-    def __init__(self, divisor):
+    def __init__(self, divisor: int):
         _check_divisor(divisor)
         self.divisor = divisor
         super().__init__({"i": In(stream.Signature(8)), "o": Out(1)})
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         bits = Signal(10)  # those to come; the highest one set is the stop bit, so 0 is the end
         wait = Signal(range(self.divisor + 1))

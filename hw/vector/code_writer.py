@@ -1,5 +1,7 @@
 """Code writer: elements of rows to bit planes in an operand memory, a whole word a write."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -38,7 +40,7 @@ class CodeWriter(wiring.Component):
         Strobe: an address was beyond the memory; that write was dropped.
     """
 
-    def __init__(self, banks, depth, width, lanes):
+    def __init__(self, banks: int, depth: int, width: int, lanes: int):
         self.banks, self.depth, self.width, self.lanes = banks, depth, width, lanes
         super().__init__({
             "i_place": In(CODE_PLACE),
@@ -48,7 +50,7 @@ class CodeWriter(wiring.Component):
             "o_error": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         place, i = self.i_place, self.i.p
         parts = self.width // self.lanes

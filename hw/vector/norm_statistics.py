@@ -1,5 +1,7 @@
 """Row statistics of a norm: from the sums over a row to its mean and the factor that normalises it."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -45,7 +47,7 @@ class NormStatistics(wiring.Component):
         that leaves the lanes one product, one sum and a choice of four.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._root = ReciprocalSqrt(NORM_SPREAD_BITS)
         self.latency = latency.norm_statistics()
         super().__init__({
@@ -54,7 +56,7 @@ class NormStatistics(wiring.Component):
             "o_valid": Out(1), "o_factor": Out(FACTOR_BITS), "o_offset": Out(signed(OFFSET_BITS)), "o_window": Out(2),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.root = root = self._root
         width, reciprocal = self.i_width.width, self.i_width.width_reciprocal

@@ -1,5 +1,7 @@
 """Reciprocal and reciprocal square root of integers: normalise, look up, one Newton step."""
 
+from typing import Any
+
 from amaranth import Cat, Const, Module, Mux
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -70,10 +72,10 @@ class Reciprocal(_Pipeline):
         Mantissa and bit length.
     """
 
-    def __init__(self, width):
+    def __init__(self, width: int):
         super().__init__(width, latency.reciprocal(width))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         x, zeros = self._normalise(m, 0)
         mantissa = x[-17:]
@@ -102,10 +104,10 @@ class ReciprocalSqrt(_Pipeline):
         Mantissa and half the bit length.
     """
 
-    def __init__(self, width):
+    def __init__(self, width: int):
         super().__init__(width, latency.reciprocal_sqrt(width))
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         x, pairs = self._normalise(m, 1)
         mantissa = x[-18:]

@@ -1,5 +1,7 @@
 """Row buffer: takes tiles of rows from the drain as they come, gives whole rows to the row units."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -46,7 +48,7 @@ class RowBuffer(wiring.Component):
         Strobe: a group is beyond ``row_columns``. The buffer works again after a reset.
     """
 
-    def __init__(self, rows, columns, drain_rows, row_columns, lanes):
+    def __init__(self, rows: int, columns: int, drain_rows: int, row_columns: int, lanes: int):
         if row_columns % columns:
             raise ValueError(f"row_columns must be a multiple of columns ({columns}), not {row_columns}")
         if lanes > columns:
@@ -63,7 +65,7 @@ class RowBuffer(wiring.Component):
             "o_error": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         memories, depth = [], self.rows // self.drain_rows * self.slots
         for lane in range(self.drain_rows):

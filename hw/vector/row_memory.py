@@ -1,5 +1,7 @@
 """Memory of words of many elements that a LOAD fills chunk by chunk: the residual stream, the norm constants."""
 
+from typing import Any
+
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
@@ -39,7 +41,7 @@ class RowMemory(wiring.Component):
         Strobe: an address of the ports was beyond the memory; nothing was written.
     """
 
-    def __init__(self, depth, width, axi_bits, writers):
+    def __init__(self, depth: int, width: int, axi_bits: int, writers: int):
         if width % axi_bits:
             raise ValueError(f"the width of a word must be a multiple of the AXI width ({axi_bits}), not {width}")
         self.depth, self.width, self.axi_bits, self.writers = depth, width, axi_bits, writers
@@ -50,7 +52,7 @@ class RowMemory(wiring.Component):
             "o_error": Out(1),
         })
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         chunks = self.width // self.axi_bits
         load = self.i_load

@@ -1,5 +1,7 @@
 """Memory in which rows wait between two passes: words in a ring, as many for each row as it needs."""
 
+from typing import Any
+
 from amaranth import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
@@ -36,14 +38,14 @@ class RowRing(wiring.Component):
         What was read in the cycle before.
     """
 
-    def __init__(self, width, words, rows):
+    def __init__(self, width: int, words: int, rows: int):
         self.width, self.words, self.rows = width, words, rows
         super().__init__({
             "o_full": Out(1), "i_claim": In(1), "i_claim_row": In(1), "i_write": In(1), "i_data": In(width),
             "i_read": In(1), "i_read_row": In(1), "i_enable": In(1), "o_data": Out(width),
         })  # fmt: skip
 
-    def elaborate(self, platform):
+    def elaborate(self, platform: Any) -> Module:
         m = Module()
         memory = Memory(shape=self.width, depth=self.words, init=[], attrs={"ram_style": "block"})
         m.submodules.memory = memory

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from bench import record
 from formats.errors import UsageError
@@ -13,25 +14,25 @@ CASE = "BERT-base W1A1, 128 tokens"
 BOARD = "ZCU102"
 
 
-def load(folder, name):
+def load(folder: Path | str, name: str) -> Any:
     """The JSON of a bench in ``folder``, or None where it has not run."""
     path = Path(folder) / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def headline(folder):
+def headline(folder: Path | str) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """``(document, row)`` of the case that stands for ours, or None."""
     document = load(folder, "bert-base")
     rows = [] if document is None else [row for row in document["rows"] if row["case"] == CASE and row.get("cycles")]
     return (document, rows[0]) if rows else None
 
 
-def peak(config, megahertz):
+def peak(config: AcceleratorConfig, megahertz: float) -> float:
     """Operations per second of the array, in 1e9: one bit by one bit, every cycle."""
     return 2 * config.rows * config.columns * config.depth * megahertz / 1e3
 
 
-def compare(folder):
+def compare(folder: Path | str) -> dict[str, Any]:
     """Published rows with figures per thousand LUTs, then ours. Raises UsageError where the measurement is missing."""
     found = headline(folder)
     if found is None:

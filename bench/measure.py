@@ -3,19 +3,24 @@
 import hashlib
 import json
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from bench.cases import Case
 from bench.work import bound, embedded, encoder_operations, operations
 from codesign.cycles.model import predict
 from codesign.energy import Activity
 from codesign.energy import estimate as estimate_energy
 from formats.files import write_whole
 from golden.encoder import encode
+from isa.config import AcceleratorConfig
 from program.compiler.compiler import compile_encoder
 from program.program import CompileError
 from program.verify.checker import check
 from sim.inference import compared, simulated_accelerator
+from sim.progress import RunProgress
 from tb.models import random_encoder, random_inputs
 
 SEED = 2024
@@ -23,7 +28,7 @@ SEED = 2024
 ASSUMED_MHZ = 200
 
 
-def measure(case, config, library, cache, progress):
+def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, progress: RunProgress) -> dict[str, Any]:
     """Measure ``case``; a result of the same program, RTL and memory is taken from ``cache``.
 
     Parameters

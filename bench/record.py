@@ -7,12 +7,14 @@ import platform
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from formats.files import ROOT, write_whole
 from hw.tools import find_tool
+from isa.config import AcceleratorConfig
 
 
-def machine():
+def machine() -> dict[str, Any]:
     """CPU model and cores; nothing that tells one machine from another of its kind."""
     model = platform.machine()
     info = Path("/proc/cpuinfo")
@@ -22,7 +24,7 @@ def machine():
     return {"cpu": model, "cores": os.cpu_count(), "system": platform.system()}
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Of the commit and of every tool that a figure depends on; ``+`` after a commit: with changes of its own."""
     commit = _output("git", "rev-parse", "HEAD")
     changed = _output("git", "status", "--porcelain", "--untracked-files=no")
@@ -39,7 +41,9 @@ def _output(*command):
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
-def document(bench, preset, config, library, rows):
+def document(
+    bench: str, preset: str, config: AcceleratorConfig, library: Path | str, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
     """The JSON of one bench; ``rtl`` names the content of Verilog, harness and Verilator."""
     times = Path(library).parent / "times.json"
     return {
@@ -48,6 +52,6 @@ def document(bench, preset, config, library, rows):
     }  # fmt: skip
 
 
-def write(path, value):
+def write(path: Path | str, value: Any) -> None:
     """``value`` as JSON at ``path``, whole or not at all."""
     write_whole(path, json.dumps(value, indent=1) + "\n")

@@ -1,5 +1,8 @@
 """Roofline picture: throughput against operations per byte of external memory."""
 
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
 import matplotlib
 
 from formats.files import whole
@@ -10,7 +13,14 @@ from matplotlib import pyplot
 _COLOURS = {1: "#2a6f97", 2: "#6a994e", 4: "#e09f3e", 8: "#bc4749"}
 
 
-def draw(points, published, peaks, bytes_per_second, megahertz, path):
+def draw(
+    points: Iterable[tuple[str, int, float, float]],
+    published: Iterable[tuple[str, float]],
+    peaks: Mapping[int, float],
+    bytes_per_second: float,
+    megahertz: float,
+    path: Path | str,
+) -> None:
     """Write the picture as PNG.
 
     Parameters

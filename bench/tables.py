@@ -1,6 +1,8 @@
 """Tables from the JSON of a bench: what the console and docs/benchmarks.md show."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from codesign.energy import JUDGEMENT
 from isa.registers import COUNTERS
@@ -21,19 +23,19 @@ class Table:
     rows: list
     notes: tuple[str, ...] = ()
 
-    def markdown(self):
+    def markdown(self) -> str:
         lines = [f"### {self.title}", "", f"| {' | '.join(self.head)} |", f"|{'---|' * len(self.head)}"]
         lines += [f"| {' | '.join(row)} |" for row in self.rows]
         return "\n".join([*lines, *(f"\n{note}" for note in self.notes)]) + "\n"
 
 
-def between(low_high, digits=1):
+def between(low_high: tuple[float, float], digits: int = 1) -> str:
     """A range, never one number."""
     low, high = low_high
     return f"{low:,.{digits}f} to {high:,.{digits}f}"
 
 
-def measured(document):
+def measured(document: Mapping[str, Any]) -> Iterator[Table]:
     """Tables of a bench that ran on the RTL: results, waits, energy."""
     done = [row for row in document["rows"] if row.get("cycles")]
     yield _results(document)
@@ -84,7 +86,7 @@ def _waits(document, done):
     return Table(f"{document['bench']}: where the cycles went", head, rows)
 
 
-def causes(document):
+def causes(document: Mapping[str, Any]) -> Iterator[Table]:
     """What the engine did in each cycle of the case that stands for all, by the cycle model."""
     row = next((row for row in document["rows"] if row.get("engine_causes")), None)
     if row is None:
@@ -109,7 +111,7 @@ def _energy(document, done):
     return Table(f"{document['bench']}: energy, estimated", head, rows, (note, JUDGEMENT))
 
 
-def resources(document):
+def resources(document: Mapping[str, Any]) -> Iterator[Table]:
     """What the accelerator takes of its part."""
     rows = [
         [name, f"{used:,.1f}".removesuffix(".0"), f"{available:,}", f"{used / available:.1%}"]
@@ -125,7 +127,7 @@ def resources(document):
     yield Table(title, ("", "used", "available", "share"), rows, notes)
 
 
-def comparison(document):
+def comparison(document: Mapping[str, Any]) -> Iterator[Table]:
     """Published accelerators and ours."""
     head = (
         "accelerator", "board", "precision", "GOPS", "kLUT", "GOPS per kLUT", "ours / theirs: GOPS",

@@ -1,11 +1,15 @@
 """True work of an encoder, and the least time that a program can take on each unit."""
 
-from golden.model import Input
+from collections.abc import Sequence
+
+from golden.model import EncoderConfig, Input
 from isa.instruction import Destination, Opcode
+from program.program import Program
+from sim.simulation import Event
 from sim.timeline import spans
 
 
-def operations(config):
+def operations(config: EncoderConfig) -> dict[str, int]:
     """Operations of one inference by part: one multiply-accumulate is two, whatever its width; nothing for padding.
 
     Parameters
@@ -27,13 +31,13 @@ def operations(config):
     return {part: 2 * count for part, count in macs.items()}
 
 
-def encoder_operations(config):
+def encoder_operations(config: EncoderConfig) -> int:
     """Operations that count: those of the layers alone."""
     work = operations(config)
     return work["linears"] + work["scores"] + work["context"]
 
 
-def bound(program, bandwidth):
+def bound(program: Program, bandwidth: int) -> dict[str, int]:
     """Cycles that each unit needs at least for ``program``, as if it never waited: the largest bounds the inference.
 
     A tile of a product takes the longer of its words and its way out (R / G cycles, times the bits of its codes). Softmax
@@ -65,6 +69,6 @@ def bound(program, bandwidth):
     return {"engine": engine, "row units": rows, "memory": -(-beats * 256 // bandwidth)}
 
 
-def embedded(program, events):
+def embedded(program: Program, events: Sequence[Event]) -> int:
     """The cycle in which the embedding is whole: what comes before is not the encoder's. ``events``: of the run."""
     return spans(program, events)[program.symbols["embedding.codes"].ready].end

@@ -6,6 +6,7 @@ import re
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,18 +36,19 @@ def small_benches(monkeypatch):
 def test_the_work_of_bert_base_is_counted_by_hand():
     shape = {**vars(BERT_BASE), "tokens": 128, "classes": 2}
     shape.pop("name")
-    found = work.operations(type("Config", (), shape))
+    config: Any = type("Config", (), shape)
+    found = work.operations(config)
     weights = 12 * (4 * 768 * 768 + 2 * 768 * 3072)
     assert weights == 84_934_656
     assert found["linears"] == 2 * 128 * weights
     assert found["scores"] == found["context"] == 2 * 12 * 12 * 128 * 128 * 64
     assert found["embedding"] == 0
-    assert work.encoder_operations(type("Config", (), shape)) == 22_347_251_712
+    assert work.encoder_operations(config) == 22_347_251_712
 
 
 def test_a_patch_embedding_is_listed_and_does_not_count():
     shape = {**vars(DEIT_TINY), "tokens": 197, "classes": 2}
-    config = type("Config", (), shape)
+    config: Any = type("Config", (), shape)
     assert shape["input"] is Input.PATCHES
     assert work.operations(config)["embedding"] == 2 * 197 * 768 * 192
     assert work.encoder_operations(config) == sum(work.operations(config)[part] for part in ("linears", "scores", "context"))

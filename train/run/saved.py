@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from formats import structure
@@ -10,6 +12,7 @@ from formats.decode import Part, decode, parse
 from formats.encoder import Tensors, build
 from formats.preprocessing import PIPELINES, Pipeline, to_plain
 from golden.model import EncoderConfig
+from train.data.sets import Dataset
 from train.errors import CheckpointError
 from train.model.bmt import Encoder
 from train.model.precision import precision
@@ -43,7 +46,7 @@ class Described(Part):
     preprocessing: dict[str, Any] = {}
 
 
-def save_model(trained, recipe, dataset, path):
+def save_model(trained: Sequence[Encoder], recipe: Recipe, dataset: Dataset, path: Path | str) -> None:
     """Write the first and the last of the models of all stages, whole or not at all."""
     described = {"recipe": dataclasses.asdict(recipe), "labels": list(dataset.labels), "hashes": dataset.hashes,
                  "preprocessing": to_plain(dataset.preprocessing)}  # fmt: skip
@@ -56,7 +59,7 @@ def save_model(trained, recipe, dataset, path):
     checkpoint.save({"kind": KIND, "described": json.dumps(described), "states": states}, path)
 
 
-def load_model(path):
+def load_model(path: Path | str) -> Saved:
     """What `save_model` wrote: `Saved`. Raises CheckpointError."""
     content = checkpoint.load(path, KIND)
     try:

@@ -8,7 +8,7 @@ import pytest
 from golden.attention.kinds import ATTENTION_KINDS
 from golden.check import check_encoder
 from golden.codes import Kind
-from golden.model import Attention, Encoder, Format
+from golden.model import Attention, Format
 from tb.models import random_encoder
 
 BIT = Format(Kind.UNSIGNED, 1)
@@ -19,7 +19,7 @@ def block_of(attention, **changes):
     return encoder, replace(encoder.layers[0].attention, **changes)
 
 
-def with_block(encoder: Encoder, block):
+def with_block(encoder, block):
     return replace(encoder, layers=(replace(encoder.layers[0], attention=block),))
 
 

@@ -37,7 +37,7 @@ def fashion_mnist(folder, patch, stride=0, class_tokens=0):
     train = split("train")
     cut = len(train) - FASHION_VALIDATION
     training, validation = train.take(np.arange(cut)), train.take(np.arange(cut, len(train)))
-    preprocessing = ImagePipeline(image=(28, 28), patch=patch, stride=stride or patch, class_tokens=class_tokens)
+    preprocessing = _pipeline(28, patch, stride, class_tokens)
     return Dataset(training, validation, split("t10k"), labels_of(Task.FASHION_MNIST), FASHION_HASHES, preprocessing)
 
 
@@ -52,8 +52,12 @@ def digits(patch, stride=0, class_tokens=0):
     splits = (_split(images[part], found.target[part], patch, stride, class_tokens) for part in parts)
     training, validation, test = splits
     hashes = {"sklearn.datasets.load_digits": hashlib.sha256(images.tobytes()).hexdigest()}
-    preprocessing = ImagePipeline(image=(8, 8), patch=patch, stride=stride or patch, class_tokens=class_tokens)
+    preprocessing = _pipeline(8, patch, stride, class_tokens)
     return Dataset(training, validation, test, labels_of(Task.DIGITS), hashes, preprocessing)
+
+
+def _pipeline(side, patch, stride, class_tokens):
+    return ImagePipeline(image=(side, side), patch=patch, stride=stride or patch, class_tokens=class_tokens)
 
 
 def _split(images, labels, patch, stride, class_tokens):

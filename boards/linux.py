@@ -26,7 +26,7 @@ POLL_SECONDS = 50e-6
 BLOCK = 64
 
 
-class Mapping:
+class MappedFile:
     """``size`` bytes of a device file from byte ``offset`` on, mapped uncached. Raises TransportError."""
 
     def __init__(self, path: str, size: int, offset: int = 0):
@@ -70,7 +70,7 @@ class LinuxTransport(Transport):
     Parameters
     ----------
     registers, memory : Mapped
-        Such as a `Mapping`.
+        Such as a `MappedFile`.
     memory_base : int
         Physical address of its first byte.
     interrupt : int or None
@@ -140,7 +140,7 @@ class LinuxTransport(Transport):
             raise TransportError("the interrupt cannot be enabled; load the overlay and open the device again")
 
 
-def interrupts_of(device: Mapping) -> int:
+def interrupts_of(device: MappedFile) -> int:
     """The file that tells interrupts of a mapped UIO device: the device's own."""
     return device.file
 
@@ -162,14 +162,14 @@ def open_uio(path: str = "/dev/uio0", system: str = "/sys", buffer: str | None =
     TransportError
     """
     maps = Path(system) / "class" / "uio" / Path(path).name / "maps"
-    registers = Mapping(path, max(_number(maps / "map0" / "size"), REGISTER_BYTES))
+    registers = MappedFile(path, max(_number(maps / "map0" / "size"), REGISTER_BYTES))
     try:
         if buffer is not None:
             memory, base = open_udmabuf(buffer, system)
         else:
             base = _number(maps / "map1" / "addr")
             # UIO's map number n is at page n of the file.
-            memory = Mapping(path, _number(maps / "map1" / "size"), mmap.PAGESIZE)
+            memory = MappedFile(path, _number(maps / "map1" / "size"), mmap.PAGESIZE)
         transport = LinuxTransport(registers, memory, base, interrupts_of(registers))
         transport.write_register(ADDRESS["interrupt"], 1)
     except BaseException:
@@ -180,9 +180,9 @@ def open_uio(path: str = "/dev/uio0", system: str = "/sys", buffer: str | None =
 
 def open_devmem(board: ZynqBoard, path: str = "/dev/mem") -> LinuxTransport:
     """The accelerator of a `boards.zynq.board.ZynqBoard`, at the addresses of its record; needs root, has no interrupt."""
-    mapped = Mapping(path, REGISTER_BYTES, board.registers.address)
+    mapped = MappedFile(path, REGISTER_BYTES, board.registers.address)
     try:
-        return LinuxTransport(mapped, Mapping(path, board.memory.bytes, board.memory.address), board.memory.address)
+        return LinuxTransport(mapped, MappedFile(path, board.memory.bytes, board.memory.address), board.memory.address)
     except BaseException:
         mapped.close()
         raise
@@ -194,7 +194,7 @@ def open_pynq(board: ZynqBoard, memory_bytes: int, path: str = "/dev/mem") -> Li
         from pynq import allocate
     except ImportError:
         raise TransportError("PYNQ is not installed; use a reserved region or u-dma-buf for the memory") from None
-    mapped = Mapping(path, REGISTER_BYTES, board.registers.address)
+    mapped = MappedFile(path, REGISTER_BYTES, board.registers.address)
     memory = _PynqBuffer(allocate, memory_bytes)
     return LinuxTransport(mapped, memory, memory.base)
 
@@ -210,10 +210,10 @@ class _PynqBuffer:
         self._buffer.freebuffer()
 
 
-def open_udmabuf(path: str, system: str = "/sys") -> tuple[Mapping, int]:
-    """``(Mapping, physical address)`` of a u-dma-buf device."""
+def open_udmabuf(path: str, system: str = "/sys") -> tuple[MappedFile, int]:
+    """``(MappedFile, physical address)`` of a u-dma-buf device."""
     folder = Path(system) / "class" / "u-dma-buf" / Path(path).name
-    return Mapping(path, _number(folder / "size")), _number(folder / "phys_addr")
+    return MappedFile(path, _number(folder / "size")), _number(folder / "phys_addr")
 
 
 def _number(path):

@@ -35,7 +35,7 @@ class Range(NamedTuple):
     high: float
 
 
-class Board(NamedTuple):
+class PublishedBoard(NamedTuple):
     """A published binary transformer accelerator: throughput (1e9 operations/s) and efficiency (1e9 operations/s/W)."""
 
     name: str
@@ -62,9 +62,9 @@ ARRAY_JOULES = Range(_MOST / 4, _MOST)
 EXTERNAL_JOULES = Range(8 * 20e-12, 8 * 40e-12)  #: for a byte
 
 BOARDS = (
-    Board("BETA on ZCU102", 1436.0, 174.0),  # arXiv 2401.11851, 2409.03384
-    Board("COBRA on ZCU102", 3894.7, 448.7),  # arXiv 2504.16269
-    Board("COBRA on KV260", 846.0, 208.0),
+    PublishedBoard("BETA on ZCU102", 1436.0, 174.0),  # arXiv 2401.11851, 2409.03384
+    PublishedBoard("COBRA on ZCU102", 3894.7, 448.7),  # arXiv 2504.16269
+    PublishedBoard("COBRA on KV260", 846.0, 208.0),
 )
 
 

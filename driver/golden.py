@@ -9,7 +9,7 @@ from driver.transport import Transport
 from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Region, decode
 from isa.machine import Machine
-from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
+from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Control, Error, RegisterAccess, Status
 from program.verify.interpreter import MachineError, execute
 
 _NAME = {address: name for name, address in ADDRESS.items()}
@@ -50,7 +50,7 @@ class GoldenTransport(Transport):
                 self._run()
         elif name == "interrupt":
             self._registers[name] &= ~value
-        elif _ACCESS[name] is Access.WRITE:
+        elif _ACCESS[name] is RegisterAccess.WRITE:
             self._registers[name] = value
 
     def read_memory(self, offset: int, size: int) -> bytes:

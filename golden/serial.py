@@ -117,7 +117,7 @@ def parse_answer(inner: bytes) -> Answer:
     return Answer(status, sequence, data)
 
 
-class Board:
+class ReferenceBoard:
     """What the board does with each frame.
 
     Parameters

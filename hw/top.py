@@ -129,7 +129,7 @@ class Core(wiring.Component):
         wiring.connect(m, rows.o_store_data, wiring.flipped(self.o_write_data))
 
 
-class Accelerator(wiring.Component):
+class Top(wiring.Component):
     """The whole accelerator.
 
     Parameters

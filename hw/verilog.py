@@ -9,7 +9,7 @@ from hw.engine.dpu import Plain
 from hw.engine.dpu_ultrascale import PRIMITIVES, Ultrascale
 from hw.mapping import Mapping
 from hw.tools import find_tool
-from hw.top import Accelerator
+from hw.top import Top
 from isa.options import chosen_accelerators
 
 TOP = "bittern"
@@ -24,7 +24,7 @@ def write_verilog(chosen, folder, mapping=Mapping.PLAIN):
     """
     name = chosen.name.replace(" ", "-")
     path = Path(folder) / (name if mapping is Mapping.PLAIN else f"{name}-{mapping}") / "bittern.v"
-    write_whole(path, emit(Accelerator(chosen.config, CELLS[mapping]), TOP))
+    write_whole(path, emit(Top(chosen.config, CELLS[mapping]), TOP))
     return path
 
 

@@ -7,7 +7,7 @@ IDENTIFICATION = 0x4E525442  # "BTRN"
 VERSION = 2
 
 
-class Access(IntEnum):
+class RegisterAccess(IntEnum):
     READ = 0
     WRITE = 1  #: read and write; writing while busy is ignored, except CONTROL and INTERRUPT
 
@@ -15,7 +15,7 @@ class Access(IntEnum):
 class Register(NamedTuple):
     name: str
     address: int
-    access: Access
+    access: RegisterAccess
     meaning: str
 
 
@@ -66,29 +66,29 @@ COUNTERS = (
 COUNTER_BASE = 0x100
 
 REGISTERS = (
-    Register("identification", 0x00, Access.READ, "0x4E525442"),
-    Register("version", 0x04, Access.READ, "of this map"),
-    Register("control", 0x08, Access.WRITE, "bit 0 start (ignored while busy)"),
-    Register("status", 0x0C, Access.READ, "bit 0 busy, 1 done, 2 error; done and error are cleared by start"),
-    Register("error_code", 0x10, Access.READ, "first error, see Error; cleared by start"),
-    Register("error_instruction", 0x14, Access.READ, "index of the instruction that caused it"),
-    Register("interrupt_enable", 0x18, Access.WRITE, "bit 0 enables the interrupt"),
-    Register("interrupt", 0x1C, Access.WRITE, "bit 0 pending: set when a run ends or fails; write 1 to clear"),
-    Register("image_base_low", 0x20, Access.WRITE, "byte address of region IMAGE"),
-    Register("image_base_high", 0x24, Access.WRITE, ""),
-    Register("input_base_low", 0x28, Access.WRITE, "byte address of region INPUT"),
-    Register("input_base_high", 0x2C, Access.WRITE, ""),
-    Register("output_base_low", 0x30, Access.WRITE, "byte address of region OUTPUT"),
-    Register("output_base_high", 0x34, Access.WRITE, ""),
-    Register("program_offset", 0x38, Access.WRITE, "of the first instruction in region IMAGE"),
-    Register("program_length", 0x3C, Access.WRITE, "instructions, HALT included"),
-    Register("length", 0x40, Access.WRITE, "tokens of this input that are not padding"),
-    Register("watchdog", 0x44, Access.WRITE, "cycles without progress before an error; 0 is off"),
-    Register("shape", 0x50, Access.READ, "log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24"),
-    Register("lanes", 0x54, Access.READ, "log2 of row lanes in bits 7:0, of the AXI width in 15:8"),
-    Register("configuration", 0x58, Access.READ, "checksum of all sizes, see `isa.config`; a program's must be the same"),
+    Register("identification", 0x00, RegisterAccess.READ, "0x4E525442"),
+    Register("version", 0x04, RegisterAccess.READ, "of this map"),
+    Register("control", 0x08, RegisterAccess.WRITE, "bit 0 start (ignored while busy)"),
+    Register("status", 0x0C, RegisterAccess.READ, "bit 0 busy, 1 done, 2 error; done and error are cleared by start"),
+    Register("error_code", 0x10, RegisterAccess.READ, "first error, see Error; cleared by start"),
+    Register("error_instruction", 0x14, RegisterAccess.READ, "index of the instruction that caused it"),
+    Register("interrupt_enable", 0x18, RegisterAccess.WRITE, "bit 0 enables the interrupt"),
+    Register("interrupt", 0x1C, RegisterAccess.WRITE, "bit 0 pending: set when a run ends or fails; write 1 to clear"),
+    Register("image_base_low", 0x20, RegisterAccess.WRITE, "byte address of region IMAGE"),
+    Register("image_base_high", 0x24, RegisterAccess.WRITE, ""),
+    Register("input_base_low", 0x28, RegisterAccess.WRITE, "byte address of region INPUT"),
+    Register("input_base_high", 0x2C, RegisterAccess.WRITE, ""),
+    Register("output_base_low", 0x30, RegisterAccess.WRITE, "byte address of region OUTPUT"),
+    Register("output_base_high", 0x34, RegisterAccess.WRITE, ""),
+    Register("program_offset", 0x38, RegisterAccess.WRITE, "of the first instruction in region IMAGE"),
+    Register("program_length", 0x3C, RegisterAccess.WRITE, "instructions, HALT included"),
+    Register("length", 0x40, RegisterAccess.WRITE, "tokens of this input that are not padding"),
+    Register("watchdog", 0x44, RegisterAccess.WRITE, "cycles without progress before an error; 0 is off"),
+    Register("shape", 0x50, RegisterAccess.READ, "log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24"),
+    Register("lanes", 0x54, RegisterAccess.READ, "log2 of row lanes in bits 7:0, of the AXI width in 15:8"),
+    Register("configuration", 0x58, RegisterAccess.READ, "checksum of all sizes, see `isa.config`; must be the program's"),
     *(
-        Register(f"counter_{name}", COUNTER_BASE + 4 * index, Access.READ, meaning)
+        Register(f"counter_{name}", COUNTER_BASE + 4 * index, RegisterAccess.READ, meaning)
         for index, (name, meaning) in enumerate(COUNTERS)
     ),
 )
@@ -100,7 +100,7 @@ def to_markdown() -> str:
     """The documentation table."""
     lines = ["| address | register | access | meaning |", "|---|---|---|---|"]
     for register in REGISTERS:
-        access = "read/write" if register.access is Access.WRITE else "read"
+        access = "read/write" if register.access is RegisterAccess.WRITE else "read"
         lines.append(f"| 0x{register.address:03X} | `{register.name}` | {access} | {register.meaning} |")
     return "\n".join(lines) + "\n"
 
@@ -131,5 +131,5 @@ def to_c_header() -> str:
 
 
 def _comment(register):
-    access = "read/write" if register.access is Access.WRITE else "read"
+    access = "read/write" if register.access is RegisterAccess.WRITE else "read"
     return f" /* {access}{': ' if register.meaning else ''}{register.meaning} */"

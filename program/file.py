@@ -15,7 +15,7 @@ from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Memory
 from isa.instruction import decode as decode_instruction
 from isa.memory import depth_of
-from program.program import InputLayout, OutputLayout, Piece, Program, ProgramError, Symbol
+from program.program import ImagePart, InputLayout, OutputLayout, Program, ProgramError, Symbol
 from program.verify.checker import check
 
 FORMAT = "bittern-program-1"
@@ -32,7 +32,7 @@ class ProgramFile(Part):
     input: InputLayout
     output: OutputLayout
     symbols: dict[str, Symbol]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ImagePart, ...]
 
 
 def _digest(text, description, tensors):

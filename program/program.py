@@ -99,7 +99,7 @@ class OutputLayout:
 
 
 @dataclass(frozen=True)
-class Piece:
+class ImagePart:
     """A part of the image: what it is and where; pieces of equal content share a place."""
 
     name: str
@@ -124,7 +124,7 @@ class Program:
     input: InputLayout
     output: OutputLayout
     symbols: dict[str, Symbol]
-    pieces: tuple[Piece, ...]
+    pieces: tuple[ImagePart, ...]
 
     @property
     def bounds(self) -> Bounds:

@@ -19,7 +19,7 @@ from formats.errors import BuildError
 from formats.files import ROOT
 from hw.emit import emit
 from hw.tools import find_tool
-from hw.top import Accelerator
+from hw.top import Top
 from isa.config import AcceleratorConfig
 from isa.instruction import Memory
 from isa.memory import row_memory_banks
@@ -97,7 +97,7 @@ def build(config: AcceleratorConfig, progress: Callable[[str], object] = lambda 
         return library
     progress("emitting Verilog")
     started = time.monotonic()
-    verilog = emit(Accelerator(config), TOP)
+    verilog = emit(Top(config), TOP)
     times = {"emit_seconds": time.monotonic() - started}
     sources = {
         "bittern.v": verilog,

@@ -21,7 +21,7 @@ from sim.watch import queue_order
 _QUEUES = {opcode: queue for opcode in Opcode if (queue := operation(opcode).queue) is not None}
 
 
-class Span(NamedTuple):
+class MeasuredSpan(NamedTuple):
     """An instruction from issue to completion, in cycles of the run."""
 
     instruction: int
@@ -31,15 +31,15 @@ class Span(NamedTuple):
     end: int
 
 
-def spans(program: Program, events: Sequence[Event]) -> list[Span]:
-    """One `Span` per instruction from the events of a run, in program order."""
+def spans(program: Program, events: Sequence[Event]) -> list[MeasuredSpan]:
+    """One `MeasuredSpan` per instruction from the events of a run, in program order."""
     origin = min((event.cycle for event in events), default=0)
     times = {(queue, done): [e.cycle - origin for e in events if e.queue is queue and e.completed is done]
              for queue in Queue for done in (False, True)}  # fmt: skip
     found = []
     for queue, indices in queue_order(program).items():
         for index, start, end in zip(indices, times[queue, False], times[queue, True], strict=True):
-            found.append(Span(index, program.instructions[index].opcode, program.names[index], start, end))
+            found.append(MeasuredSpan(index, program.instructions[index].opcode, program.names[index], start, end))
     return sorted(found, key=lambda span: span.instruction)
 
 

@@ -25,7 +25,7 @@
 #define BITTERN_WATCHDOG 0x044u /* read/write: cycles without progress before an error; 0 is off */
 #define BITTERN_SHAPE 0x050u /* read: log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24 */
 #define BITTERN_LANES 0x054u /* read: log2 of row lanes in bits 7:0, of the AXI width in 15:8 */
-#define BITTERN_CONFIGURATION 0x058u /* read: checksum of all sizes, see `isa.config`; a program's must be the same */
+#define BITTERN_CONFIGURATION 0x058u /* read: checksum of all sizes, see `isa.config`; must be the program's */
 #define BITTERN_COUNTER_CYCLES 0x100u /* read: cycles from START to the end */
 #define BITTERN_COUNTER_INSTRUCTIONS 0x104u /* read: instructions completed */
 #define BITTERN_COUNTER_QMM_BUSY 0x108u /* read: cycles in which the array accumulated */

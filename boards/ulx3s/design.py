@@ -12,10 +12,10 @@ from formats.errors import UsageError
 from hw.axi.axi import AxiLite, AxiRead, AxiWrite
 from hw.lib.block_memory import BlockMemory
 from hw.lib.skid import Skid
-from hw.serial.link import SerialLink
+from hw.serial.link import SerialBridge
 from hw.serial.slip import OUTGOING, SlipDecoder, SlipEncoder
 from hw.serial.uart import UartReceiver, UartTransmitter
-from hw.top import Accelerator
+from hw.top import Top
 from isa.config import AcceleratorConfig, preset
 from isa.registers import ADDRESS
 
@@ -100,15 +100,15 @@ class Ulx3s(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         self._clock(m)
-        in_core = DomainRenamer("core")  # `Accelerator` has a sync of its own
-        m.submodules.accelerator = accelerator = Accelerator(self.config)
+        in_core = DomainRenamer("core")  # `Top` has a sync of its own
+        m.submodules.accelerator = accelerator = Top(self.config)
         memory = BlockMemory(self.memory_bytes, self.config.axi_bits)
         m.submodules.memory = in_core(memory)
         receiver = UartReceiver(self.divisor)
         m.submodules.receiver = in_core(receiver)
         decoder = SlipDecoder()
         m.submodules.decoder = in_core(decoder)
-        link = SerialLink(self.memory_bytes)
+        link = SerialBridge(self.memory_bytes)
         m.submodules.link = in_core(link)
         encoder = SlipEncoder()
         m.submodules.encoder = in_core(encoder)

@@ -10,7 +10,7 @@ from formats.files import write_whole
 from hw.emit import emit
 from hw.engine.dpu import Plain
 from hw.engine.dpu_ultrascale import Ultrascale
-from hw.top import Accelerator
+from hw.top import Top
 from isa.options import Chosen
 from isa.registers import REGISTERS
 
@@ -46,7 +46,7 @@ def write_package(board: ZynqBoard, chosen: Chosen, folder: Path | str, clock_mh
     folder = Path(folder)
     paths = []
     for form, mapping in (("ultrascale", Ultrascale), ("plain", Plain)):
-        paths.append(_write(folder / "hdl" / form / "bittern.v", emit(Accelerator(chosen.config, mapping), TOP)))
+        paths.append(_write(folder / "hdl" / form / "bittern.v", emit(Top(chosen.config, mapping), TOP)))
     values = parameters(board, chosen, clock_mhz)
     places = [path for path in (board.templates, TEMPLATES) if path is not None]
     environment = jinja2.Environment(

@@ -15,7 +15,7 @@ from program.program import Program
 END = 4  #: from the last instruction's end to the end of the run
 
 
-class Span(NamedTuple):
+class PredictedSpan(NamedTuple):
     """An instruction: issued in cycle ``start``, done in ``end``; ``bound`` has its cycles by cause, waiting included."""
 
     instruction: int
@@ -33,11 +33,11 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Cycles from START to the end, one `Span` for each instruction in program order, and all cycles by what the engine did
-    or waited for."""
+    """Cycles from START to the end, one `PredictedSpan` for each instruction in program order, and all cycles by what
+    the engine did or waited for."""
 
     cycles: int
-    spans: list[Span]
+    spans: list[PredictedSpan]
     breakdown: dict[str, int]
 
 
@@ -82,7 +82,7 @@ def predict(program: Program, latency: int = 40, bandwidth: int = FULL, length: 
             bound = {cause: count for cause, count in bounds[index].items() if count}
             if wait.cycles and queue is not Queue.QMM:
                 bound[wait.cause] = bound.get(wait.cause, 0) + wait.cycles
-            spans.append(Span(index, opcode, name, start, end, bound))
+            spans.append(PredictedSpan(index, opcode, name, start, end, bound))
     spans.sort(key=lambda span: span.instruction)
     return Prediction(cycles, spans, _breakdown(bounds, frontend.started[Queue.QMM], engine.spans, cycles))
 

@@ -7,7 +7,7 @@ from codesign.resources.logic_depth import Depth, depth
 from codesign.resources.synthesis import Resources, Synthesis, resources_of
 from codesign.resources.units import TOP, Unit, split
 from hw.emit import emit
-from hw.top import Accelerator
+from hw.top import Top
 from isa.config import AcceleratorConfig
 
 #: The array and what is below it: units of dot products and the registers between operands and them.
@@ -27,7 +27,7 @@ class Estimate:
 def estimate(config: AcceleratorConfig, synthesis: Synthesis) -> Estimate:
     """`Estimate` of a configuration; only units that are not in the cache are synthesised."""
     synthesis.progress("emitting Verilog")
-    verilog = emit(Accelerator(config), TOP)
+    verilog = emit(Top(config), TOP)
     units = split(verilog)
     found = list(zip(units, synthesis.run(units)))
     of_module = {unit.module: resources for unit, resources in found}
@@ -48,7 +48,7 @@ def shared_lut(found: Estimate, synthesis: Synthesis) -> float:
 
 def whole(config: AcceleratorConfig, synthesis: Synthesis) -> Resources:
     """`Resources` of a configuration that is synthesised flat, as one unit."""
-    verilog = emit(Accelerator(config), TOP)
+    verilog = emit(Top(config), TOP)
     return synthesis.run(split(verilog, whole=True))[0]
 
 

@@ -15,8 +15,8 @@ from isa.registers import (
     IDENTIFICATION,
     REGISTERS,
     VERSION,
-    Access,
     Error,
+    RegisterAccess,
     Status,
 )  # fmt: skip
 from isa.registers import (
@@ -93,7 +93,7 @@ class Control(wiring.Component):
         stored = {
             register.name: Signal(_WIDTHS.get(register.name, 32), name=register.name)
             for register in REGISTERS
-            if register.access is Access.WRITE and register.name not in ("control", "interrupt")
+            if register.access is RegisterAccess.WRITE and register.name not in ("control", "interrupt")
         }
         pending = Signal()
         status = Signal(3)

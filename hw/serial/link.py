@@ -1,4 +1,4 @@
-"""Serial link: takes requests, does them, answers. `golden.serial.Board` in hardware, between `SlipDecoder` and encoder."""
+"""Serial link: takes requests, does them, answers: `golden.serial.ReferenceBoard` in hardware, between two SLIP units."""
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
@@ -31,7 +31,7 @@ def byte_access(memory_bytes):
     return data.StructLayout({"address": range(memory_bytes), "data": 8, "write": 1})
 
 
-class SerialLink(wiring.Component):
+class SerialBridge(wiring.Component):
     """One request at a time; what comes meanwhile is not taken.
 
     Parameters
@@ -110,7 +110,7 @@ class SerialLink(wiring.Component):
                     m.d.sync += index.eq(index + 1)
 
     def _decide(self, m, crc, header, index, status, sequence, count, writes, registers):
-        """What is wrong with the request, in the order of `golden.serial.Board`; else where to go on."""
+        """What is wrong with the request, in the order of `golden.serial.ReferenceBoard`; else where to go on."""
         bad_frame, bad_checksum, unknown, bad_count = Signal(), Signal(), Signal(), Signal()
         bad_length, bad_address, repeated, known = Signal(), Signal(), Signal(), Signal()
         self._last_status = last_status = Signal(Status)

@@ -13,8 +13,8 @@ from isa.config import AcceleratorConfig
 from isa.instruction import Destination, Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from isa.memory import banks, word_bits
-from program.compiler.graph import At, Buffer, Op, Operand, Split, Step, Use
-from program.compiler.image import Image
+from program.compiler.graph import At, Buffer, Draft, Op, Operand, Use, WeightCut
+from program.compiler.image import ImageBuilder
 from program.program import CompileError
 
 
@@ -37,7 +37,7 @@ class Builder:
     def __init__(self, config: AcceleratorConfig, splits: Mapping[str, int]):
         self.config = config
         self.splits = splits
-        self.image = Image(config.axi_bits)
+        self.image = ImageBuilder(config.axi_bits)
         self.ops = []
         self.symbols = {}
 
@@ -93,7 +93,7 @@ class Builder:
             "beats": words * word // self.image.beat, "index_shift": index_shift,
         }  # fmt: skip
         use = Use(buffer, np.arange(first, first + words))
-        buffer.fetches.append(Step(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,)))
+        buffer.fetches.append(Draft(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,)))
 
     def weight(
         self, name: str, memory: Memory, codes: NDArray[np.integer], code_format: Format, region: Region = Region.IMAGE
@@ -123,8 +123,8 @@ class Builder:
 
     def qmm(
         self, name: str, left: Operand, right: Operand, row_tiles: int, column_tiles: int, scaling: Scaling, columns: int, *,
-        target: Operand | None = None, column: int = 0, row: Step | None = None, mask: bool = False,
-        split: Split | None = None,
+        target: Operand | None = None, column: int = 0, row: Draft | None = None, mask: bool = False,
+        split: WeightCut | None = None,
     ) -> Op:  # fmt: skip
         """Add a product, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
         fields = left.read_fields("left") | right.read_fields("right")
@@ -147,7 +147,7 @@ class Builder:
             writes = (target.use(row_tiles if left_memory else channels, words, word=word),)
         constants = scaling.constant.offset + np.arange(channels if scaling.by_row else column_tiles)
         reads = (left.use(row_tiles), right.use(column_tiles), Use(scaling.constant.buffer, constants))
-        steps = [Step(name, Opcode.QMM, fields, reads, writes), *([] if row is None else [row])]
+        steps = [Draft(name, Opcode.QMM, fields, reads, writes), *([] if row is None else [row])]
         self.ops.append(Op(name, steps, split))
         return self.ops[-1]
 

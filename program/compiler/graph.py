@@ -20,7 +20,7 @@ class Buffer:
     name: str
     memory: Memory
     size: int
-    fetches: list["Step"] = field(default_factory=list)
+    fetches: list["Draft"] = field(default_factory=list)
     address: int = -1
 
 
@@ -52,7 +52,7 @@ class Use(NamedTuple):
 
 
 @dataclass(eq=False)
-class Step:
+class Draft:
     """An instruction: its fields, with `At` for addresses, and what it touches."""
 
     name: str
@@ -66,7 +66,7 @@ class Step:
         return [use.buffer for use in (*self.reads, *self.writes)]
 
 
-class Split(NamedTuple):
+class WeightCut(NamedTuple):
     name: str
     tiles: int
 
@@ -79,8 +79,8 @@ class Op:
     """
 
     name: str
-    steps: list[Step]
-    split: Split | None
+    steps: list[Draft]
+    split: WeightCut | None
 
     @property
     def buffers(self) -> list[Buffer]:

@@ -10,7 +10,7 @@ from golden.rescale import fold_rounding
 from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from program.compiler.builder import Scaling
-from program.compiler.graph import At, Operand, Step
+from program.compiler.graph import At, Draft, Operand
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import CompileError, OutputLayout
@@ -42,7 +42,7 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
             "row_columns or choose a larger preset"
         )
     fields = {"rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": 0}
-    store = Step("logits", Opcode.STORE, fields)
+    store = Draft("logits", Opcode.STORE, fields)
     Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes)).compute(rows, row=store)
     row_bytes = groups * c.row_lanes * 2
     lowering.plain_symbol("logits", [store], None, 0, row_bytes, rows, model.classes)

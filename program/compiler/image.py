@@ -2,13 +2,13 @@
 
 from isa.instruction import INSTRUCTION_BYTES
 from isa.layout import round_up
-from program.program import Piece
+from program.program import ImagePart
 
 #: AXI bursts end at these boundaries.
 PAGE = 4096
 
 
-class Image:
+class ImageBuilder:
     """Collects pieces; equal pieces are stored once."""
 
     def __init__(self, axi_bits: int):
@@ -27,5 +27,5 @@ class Image:
             self.data += bytes(offset - len(self.data)) + data
             self._offsets[data] = offset
         offset = self._offsets[data]
-        self.pieces.append(Piece(name, offset, len(data)))
+        self.pieces.append(ImagePart(name, offset, len(data)))
         return offset

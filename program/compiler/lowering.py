@@ -10,7 +10,7 @@ from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_norm, pack_operand, pack_residual, pad_to, round_up
 from program.compiler.attention.block import AttentionLowering
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import At, Operand, Step, Use
+from program.compiler.graph import At, Draft, Operand, Use
 from program.compiler.head import lower_head
 from program.compiler.limits import check_product
 from program.compiler.product import Product
@@ -108,7 +108,7 @@ class Lowering:
                 "row_beats": row_bytes // builder.image.beat, "words": rows.words,
                 "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
             }  # fmt: skip
-            step = Step(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(Use(rows.buffer),))
+            step = Draft(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(Use(rows.buffer),))
             rows.buffer.fetches.append(step)
         return rows
 
@@ -148,7 +148,7 @@ class Lowering:
                 right = first // c.columns
                 writes.append(self.x_right.use(ceil_div(first + rows, c.columns) - right, tile=right))
             mine = {"rows": rows, "first_row": first, "residual_base": At(self.residual, first * groups)}
-            steps.append(Step(f"{name}.norm", Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes)))
+            steps.append(Draft(f"{name}.norm", Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes)))
         self.plain_symbol(f"{name}.residual", steps, Memory.RESIDUAL, At(self.residual), groups, n, d)
         self.symbol(f"{name}.codes", steps, self.x_left, n, d)
         return steps

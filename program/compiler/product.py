@@ -12,12 +12,12 @@ from golden.rescale import clip_bounds
 from isa.instruction import Memory
 from isa.layout import ceil_div, round_up, spread
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import At, Operand, Split, Step
+from program.compiler.graph import At, Draft, Operand, WeightCut
 from program.compiler.limits import check_product
 
 
 @dataclass(frozen=True)
-class Piece:
+class ChannelRange:
     """Output channels ``start`` .. ``end`` - 1 of a product, as positions in its result."""
 
     name: str
@@ -25,7 +25,7 @@ class Piece:
     end: int
     weight: Operand
     constant: At
-    split: Split | None
+    split: WeightCut | None
 
 
 class Product:
@@ -70,12 +70,12 @@ class Product:
         scale, offset = builder.place(scale, outputs, len(matrix)), builder.place(offset, outputs, len(matrix))
         ranges = [(label, part) for label, cut in self._labelled(cuts) for part in self._cut(label, *cut)]
         constants = self._constants(ranges, scale, offset)
-        self.parts: dict[str, list[Piece]] = {}
+        self.parts: dict[str, list[ChannelRange]] = {}
         for (label, (piece, start, end)), constant in zip(ranges, constants, strict=True):
             memory = Memory.LEFT if transposed else Memory.RIGHT
             weight = builder.weight(f"{piece}.weight", memory, matrix[start:end], layer.weight_format)
-            split = None if target is None else Split(name, (end - start) // self.unit)
-            self.parts.setdefault(label, []).append(Piece(piece, start, end, weight, constant, split))
+            split = None if target is None else WeightCut(name, (end - start) // self.unit)
+            self.parts.setdefault(label, []).append(ChannelRange(piece, start, end, weight, constant, split))
 
     def _labelled(self, cuts):
         return [(self.name if len(cuts) == 1 else f"{self.name}{index}", cut) for index, cut in enumerate(cuts)]
@@ -107,7 +107,7 @@ class Product:
         return sum(map(len, self.parts.values())) == 1
 
     def compute(
-        self, rows: int, cut: int | None = None, tile: int = 0, tiles: int | None = None, row: Step | None = None
+        self, rows: int, cut: int | None = None, tile: int = 0, tiles: int | None = None, row: Draft | None = None
     ) -> None:
         """Add the QMMs for a cut, all by default, and some row tiles, all by default and if transposed.
 

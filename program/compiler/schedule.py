@@ -9,11 +9,11 @@ from isa.config import AcceleratorConfig
 from isa.instruction import Instruction, Memory, Opcode, Queue, operation
 from isa.instruction import encode as encode_instruction
 from isa.memory import depth_of
-from program.compiler.graph import At, Buffer, Op, Step
+from program.compiler.graph import At, Buffer, Draft, Op
 from program.program import CompileError
 
 
-def order(ops: Iterable[Op], issued: Iterable[Iterable[Buffer]]) -> list[Step]:
+def order(ops: Iterable[Op], issued: Iterable[Iterable[Buffer]]) -> list[Draft]:
     """All steps in program order: the loads issued before each operation, then the operation; HALT ends it.
 
     A row instruction directly follows the QMM that feeds it, so that no load can come between and hold it up.
@@ -22,7 +22,7 @@ def order(ops: Iterable[Op], issued: Iterable[Iterable[Buffer]]) -> list[Step]:
     for op, buffers in zip(ops, issued, strict=True):
         steps += [step for buffer in buffers for step in buffer.fetches]
         steps += op.steps
-    return [*steps, Step("halt", Opcode.HALT, {})]
+    return [*steps, Draft("halt", Opcode.HALT, {})]
 
 
 class _Users:
@@ -39,7 +39,7 @@ class _Users:
         self.counts[use.buffer.memory][queue, use.addresses()] = count
 
 
-def thresholds(steps: Sequence[Step], config: AcceleratorConfig) -> NDArray[np.int64]:
+def thresholds(steps: Sequence[Draft], config: AcceleratorConfig) -> NDArray[np.int64]:
     """For each step, how many instructions of each queue it waits for: ``(steps, queues)`` int64.
 
     A step waits for the writers of what it reads, and for the readers and writers of what it writes. Those in its own
@@ -67,7 +67,7 @@ def thresholds(steps: Sequence[Step], config: AcceleratorConfig) -> NDArray[np.i
     return waits
 
 
-def emit(steps: Iterable[Step], waits: NDArray[np.int64]) -> list[Instruction]:
+def emit(steps: Iterable[Draft], waits: NDArray[np.int64]) -> list[Instruction]:
     """Instructions of placed steps. Raises CompileError for a number that does not fit its field."""
     instructions = []
     for step, (dma, qmm, row) in zip(steps, waits.tolist(), strict=True):

@@ -8,7 +8,7 @@ import pytest
 
 from driver.errors import TransportError
 from formats.files import ROOT
-from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Control, Error, Status
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Control, Error, RegisterAccess, Status
 from sim.simulation import Simulation
 from tb.driver.cases import CONFIG
 
@@ -45,7 +45,7 @@ def test_the_c_header_has_every_register_and_nothing_else(header):
 def test_the_documentation_has_every_register():
     rows = re.findall(r"^\| 0x(\w+) \| `(\w+)` \| (\S+) \|", (ROOT / "docs" / "registers.md").read_text(), re.MULTILINE)
     assert [(int(address, 16), name, access) for address, name, access in rows] == [
-        (r.address, r.name, "read/write" if r.access is Access.WRITE else "read") for r in REGISTERS
+        (r.address, r.name, "read/write" if r.access is RegisterAccess.WRITE else "read") for r in REGISTERS
     ]
 
 
@@ -69,7 +69,7 @@ def test_the_rtl_answers_at_the_addresses_of_the_header_and_nowhere_else(header)
             simulation.write_register(address, (0x01010100 * (number + 1) & 0xFFFFFFFF) | 0xFE)
         for number, (address, register) in enumerate(addresses.items()):
             value = (0x01010100 * (number + 1) & 0xFFFFFFFF) | 0xFE
-            writable = kept.get(register.name, 0xFFFFFFFF) if register.access is Access.WRITE else 0
+            writable = kept.get(register.name, 0xFFFFFFFF) if register.access is RegisterAccess.WRITE else 0
             assert simulation.read_register(address) == (value & writable if writable else before[address]), register.name
 
 

@@ -19,7 +19,7 @@ from golden.qmm import count
 from hw.engine.array import Array
 from hw.engine.dpu_ultrascale import Ultrascale
 from hw.engine.operand_memory import OperandMemory
-from hw.top import Accelerator
+from hw.top import Top
 from isa.config import AcceleratorConfig
 
 #: About the smallest there is: outside `hw.emit` memories are written out bit by bit.
@@ -134,7 +134,7 @@ def test_every_unit_is_listed_here():
 def test_every_unit_simulates(name):
     component = UNITS[name](**PARAMETERS[name])
     rng = np.random.default_rng(1)
-    own_clock = isinstance(component, Accelerator)
+    own_clock = isinstance(component, Top)
 
     async def noise(ctx):
         for cycle in range(20):

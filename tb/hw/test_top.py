@@ -14,7 +14,7 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 from golden.codes import Kind
 from golden.encoder import encode
 from golden.model import Attention, Format, Head, Input, Order
-from hw.top import Accelerator
+from hw.top import Top
 from isa.config import preset
 from isa.instruction import INSTRUCTION_BYTES
 from isa.registers import ADDRESS, IDENTIFICATION, Error
@@ -34,7 +34,7 @@ class Dut(wiring.Component):
     """The accelerator behind the clock and reset that the harness drives."""
 
     def __init__(self, config):
-        self._accelerator = Accelerator(config)
+        self._accelerator = Top(config)
         members = dict(self._accelerator.signature.members)
         ports = {name: member for name, member in members.items() if name not in ("aclk", "aresetn")}
         super().__init__({"clk": In(1), "rst": In(1), **ports})

@@ -5,7 +5,7 @@ import dataclasses
 import torch
 
 from golden.model import Attention, EncoderConfig, Head, Input, Order
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.precision import precision
 from train.model.structure import Structure
 
@@ -25,7 +25,7 @@ def random_model(activation_bits, weight=None, table_bits=1, samples=SAMPLES, **
     ours = {field.name for field in dataclasses.fields(Structure)}
     structure = Structure(**{key: value for key, value in changes.items() if key in ours})
     config = dataclasses.replace(CONFIG, **{key: value for key, value in changes.items() if key not in ours})
-    model = Encoder(config, precision(activation_bits, weight, table_bits), structure=structure)
+    model = BmtEncoder(config, precision(activation_bits, weight, table_bits), structure=structure)
     for name, parameter in model.named_parameters():
         if parameter.ndim == 1:
             parameter.data += 0.2 * torch.randn_like(parameter)

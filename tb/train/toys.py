@@ -10,11 +10,11 @@ from formats.preprocessing import ImagePipeline
 from train.data.sets import Dataset, Split
 from train.data.tasks import Task
 from train.run.loop import train
-from train.run.recipe import Model, Recipe, Step
+from train.run.recipe import Model, Recipe, StageRecipe
 from train.run.report import Report
 
 MODEL = Model(1, 32, 2, 16, 32)
-STEPS = (Step(32, 3, 32, 3e-3), Step(1, 2, 32, 3e-3, hidden_weight=0.1))
+STEPS = (StageRecipe(32, 3, 32, 3e-3), StageRecipe(1, 2, 32, 3e-3, hidden_weight=0.1))
 RECIPE = Recipe("toy", Task.DIGITS, 1, MODEL, STEPS, checkpoint_every=4)
 
 

@@ -17,7 +17,7 @@ def augmentation(recipe, step, dataset):
     ----------
     recipe : train.run.recipe.Recipe
         For images: ``shift`` and ``flip``.
-    step : train.run.recipe.Step
+    step : train.run.recipe.StageRecipe
         For texts: ``replaced`` and ``joined``.
     dataset : train.data.sets.Dataset
     """

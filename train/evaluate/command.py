@@ -24,7 +24,7 @@ from train.model.precision import FULL
 from train.run.files import digest
 from train.run.measure import percent, predict_integer
 from train.run.predict import predict
-from train.run.recipe import Model, Recipe, Step
+from train.run.recipe import Model, Recipe, StageRecipe
 from train.run.saved import load_model
 
 
@@ -135,7 +135,7 @@ def data_of(bundle, folder):
     else:
         cut = {"patch": rules.patch, "stride": rules.stride, "class_tokens": rules.class_tokens}
     model = Model(config.layers, config.width, config.heads, config.head_width, config.feed_forward, **cut)
-    recipe = Recipe("evaluate", Task(task), 1, model, (Step(FULL, 1, 1, 1.0),))
+    recipe = Recipe("evaluate", Task(task), 1, model, (StageRecipe(FULL, 1, 1, 1.0),))
     dataset = load_data(recipe, folder, tokenizer_of(rules))
     if len(dataset.labels) != config.classes:
         raise DataError(

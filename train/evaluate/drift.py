@@ -154,10 +154,10 @@ def drift(model, split, teacher=None, track=lambda starts, count: starts):
 
     Parameters
     ----------
-    model : train.model.bmt.Encoder
+    model : train.model.bmt.BmtEncoder
         In evaluation mode, with formats.
     split : train.data.sets.Split
-    teacher : train.model.bmt.Encoder, optional
+    teacher : train.model.bmt.BmtEncoder, optional
         In full precision, of the same width.
     track : callable, optional
         Wraps the batches, of which there are ``count``, to show progress.

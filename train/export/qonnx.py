@@ -119,7 +119,7 @@ def linear_layers(model):
 
 
 def write_qonnx(model, path):
-    """Write the linear layers of a quantized `train.model.bmt.Encoder`, whole or not at all; returns how many there are.
+    """Write the linear layers of a quantized `train.model.bmt.BmtEncoder`, whole or not at all; returns how many there are.
 
     Raises ExportError for a model in full precision.
     """

@@ -11,7 +11,7 @@ from train.huggingface.parameters import ends, image_embedding, modules, text_em
 from train.huggingface.pixels import side_of
 from train.huggingface.shape import shape_of
 from train.huggingface.tensors import Tensors
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.structure import Structure
 
 #: Tokens of a text, where nobody says how many.
@@ -42,7 +42,7 @@ class Wishes:
 class Imported:
     """``encoder`` in full precision. ``image`` and ``patch`` are sides in pixels, 0 for text."""
 
-    encoder: Encoder
+    encoder: BmtEncoder
     family: str
     labels: tuple[str, ...]
     image: int = 0
@@ -78,7 +78,7 @@ def convert(checkpoint, wishes):
     )  # fmt: skip
     structure = Structure(shape.activation, epsilon=shape.epsilon, pooler=family.pooler_of if pooler else None)
     torch.manual_seed(0)
-    encoder = Encoder(config, None, structure=structure)
+    encoder = BmtEncoder(config, None, structure=structure)
     state = modules(tensors, shape.layers) | ends(tensors, {"classifier": classifier, "pooler.linear": pooler})
     if text:
         state |= text_embedding(tensors, config.tokens)

@@ -10,7 +10,7 @@ from safetensors.torch import save
 from formats.encoder import Tensors, build
 from golden.model import EncoderConfig
 from train.errors import CheckpointError
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.structure import Structure
 from train.run.description import FILE, FORMAT, Description, Shape, Source, to_json
 from train.run.imported import WEIGHTS, read_imported
@@ -49,7 +49,7 @@ def load_imported(folder):
     description, weights = read_imported(folder)
     try:
         config, structure = (build(kind, description.config, "config", Tensors({})) for kind in (EncoderConfig, Structure))
-        encoder = Encoder(config, None, structure=structure)
+        encoder = BmtEncoder(config, None, structure=structure)
         encoder.load_state_dict(weights)
     except (KeyError, RuntimeError) as error:
         reason = str(error).split("\n")[-1].strip()

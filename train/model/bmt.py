@@ -35,7 +35,7 @@ class Layer(nn.Module):
         return self.feed_forward_norm(stream, self.dropout(self.feed_forward(x)))
 
 
-class Encoder(nn.Module):
+class BmtEncoder(nn.Module):
     """Encoder with post-LN or pre-LN, attention of any kind, and a mean, CLS or per-token head.
 
     Parameters

@@ -25,7 +25,7 @@ def _naming(name):
 
 
 def export_encoder(encoder):
-    """``golden.model.Encoder`` that computes what ``encoder``, a train.model.bmt.Encoder with formats, evaluates to.
+    """``golden.model.Encoder`` that computes what ``encoder``, a train.model.bmt.BmtEncoder with formats, evaluates to.
 
     Raises ExportError, naming the part, for full precision or for constants that do not fit the hardware's.
     """

@@ -16,7 +16,7 @@ from train.model.split_weight import SplitWeight
 
 
 @dataclass(frozen=True)
-class Operand:
+class WeightOperand:
     """A matrix as the hardware holds it: the value of row (of a table: column) i is ``scale[i]`` times that of its codes.
 
     ``codes`` (outputs, inputs) int64, 0 and 1 if bipolar; ``scale`` (outputs,) float64, above 0.
@@ -32,7 +32,7 @@ def _operand(values, code_format, scale, channels):
     if code_format.kind is Kind.BIPOLAR:
         codes = (codes > 0).astype(np.int64)
     scale = scale.detach().cpu().double().numpy().reshape(-1)
-    return Operand(codes, code_format, np.broadcast_to(scale, (channels,)).copy())
+    return WeightOperand(codes, code_format, np.broadcast_to(scale, (channels,)).copy())
 
 
 class _Substitute(torch.autograd.Function):
@@ -108,8 +108,8 @@ class QuantizedLinear(nn.Linear):
         return *weights.ternary(self.weight, self.axis, getattr(self, "importance", None)), TERNARY
 
     @torch.no_grad()
-    def operand(self) -> Operand:
-        """What the hardware multiplies by, of the weights as they are: `Operand`. There must be a scheme."""
+    def operand(self) -> WeightOperand:
+        """What the hardware multiplies by, of the weights as they are: `WeightOperand`. There must be a scheme."""
         if self.halves is not None:
             values, code_format, scale = self.halves.operand()
         else:
@@ -146,7 +146,7 @@ class QuantizedTable(nn.Embedding):
         return weights.integer(self.weight, self.format.bits, rows)
 
     @torch.no_grad()
-    def operand(self) -> Operand:
-        """Codes (rows, width), and the scale of each column: `Operand`."""
+    def operand(self) -> WeightOperand:
+        """Codes (rows, width), and the scale of each column: `WeightOperand`."""
         values, scale = self._values(self.weight)
         return _operand(values, self.format, scale, self.embedding_dim)

@@ -13,7 +13,7 @@ from train.model.weights import mean, ternary
 MARGIN = 0.01
 
 
-class Split(NamedTuple):
+class Halves(NamedTuple):
     """``first + second`` is the weight; ``scale * (sign(first) + sign(second))`` is its ternary value."""
 
     first: torch.Tensor
@@ -21,7 +21,7 @@ class Split(NamedTuple):
     scale: torch.Tensor
 
 
-def split(weight: torch.Tensor, axis: int | None = None, importance: torch.Tensor | None = None) -> Split:
+def split(weight: torch.Tensor, axis: int | None = None, importance: torch.Tensor | None = None) -> Halves:
     """Split ``weight`` (outputs, inputs) so that both halves have the scale ``alpha / 2`` of its ternary value.
 
     With I the weights whose ternary value is not 0, J the others above 0, K the others, and sums over weights that count
@@ -54,7 +54,7 @@ def split(weight: torch.Tensor, axis: int | None = None, importance: torch.Tenso
     a = ((s_i + s_k - s_j) / (2 * s_i)).nan_to_num(0.5).clamp(MARGIN, 1 - MARGIN)
     b = (alpha * (zeros + total(nonzero, 1.0)) - s_i - s_j - s_k) / (2 * zeros).clamp(min=1e-30)
     first = torch.where(nonzero, a * weight, torch.where(above, weight + b, b))
-    return Split(first, weight - first, alpha / 2)
+    return Halves(first, weight - first, alpha / 2)
 
 
 def scale_of(

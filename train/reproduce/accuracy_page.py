@@ -35,7 +35,7 @@ def write_page(cells, result_of, quick, path):
 
     Parameters
     ----------
-    cells : list of train.reproduce.grid.Cell
+    cells : list of train.reproduce.grid.Experiment
         All of the grid.
     result_of : function
         Of a cell: its result as `train.reproduce.cell.run_cell` gives it, or None.

@@ -45,7 +45,7 @@ def run_cell(cell, quick, folder, data, device="cpu"):
 
     Parameters
     ----------
-    cell : train.reproduce.grid.Cell
+    cell : train.reproduce.grid.Experiment
     quick : bool
         Whether it is one of the quick grid.
     folder : path

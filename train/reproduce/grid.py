@@ -10,7 +10,7 @@ from train.data.tasks import Task
 from train.errors import TrainError
 from train.model.precision import FULL, Weights
 from train.model.structure import Activation
-from train.run.recipe import Model, Recipe, Schedule, Step
+from train.run.recipe import Model, Recipe, Schedule, StageRecipe
 
 
 class Method(StrEnum):
@@ -32,7 +32,7 @@ CONTROL_RATES, CONTROL_DECAYS = (5e-4, 2e-3, 8e-3), (0.0, 0.05)
 
 
 @dataclass(frozen=True)
-class Cell:
+class Experiment:
     """One training: ``task`` names a plan, ``bits`` of the activations, ``distilled`` or from labels alone."""
 
     task: str
@@ -55,8 +55,8 @@ class Plan:
 
     task: Task
     model: Model
-    teacher: Step
-    student: Step
+    teacher: StageRecipe
+    student: StageRecipe
     #: Pixels that images are shifted by at most in training, of teacher, control and students alike.
     shift: int = 0
     #: Imported checkpoint that teacher and control start from: the name of its folder among those of results.
@@ -97,7 +97,7 @@ class Plan:
 
 
 def _full(**settings):
-    return Step(activation_bits=FULL, **settings)
+    return StageRecipe(activation_bits=FULL, **settings)
 
 
 PLANS = {
@@ -106,33 +106,33 @@ PLANS = {
         Model(3, 128, 4, 32, 256, order=Order.PRE, patch=12, stride=8),
         _full(epochs=60, batch=128, learning_rate=2e-3, weight_decay=0.05, schedule=Schedule.COSINE, average=0.999),
         # The streams of pre-LN grow: hidden states weigh little, or they drown the labels.
-        Step(1, 12, 128, 1e-3, per_channel=True, hidden_weight=0.02, label_weight=0.2, schedule=Schedule.COSINE),
+        StageRecipe(1, 12, 128, 1e-3, per_channel=True, hidden_weight=0.02, label_weight=0.2, schedule=Schedule.COSINE),
         shift=1,
     ),
     "digits": Plan(
         Task.DIGITS,
         Model(2, 32, 2, 16, 64, patch=4, stride=2),
         _full(epochs=40, batch=48, learning_rate=4e-3, weight_decay=0.01, schedule=Schedule.COSINE),
-        Step(1, 30, 48, 4e-3, per_channel=True, hidden_weight=0.02, schedule=Schedule.COSINE),
+        StageRecipe(1, 30, 48, 4e-3, per_channel=True, hidden_weight=0.02, schedule=Schedule.COSINE),
     ),
     "sst2": Plan(
         Task.SST2,
         Model(2, 128, 2, 64, 256, vocabulary=8000, tokens=48),
         _full(epochs=3, batch=128, learning_rate=7e-4, dropout=0.25, weight_decay=0.05),
-        Step(1, 4, 128, 1e-3, per_channel=True, hidden_weight=0.5),
+        StageRecipe(1, 4, 128, 1e-3, per_channel=True, hidden_weight=0.5),
     ),
     "sst2-bert-tiny": Plan(
         Task.SST2,
         Model(2, 128, 2, 64, 512, vocabulary=30522, tokens=64, table_bits=8, activation=Activation.GELU, epsilon=1e-12),
         _full(epochs=4, batch=64, learning_rate=2e-4, activation=Activation.RELU, dropout=0.1, weight_decay=0.01),
-        Step(1, 4, 128, 1e-3, per_channel=True, label_weight=0.2, hidden_weight=0.5, schedule=Schedule.COSINE),
+        StageRecipe(1, 4, 128, 1e-3, per_channel=True, label_weight=0.2, hidden_weight=0.5, schedule=Schedule.COSINE),
         start="bert-tiny",
     ),
     "cola": Plan(
         Task.COLA,
         Model(2, 128, 2, 64, 256, vocabulary=4000, tokens=32),
         _full(epochs=8, batch=64, learning_rate=7e-4, dropout=0.25, weight_decay=0.05),
-        Step(1, 8, 64, 1e-3, per_channel=True, hidden_weight=0.5),
+        StageRecipe(1, 8, 64, 1e-3, per_channel=True, hidden_weight=0.5),
     ),
 }
 QUICK = {
@@ -140,7 +140,7 @@ QUICK = {
         Task.DIGITS,
         Model(2, 32, 2, 16, 64, patch=4, stride=2),
         _full(epochs=8, batch=48, learning_rate=4e-3, weight_decay=0.01),
-        Step(1, 4, 48, 4e-3, per_channel=True, hidden_weight=0.2),
+        StageRecipe(1, 4, 48, 4e-3, per_channel=True, hidden_weight=0.2),
     ),
 }
 QUICK_BITS, QUICK_SEEDS = (4, 1), (1, 2)
@@ -152,7 +152,8 @@ def plans(quick):
 
 
 def cells(quick, tasks=None, bits=None, methods=None, seeds=None):
-    """The cells of the grid, or of a part: list of Cell. Teachers and controls come whatever ``bits`` and ``methods`` are.
+    """The cells of the grid, or of a part: list of Experiment. Teachers and controls come whatever ``bits`` and
+    ``methods`` are.
 
     Raises TrainError for a value that the grid does not have.
     """
@@ -165,9 +166,9 @@ def cells(quick, tasks=None, bits=None, methods=None, seeds=None):
     result = []
     for task in chosen["task"]:
         for seed in chosen["seed"]:
-            result += [Cell(task, method, FULL, False, seed) for method in (Method.TEACHER, Method.CONTROL)]
+            result += [Experiment(task, method, FULL, False, seed) for method in (Method.TEACHER, Method.CONTROL)]
             result += [
-                Cell(task, method, width, distilled, seed)
+                Experiment(task, method, width, distilled, seed)
                 for width in chosen["bits"]
                 for method in chosen["method"]
                 for distilled in (True, False)

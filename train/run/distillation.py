@@ -15,7 +15,7 @@ def loss_of(student, teacher, step, labels):
     ----------
     student, teacher : Outputs
         The teacher's are None without distillation.
-    step : train.run.recipe.Step
+    step : train.run.recipe.StageRecipe
         For the weights of the parts.
     labels : int64 tensor, (batch,)
 
@@ -53,7 +53,7 @@ def _divergence(mine, its):
 
 
 class Outputs:
-    """``logits``, ``streams`` and ``mask`` as `train.model.bmt.Encoder` returns them; ``attention`` one (batch, heads,
+    """``logits``, ``streams`` and ``mask`` as `train.model.bmt.BmtEncoder` returns them; ``attention`` one (batch, heads,
     tokens, tokens) for each layer, where it was recorded."""
 
     def __init__(self, returned, attention=()):

@@ -16,7 +16,7 @@ def importance(model, split, seed, device="cpu"):
 
     Parameters
     ----------
-    model : train.model.bmt.Encoder
+    model : train.model.bmt.BmtEncoder
         Its layers' linears have a ``weight``.
     split : train.data.sets.Split
         Samples are drawn from it, by ``seed``.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 
 from golden.model import EncoderConfig
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.linear import QuantizedLinear
 
 
@@ -16,7 +16,7 @@ def halved(config: EncoderConfig) -> EncoderConfig:
 
 
 @torch.no_grad()
-def inherit(model: Encoder, source: Encoder, importance: Mapping[str, torch.Tensor] | None = None) -> None:
+def inherit(model: BmtEncoder, source: BmtEncoder, importance: Mapping[str, torch.Tensor] | None = None) -> None:
     """Give ``model`` the weights of ``source``.
 
     Quantizer steps are left to calibration where the formats differ. Where ``model`` has fewer heads or neurons it gets

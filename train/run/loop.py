@@ -10,13 +10,13 @@ import torch
 
 from train.data.sets import Dataset
 from train.errors import CheckpointError
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.precision import FULL, Weights, precision
 from train.run.checkpoint import VERSION
 from train.run.distributed import Workers
 from train.run.importance import importance
 from train.run.inherit import halved, inherit
-from train.run.recipe import Recipe, Step, encoder_config
+from train.run.recipe import Recipe, StageRecipe, encoder_config
 from train.run.report import Silent
 from train.run.stage import Stage
 
@@ -31,8 +31,8 @@ def train(
     report: Silent | None = None,
     workers: Workers | None = None,
     start: Mapping[str, torch.Tensor] | None = None,
-) -> list[Encoder]:
-    """The models of all stages, the last one being the result: list of train.model.bmt.Encoder.
+) -> list[BmtEncoder]:
+    """The models of all stages, the last one being the result: list of train.model.bmt.BmtEncoder.
 
     Parameters
     ----------
@@ -93,14 +93,14 @@ def control(
     report: Silent | None = None,
     workers: Workers | None = None,
     start: Mapping[str, torch.Tensor] | None = None,
-) -> Encoder:
+) -> BmtEncoder:
     """The same embedding and head without the layers, trained like the teacher and from what it starts from."""
     model = dataclasses.replace(recipe.model, layers=0)
     recipe = dataclasses.replace(recipe, model=model, steps=recipe.steps[:1])
     return train(recipe, dataset, folder, report, workers, start)[0]
 
 
-def new_model(recipe: Recipe, dataset: Dataset, index: int) -> Encoder:
+def new_model(recipe: Recipe, dataset: Dataset, index: int) -> BmtEncoder:
     """The model of stage ``index``, with random weights that depend on the recipe's seed."""
     step = recipe.steps[index]
     config = encoder_config(recipe.model, dataset)
@@ -108,10 +108,10 @@ def new_model(recipe: Recipe, dataset: Dataset, index: int) -> Encoder:
         config = halved(config)
     torch.manual_seed(recipe.seed)
     formats = precision(step.activation_bits, step.scheme, recipe.model.table_bits)
-    return Encoder(config, formats, step.dropout, recipe.model.structure(step))
+    return BmtEncoder(config, formats, step.dropout, recipe.model.structure(step))
 
 
-def is_half(steps: Sequence[Step], index: int) -> bool:
+def is_half(steps: Sequence[StageRecipe], index: int) -> bool:
     """Whether a stage's model has half the width: it says so, or is split from one that has."""
     step = steps[index]
     return step.half or (step.weights is Weights.SPLIT and is_half(steps, index - 1))

@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from train.data.batches import tensors
 from train.data.sets import Split
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 
 BATCH = 500
 
 
 @torch.no_grad()
 def predict(
-    model: Encoder, split: Split, forward: Callable[..., tuple[torch.Tensor, ...]] | None = None
+    model: BmtEncoder, split: Split, forward: Callable[..., tuple[torch.Tensor, ...]] | None = None
 ) -> NDArray[np.int64]:
     """Predicted class of each sample: (samples,) int64. Leaves the model in evaluation mode.
 
-    ``forward`` takes the place of calling the model, for `Encoder.real`.
+    ``forward`` takes the place of calling the model, for `BmtEncoder.real`.
     """
     model.eval()
     device = next(model.parameters()).device
@@ -30,6 +30,6 @@ def predict(
     return np.concatenate(predictions)
 
 
-def accuracy(model: Encoder, split: Split) -> float:
+def accuracy(model: BmtEncoder, split: Split) -> float:
     """Share of the samples that are predicted right, 0..1."""
     return float((predict(model, split) == split.labels).mean())

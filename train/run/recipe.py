@@ -77,7 +77,7 @@ class Model:
 
 
 @dataclass(frozen=True)
-class Step:
+class StageRecipe:
     """One stage of training. It starts from the weights of the stage before it.
 
     ``activation_bits`` 32 is full precision, with real weights; the first stage is, and is the teacher of the others.
@@ -140,7 +140,7 @@ class Recipe:
     seed: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
     #: In a file with a ``start`` its sizes may be left out: they are those of the start.
     model: Model
-    steps: Annotated[tuple[Step, ...], Meta(min_length=1)]
+    steps: Annotated[tuple[StageRecipe, ...], Meta(min_length=1)]
     #: Imported checkpoint to start from, a folder as `bittern import` writes it; relative to the recipe.
     start: str | None = None
     #: tokenizer.json to use and not train one; relative to the recipe.

@@ -14,7 +14,7 @@ from formats.preprocessing import PIPELINES, Pipeline, to_plain
 from golden.model import EncoderConfig
 from train.data.sets import Dataset
 from train.errors import CheckpointError
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.precision import precision
 from train.run import checkpoint
 from train.run.recipe import Recipe
@@ -27,8 +27,8 @@ class Saved:
     """``model`` of the last stage and ``teacher`` of the first, on the processor, in evaluation mode, with their recipe and
     what a bundle says of the data: ``labels``, ``preprocessing`` and ``hashes``."""
 
-    model: Encoder
-    teacher: Encoder
+    model: BmtEncoder
+    teacher: BmtEncoder
     recipe: Recipe
     labels: tuple[str, ...]
     preprocessing: Pipeline | None
@@ -46,7 +46,7 @@ class Described(Part):
     preprocessing: dict[str, Any] = {}
 
 
-def save_model(trained: Sequence[Encoder], recipe: Recipe, dataset: Dataset, path: Path | str) -> None:
+def save_model(trained: Sequence[BmtEncoder], recipe: Recipe, dataset: Dataset, path: Path | str) -> None:
     """Write the first and the last of the models of all stages, whole or not at all."""
     described = {"recipe": dataclasses.asdict(recipe), "labels": list(dataset.labels), "hashes": dataset.hashes,
                  "preprocessing": to_plain(dataset.preprocessing)}  # fmt: skip
@@ -72,7 +72,7 @@ def load_model(path: Path | str) -> Saved:
         for name, step in (("teacher", recipe.steps[0]), ("model", recipe.steps[-1])):
             config = build(EncoderConfig, getattr(described, name), name, Tensors({}))
             formats = precision(step.activation_bits, step.scheme, recipe.model.table_bits)
-            models[name] = Encoder(config, formats, structure=recipe.model.structure(step)).eval()
+            models[name] = BmtEncoder(config, formats, structure=recipe.model.structure(step)).eval()
             models[name].load_state_dict(content["states"][name])
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError) as error:
         reason = str(error).split("\n")[-1].strip()

@@ -13,7 +13,7 @@ from torch.nn import functional
 from formats.files import write_whole
 from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.errors import TrainError
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.model.precision import FULL, Weights, WeightScheme, precision
 from train.run.captured import Captured
 from train.run.distributed import join
@@ -79,7 +79,7 @@ def measure(shape, device, rounds, played):
     )  # fmt: skip
     torch.manual_seed(0)
     formats = [precision(FULL), *(precision(bits, scheme) for _, scheme, bits in SCHEMES)]
-    models = [Encoder(config, one).to(device) for one in formats]
+    models = [BmtEncoder(config, one).to(device) for one in formats]
     inputs = torch.randint(0, 256, (batch, tokens, INPUT), device=device)
     lengths = torch.full((batch,), tokens, device=device)
     labels = torch.randint(0, CLASSES, (batch,), device=device)

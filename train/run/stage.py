@@ -11,13 +11,13 @@ from train.data.augment import augmentation
 from train.data.batches import batches, batches_per_epoch, shards, tensors
 from train.data.sets import Dataset
 from train.errors import CheckpointError, Diverged, ExportError
-from train.model.bmt import Encoder
+from train.model.bmt import BmtEncoder
 from train.run import checkpoint
 from train.run.captured import Captured
 from train.run.distillation import loss_of, run
 from train.run.distributed import Workers
 from train.run.predict import accuracy
-from train.run.recipe import Mixed, Recipe, Step
+from train.run.recipe import Mixed, Recipe, StageRecipe
 from train.run.report import Silent
 from train.run.schedule import rate
 
@@ -31,9 +31,9 @@ class Stage:
 
     Parameters
     ----------
-    model, teacher : train.model.bmt.Encoder
+    model, teacher : train.model.bmt.BmtEncoder
         ``teacher`` is None, or not used, without distillation.
-    step : train.run.recipe.Step
+    step : train.run.recipe.StageRecipe
     recipe : train.run.recipe.Recipe
     dataset : train.data.sets.Dataset
     path : pathlib.Path
@@ -42,7 +42,7 @@ class Stage:
     """
 
     def __init__(
-        self, model: Encoder, teacher: Encoder | None, step: Step, recipe: Recipe, dataset: Dataset, path: Path,
+        self, model: BmtEncoder, teacher: BmtEncoder | None, step: StageRecipe, recipe: Recipe, dataset: Dataset, path: Path,
         workers: Workers,
     ):  # fmt: skip
         self.step, self.recipe, self.dataset, self.path, self.workers = step, recipe, dataset, path, workers

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from golden.model import AttentionBlock
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import Operand, Step
+from program.compiler.graph import Draft, Operand
 
 
 class Scores(NamedTuple):
@@ -41,5 +41,5 @@ class ScoreLowering(ABC):
         """Raise CompileError for more tokens than there is room for in the units."""
 
     @abstractmethod
-    def lower(self, builder: Builder, tokens: int, block: AttentionBlock, scores: Scores) -> list[Step]:
+    def lower(self, builder: Builder, tokens: int, block: AttentionBlock, scores: Scores) -> list[Draft]:
         """Add the operations of one head; returns the steps that write its weights."""

@@ -2,7 +2,7 @@
 
 from isa.instruction import Opcode
 from program.compiler.attention.kind import ScoreLowering
-from program.compiler.graph import Step
+from program.compiler.graph import Draft
 
 
 class _Softmax(ScoreLowering):
@@ -24,7 +24,7 @@ class _Softmax(ScoreLowering):
                 "columns": tokens, "left_enable": 1, "bits": block.probability.bits, "mask": 1, "step": block.step,
                 "step_shift": block.step_shift,
             } | scores.weights.write_fields("left")  # fmt: skip
-            steps.append(Step(scores.name, Opcode.SOFTMAX, fields, writes=(scores.weights.use(tiles, tile=tile),)))
+            steps.append(Draft(scores.name, Opcode.SOFTMAX, fields, writes=(scores.weights.use(tiles, tile=tile),)))
             builder.qmm(scores.product, scores.query.part(tile=tile), scores.key, tiles, scores.key_tiles, scores.scaling,
                         tokens, row=steps[-1])  # fmt: skip
         return steps

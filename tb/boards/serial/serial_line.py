@@ -8,7 +8,7 @@ import tty
 
 import numpy as np
 
-from golden.serial import END, Board, escape
+from golden.serial import END, ReferenceBoard, escape
 from sim.simulation import CHUNK, Simulation
 
 
@@ -17,7 +17,7 @@ class Line:
 
     Parameters
     ----------
-    board : golden.serial.Board
+    board : golden.serial.ReferenceBoard
 
     Attributes
     ----------
@@ -25,7 +25,7 @@ class Line:
         What the line makes of what passes; tests put damage here.
     """
 
-    def __init__(self, board: Board):
+    def __init__(self, board: ReferenceBoard):
         self.board = board
         self.near, far = pty.openpty()
         tty.setraw(far)
@@ -57,7 +57,7 @@ class Line:
             os.close(self.near)
 
 
-class RtlBoard(Board):
+class RtlBoard(ReferenceBoard):
     """The reference of the link in front of the RTL; simulated time passes when a register is read.
 
     Parameters

@@ -20,9 +20,9 @@ from golden.serial import (
     END,
     MOST_BYTES,
     REQUEST_HEADER,
-    Board,
     Command,
     FrameError,
+    ReferenceBoard,
     Status,
     answer,
     checksum,
@@ -43,7 +43,7 @@ class Noting(Line):
 
     def __init__(self):
         self.registers, self.written = {0: 0x4E525442, 8: 0}, []
-        super().__init__(Board(bytearray(SIZE), self.registers.__getitem__, self._write))
+        super().__init__(ReferenceBoard(bytearray(SIZE), self.registers.__getitem__, self._write))
 
     def _write(self, address, value):
         self.registers[address]
@@ -306,7 +306,7 @@ def test_the_length_in_an_answer_must_be_true():
 
 
 def test_the_reference_board_refuses_what_it_should():
-    board = Board(bytearray(10), {0: 1}.__getitem__, lambda address, value: {0: 1}[address])
+    board = ReferenceBoard(bytearray(10), {0: 1}.__getitem__, lambda address, value: {0: 1}[address])
 
     def ask(*arguments, **options):
         return board.answer(request(*arguments, **options)[1:-1])[0]

@@ -6,7 +6,7 @@ import pytest
 
 from codesign.resources.units import split
 from hw.emit import emit
-from hw.top import Accelerator
+from hw.top import Top
 from isa.config import preset
 
 TINY = preset("tiny")
@@ -14,7 +14,7 @@ TINY = preset("tiny")
 
 @pytest.fixture(scope="module")
 def verilog():
-    return emit(Accelerator(TINY), "bittern")
+    return emit(Top(TINY), "bittern")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_below_the_array_only_its_units_count(verilog):
 
 def test_a_unit_does_not_change_with_what_is_beside_it(units):
     """Or else nothing would be found in the cache after a change anywhere."""
-    other = by_name(split(emit(Accelerator(replace(TINY, constant_depth=128)), "bittern")))
+    other = by_name(split(emit(Top(replace(TINY, constant_depth=128)), "bittern")))
     changed = {name for name, unit in by_name(units).items() if other[name].verilog != unit.verilog}
     assert "core.qmm.drain" in changed
     # The control knows a checksum of all sizes.

@@ -10,12 +10,12 @@ from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from hw.frontend.control import FAILURE, SETTINGS, Control, event_layout
 from isa.config import preset
-from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Access, Error, Status
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Error, RegisterAccess, Status
 from tb.lib.harness import SIMULATORS, parameters, reset, simulate, start_clock
 from tb.lib.payload import pack, unpack
 
 NOT_SETTINGS = ("control", "interrupt", "interrupt_enable")
-SETTING_REGISTERS = [r for r in REGISTERS if r.access is Access.WRITE and r.name not in NOT_SETTINGS]
+SETTING_REGISTERS = [r for r in REGISTERS if r.access is RegisterAccess.WRITE and r.name not in NOT_SETTINGS]
 KEPT_BITS = {"image_base_high": 8, "input_base_high": 8, "output_base_high": 8, "length": 16}
 
 
@@ -116,7 +116,7 @@ async def refuses_addresses_without_a_register(dut):
         await bench.write(address, 0xFFFFFFFF, AxiResp.SLVERR)
     for register in REGISTERS:
         value = await bench.read(register.name)
-        if register.access is Access.READ:
+        if register.access is RegisterAccess.READ:
             await bench.write(register.name, ~value & 0xFFFFFFFF)
             assert await bench.read(register.name) == value
     assert bench.starts == 0

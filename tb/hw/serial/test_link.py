@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from cocotb.triggers import RisingEdge
 
-from golden.serial import MOST_BYTES, REQUEST_HEADER, Board, Command, Status, checksum, escape
-from hw.serial.link import SerialLink, byte_access
+from golden.serial import MOST_BYTES, REQUEST_HEADER, Command, ReferenceBoard, Status, checksum, escape
+from hw.serial.link import SerialBridge, byte_access
 from hw.serial.slip import CONTENT, OUTGOING
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, reset, simulate, start_clock
 from tb.lib.payload import unpack
@@ -112,7 +112,7 @@ class Bench:
         self.dut, self.rng = dut, rng
         self.slaves = slaves = Slaves(dut, stall, rng)
         self.registers, self.written = dict(slaves.registers), []
-        self.board = Board(bytearray(slaves.memory), self.registers.__getitem__, self._write)
+        self.board = ReferenceBoard(bytearray(slaves.memory), self.registers.__getitem__, self._write)
         self.source, self.sink = StreamSource(dut, "i", CONTENT, stall, rng), StreamSink(dut, "o", OUTGOING, stall, rng)
         self.counts = {"accepted": 0, "rejected": 0}
         cocotb.start_soon(self._count())
@@ -241,4 +241,4 @@ async def forgets_at_reset(dut):
 
 @pytest.mark.parametrize("simulator", SIMULATORS)
 def test_serial_link(simulator):
-    simulate(SerialLink(MEMORY_BYTES), __name__, simulator)
+    simulate(SerialBridge(MEMORY_BYTES), __name__, simulator)

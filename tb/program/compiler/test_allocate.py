@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from isa.config import preset
 from isa.instruction import Memory, Opcode
 from program.compiler.allocate import DoesNotFit, allocate, refusal
-from program.compiler.graph import Buffer, Op, Step, Use
+from program.compiler.graph import Buffer, Draft, Op, Use
 
 #: Few words, so that most cases need space again that was used before.
 CONFIG = replace(preset("tiny"), left_depth=24, right_depth=16, constant_depth=12, dma_queue=4)
@@ -23,14 +23,14 @@ def written(name, size, memory=Memory.LEFT):
 
 def loaded(name, size, memory=Memory.LEFT, parts=1):
     buffer = Buffer(name, memory, size)
-    buffer.fetches += [Step(f"{name} load", Opcode.LOAD, {}, writes=(Use(buffer),)) for _ in range(parts)]
+    buffer.fetches += [Draft(f"{name} load", Opcode.LOAD, {}, writes=(Use(buffer),)) for _ in range(parts)]
     return buffer
 
 
 def program(uses):
     """Operations from the buffers that each of them uses."""
     return [
-        Op(f"op{index}", [Step(f"op{index}", Opcode.QMM, {}, reads=tuple(map(Use, buffers)))], None)
+        Op(f"op{index}", [Draft(f"op{index}", Opcode.QMM, {}, reads=tuple(map(Use, buffers)))], None)
         for index, buffers in enumerate(uses)
     ]
 

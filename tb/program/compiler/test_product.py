@@ -17,7 +17,7 @@ from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, round_up, spread
 from program.compiler.allocate import allocate
 from program.compiler.builder import Builder
-from program.compiler.graph import Step
+from program.compiler.graph import Draft
 from program.compiler.product import Product
 from program.compiler.schedule import emit, order, thresholds
 from program.memory_image import unpack_symbol
@@ -167,7 +167,7 @@ def test_what_goes_to_the_row_buffer_is_16_bit_and_in_one_piece(seed, parts):
     made = case.product(None)
     assert made.whole
     assert [piece.split for pieces in made.parts.values() for piece in pieces] == [None]
-    made.compute(case.rows, row=Step("row", Opcode.HALT, {"reserved": 0}))
+    made.compute(case.rows, row=Draft("row", Opcode.HALT, {"reserved": 0}))
     found = np.concatenate(case.run().row_buffer)[: case.rows, : len(case.outputs)]
     assert np.array_equal(found, case.expected(LOW, HIGH))
 

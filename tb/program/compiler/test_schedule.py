@@ -12,7 +12,7 @@ from isa.config import preset
 from isa.instruction import Memory, Opcode, Queue, operation
 from isa.instruction import encode as encode_instruction
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import At, Buffer, Op, Operand, Step, Use
+from program.compiler.graph import At, Buffer, Draft, Op, Operand, Use
 from program.compiler.schedule import emit, order, resolve, thresholds
 from program.program import CompileError, InputLayout, OutputLayout, Program, ProgramError
 from program.verify.checker import check, known_complete
@@ -31,9 +31,8 @@ def steps(draw):
     words = st.lists(st.integers(0, 5), min_size=1, max_size=3, unique=True).map(np.array)
     uses = st.lists(st.builds(Use, st.sampled_from(memories), words), max_size=2).map(tuple)
     made = draw(st.lists(st.tuples(st.sampled_from(list(Queue)), uses, uses), max_size=15))
-    return [Step(f"step{index}", OPCODES[queue], {}, reads, writes) for index, (queue, reads, writes) in enumerate(made)] + [
-        Step("halt", Opcode.HALT, {})
-    ]
+    drafts = [Draft(f"step{index}", OPCODES[queue], {}, *uses) for index, (queue, *uses) in enumerate(made)]
+    return [*drafts, Draft("halt", Opcode.HALT, {})]
 
 
 def touched(uses):
@@ -85,7 +84,7 @@ def operations(draw):
             fields = {
                 "rows": CONFIG.rows, "groups": 1, "columns": CONFIG.columns, "left_enable": 1, "bits": 1, "step": 1 << 15,
             } | target.write_fields("left")  # fmt: skip
-            row = Step(f"row{number}", Opcode.SOFTMAX, fields, writes=(target.use(1),))
+            row = Draft(f"row{number}", Opcode.SOFTMAX, fields, writes=(target.use(1),))
             builder.qmm(f"scores{number}", left, right, 1, 1, scaling, CONFIG.columns, row=row)
         else:
             builder.qmm(f"product{number}", left, right, 1, 1, scaling, CONFIG.columns, target=target)
@@ -148,9 +147,9 @@ def test_loads_come_before_their_operation_and_nothing_between_a_product_and_its
 def test_the_loads_of_an_operation_are_issued_before_it_in_their_order():
     one, two = Buffer("one", Memory.LEFT, 1), Buffer("two", Memory.LEFT, 1)
     for buffer in (one, two):
-        buffer.fetches += [Step(f"{buffer.name} load{part}", Opcode.LOAD, {}) for part in range(2)]
-    first = Op("first", [Step("first", Opcode.QMM, {})], None)
-    second = Op("second", [Step("second", Opcode.QMM, {}), Step("row", Opcode.NORM, {})], None)
+        buffer.fetches += [Draft(f"{buffer.name} load{part}", Opcode.LOAD, {}) for part in range(2)]
+    first = Op("first", [Draft("first", Opcode.QMM, {})], None)
+    second = Op("second", [Draft("second", Opcode.QMM, {}), Draft("row", Opcode.NORM, {})], None)
     assert [step.name for step in order([first, second], [[], [two, one]])] == [
         "first", "two load0", "two load1", "one load0", "one load1", "second", "row", "halt"
     ]  # fmt: skip
@@ -162,7 +161,7 @@ def test_addresses_are_known_once_the_buffer_is_placed():
     buffer.address = 40
     assert resolve(at) == 43
     assert resolve(np.int64(7)) == 7
-    (instruction,) = emit([Step("x", Opcode.LOAD, {"address": at})], np.array([[5, 6, 7]]))
+    (instruction,) = emit([Draft("x", Opcode.LOAD, {"address": at})], np.array([[5, 6, 7]]))
     assert [getattr(instruction, name) for name in ("address", *WAITS.values())] == [43, 5, 6, 7]
 
 
@@ -171,6 +170,6 @@ def test_addresses_are_known_once_the_buffer_is_placed():
     [("wait_dma", 1 << 16, [1 << 16, 0, 0]), ("wait_row", 1 << 16, [0, 0, 1 << 16]), ("beats", 1 << 24, [0, 0, 0])],
 )
 def test_a_number_that_does_not_fit_its_field_is_refused_by_step_field_and_value(field, limit, waits):
-    step = Step("too long", Opcode.LOAD, {"beats": limit if field == "beats" else 1})
+    step = Draft("too long", Opcode.LOAD, {"beats": limit if field == "beats" else 1})
     with pytest.raises(CompileError, match=rf"^too long .*\b{field}\b.*\b{limit - 1}\b.*\b{limit}\b"):
         emit([step], np.array([waits]))

@@ -22,12 +22,12 @@ from train.model.export import export_encoder  # noqa: E402
 from train.model.structure import Activation, Pooler  # noqa: E402
 from train.run.loop import train  # noqa: E402
 from train.run.predict import predict  # noqa: E402
-from train.run.recipe import Model, Recipe, Step  # noqa: E402
+from train.run.recipe import Model, Recipe, StageRecipe  # noqa: E402
 from train.run.saved import load_model, save_model  # noqa: E402
 
 MODEL = Model(1, 16, 2, 8, 24, head=Head.CLS, order=Order.PRE, patch=4, class_tokens=1, activation=Activation.GELU,
               pooler=Pooler.TANH)  # fmt: skip
-STEPS = (Step(32, 6, 32, 5e-3), Step(4, 4, 32, 5e-3))
+STEPS = (StageRecipe(32, 6, 32, 5e-3), StageRecipe(4, 4, 32, 5e-3))
 RECIPE = Recipe("toy", Task.DIGITS, 1, MODEL, STEPS)
 
 

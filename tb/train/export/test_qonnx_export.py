@@ -13,7 +13,7 @@ from golden.model import Head, Input, Order  # noqa: E402
 from tb.train.encoders import random_model  # noqa: E402
 from train.errors import ExportError  # noqa: E402
 from train.export.qonnx import linear_layers, write_qonnx  # noqa: E402
-from train.model.bmt import Encoder  # noqa: E402
+from train.model.bmt import BmtEncoder  # noqa: E402
 from train.model.precision import Weights, WeightScheme  # noqa: E402
 from train.model.structure import Pooler  # noqa: E402
 
@@ -94,5 +94,5 @@ def test_nodes_are_those_of_the_standard(tmp_path):
 def test_full_precision_is_refused(tmp_path):
     model, _, _ = random_model(4, samples=5)
     with pytest.raises(ExportError, match="full precision"):
-        write_qonnx(Encoder(model.config, None), tmp_path / "layers.onnx")
+        write_qonnx(BmtEncoder(model.config, None), tmp_path / "layers.onnx")
     assert not list(tmp_path.iterdir())

@@ -15,7 +15,7 @@ from tb.train.encoders import CONFIG, random_model  # noqa: E402
 from train.errors import ExportError  # noqa: E402
 from train.integer.arithmetic import matmul  # noqa: E402
 from train.integer.constants import integer_epsilon, norm_thresholds, reaches, to_codes  # noqa: E402
-from train.model.bmt import Encoder  # noqa: E402
+from train.model.bmt import BmtEncoder  # noqa: E402
 from train.model.export import export_encoder  # noqa: E402
 from train.model.precision import Weights, WeightScheme  # noqa: E402
 from train.model.quantizers import Quantizer  # noqa: E402
@@ -121,7 +121,7 @@ def test_an_export_travels_in_a_bundle(tmp_path):
 
 def test_full_precision_is_not_exported():
     with pytest.raises(ExportError, match="full precision"):
-        export_encoder(Encoder(CONFIG, None))
+        export_encoder(BmtEncoder(CONFIG, None))
 
 
 def test_what_does_not_fit_the_hardware_is_named():

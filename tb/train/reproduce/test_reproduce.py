@@ -19,7 +19,7 @@ from train.model.precision import FULL  # noqa: E402
 from train.reproduce import grid  # noqa: E402
 from train.reproduce.accuracy_page import verdict, write_page  # noqa: E402
 from train.reproduce.cell import matthews, result_of, result_path, run_cell, score  # noqa: E402
-from train.reproduce.grid import PLANS, QUICK, Cell, Method, cells  # noqa: E402
+from train.reproduce.grid import PLANS, QUICK, Experiment, Method, cells  # noqa: E402
 from train.run.measure import predict_integer  # noqa: E402
 from train.run.stage import Stage  # noqa: E402
 
@@ -100,7 +100,7 @@ def test_teacher_and_control_of_a_task_start_from_its_imported_checkpoint(tmp_pa
         save_file({"embedding.bias": torch.full((32,), value)}, tmp_path / "begun" / "model.safetensors")
         write_description(tmp_path / "begun", grid.QUICK["digits"].model, json.loads(tokenizer))
         for method in (Method.TEACHER, Method.CONTROL):
-            cell = Cell("digits", method, FULL, False, 1)
+            cell = Experiment("digits", method, FULL, False, 1)
             run_cell(cell, True, tmp_path, None)
             known.append(result_path(cell, True, tmp_path))
     assert len(set(known)) == 4
@@ -132,10 +132,10 @@ def test_the_page_holds_means_deviations_and_how_much_was_not_run(tmp_path):
     everything = [cell for cell in cells(False) if cell.task == "fashion-mnist"]
     known = {}
     for seed, teacher, control, direct in ((1, 91, 83, 88), (2, 92, 84, 88.5), (3, 93, 85, 89)):
-        known[Cell("fashion-mnist", Method.TEACHER, FULL, False, seed)] = result(None, teacher)
-        known[Cell("fashion-mnist", Method.CONTROL, FULL, False, seed)] = result(None, control)
-        known[Cell("fashion-mnist", Method.DIRECT, 1, True, seed)] = result(None, direct, direct + 0.1)
-        known[Cell("fashion-mnist", Method.WTWS, 1, True, seed)] = result(None, direct + 2)
+        known[Experiment("fashion-mnist", Method.TEACHER, FULL, False, seed)] = result(None, teacher)
+        known[Experiment("fashion-mnist", Method.CONTROL, FULL, False, seed)] = result(None, control)
+        known[Experiment("fashion-mnist", Method.DIRECT, 1, True, seed)] = result(None, direct, direct + 0.1)
+        known[Experiment("fashion-mnist", Method.WTWS, 1, True, seed)] = result(None, direct + 2)
     write_page(everything, known.get, False, tmp_path / "a.md")
     text = (tmp_path / "a.md").read_text()
     assert "* full precision: 92.00 +- 1.00 (3)" in text
@@ -160,23 +160,23 @@ def test_the_page_says_where_layers_do_not_help_in_full_precision(tmp_path, teac
     everything = [cell for cell in cells(False) if cell.task == "sst2"]
     known = {}
     for seed, other in ((1, -1), (2, 0), (3, 1)):
-        known[Cell("sst2", Method.TEACHER, FULL, False, seed)] = result(None, teacher + other)
-        known[Cell("sst2", Method.CONTROL, FULL, False, seed)] = result(None, 80 + 2 * other)
+        known[Experiment("sst2", Method.TEACHER, FULL, False, seed)] = result(None, teacher + other)
+        known[Experiment("sst2", Method.CONTROL, FULL, False, seed)] = result(None, 80 + 2 * other)
     write_page(everything, known.get, False, tmp_path / "a.md")
     assert ("does not tell students apart" in (tmp_path / "a.md").read_text()) == warned
-    del known[Cell("sst2", Method.CONTROL, FULL, False, 2)], known[Cell("sst2", Method.CONTROL, FULL, False, 3)]
+    del known[Experiment("sst2", Method.CONTROL, FULL, False, 2)], known[Experiment("sst2", Method.CONTROL, FULL, False, 3)]
     write_page(everything, known.get, False, tmp_path / "a.md")
     assert "students apart" not in (tmp_path / "a.md").read_text()
 
 
 def test_what_is_compared_is_of_the_same_seeds(tmp_path):
     everything = [cell for cell in cells(False) if cell.task == "fashion-mnist"]
-    known = {Cell("fashion-mnist", Method.TEACHER, FULL, False, seed): result(None, 90 + seed) for seed in (1, 2, 3)}
-    known |= {Cell("fashion-mnist", Method.CONTROL, FULL, False, seed): result(None, 80 + seed) for seed in (1, 2)}
+    known = {Experiment("fashion-mnist", Method.TEACHER, FULL, False, seed): result(None, 90 + seed) for seed in (1, 2, 3)}
+    known |= {Experiment("fashion-mnist", Method.CONTROL, FULL, False, seed): result(None, 80 + seed) for seed in (1, 2)}
     for seed, method, value in (
         (1, Method.DIRECT, 90), (2, Method.TWS, 90), (3, Method.WTWS, 90), (2, Method.WTWS, 91), (3, Method.DIRECT, 88),
     ):  # fmt: skip
-        known[Cell("fashion-mnist", method, 4, seed != 1, seed)] = result(None, value)
+        known[Experiment("fashion-mnist", method, 4, seed != 1, seed)] = result(None, value)
     write_page(everything, known.get, False, tmp_path / "a.md")
     text = (tmp_path / "a.md").read_text()
     assert "| W1A4 direct | no | 90.00 (1) | 90.00 (1) | 1.00 | 90 % |" in text
@@ -213,7 +213,7 @@ def one_epoch(monkeypatch):
 
 
 def test_a_cell_is_trained_once_and_goes_on_where_it_was_interrupted(tmp_path, monkeypatch, one_epoch):
-    cell = Cell("digits", Method.WTWS, 1, True, 1)
+    cell = Experiment("digits", Method.WTWS, 1, True, 1)
     update, calls = Stage._update, []
 
     def counted(self, *arguments):
@@ -239,7 +239,7 @@ def test_a_cell_is_trained_once_and_goes_on_where_it_was_interrupted(tmp_path, m
 
 def test_split_students_have_as_many_weight_bits_as_direct_ones(tmp_path, one_epoch):
     found = {
-        method: run_cell(Cell("digits", method, 4, False, 1), True, tmp_path, None)["measured"]["weight_bits"]
+        method: run_cell(Experiment("digits", method, 4, False, 1), True, tmp_path, None)["measured"]["weight_bits"]
         for method in (Method.DIRECT, Method.TWS, Method.WTWS)
     }
     assert len(set(found.values())) == 1
@@ -253,8 +253,8 @@ def test_a_cell_is_measured_as_the_reference_computes(tmp_path, monkeypatch, one
         return exported[-1]
 
     monkeypatch.setattr("train.reproduce.cell.export_encoder", export)
-    measured = run_cell(Cell("digits", Method.DIRECT, 4, False, 2), True, tmp_path, None)["measured"]
-    test = load_data(QUICK["digits"].recipe(Cell("digits", Method.DIRECT, 4, False, 2), tmp_path)).test
+    measured = run_cell(Experiment("digits", Method.DIRECT, 4, False, 2), True, tmp_path, None)["measured"]
+    test = load_data(QUICK["digits"].recipe(Experiment("digits", Method.DIRECT, 4, False, 2), tmp_path)).test
     assert measured["integer"] == score(Task.DIGITS, predict_integer(exported[0], test, 1)[0], test.labels)
 
 

@@ -15,12 +15,12 @@ from train.run.captured import Captured  # noqa: E402
 from train.run.distributed import Workers  # noqa: E402
 from train.run.loop import new_model  # noqa: E402
 from train.run.predict import accuracy  # noqa: E402
-from train.run.recipe import Mixed, Model, Step  # noqa: E402
+from train.run.recipe import Mixed, Model, StageRecipe  # noqa: E402
 from train.run.stage import Stage  # noqa: E402
 
 GPU = Workers(torch.device("cuda", 0)) if torch.cuda.is_available() else None
 needs_gpu = pytest.mark.skipif(GPU is None, reason="recorded steps need a GPU")
-SPLIT = Step(1, 2, 32, 3e-3, weights=Weights.SPLIT, weighted=True, per_channel=True, trained_scale=True)
+SPLIT = StageRecipe(1, 2, 32, 3e-3, weights=Weights.SPLIT, weighted=True, per_channel=True, trained_scale=True)
 TEXT = Model(1, 32, 2, 16, 32, vocabulary=20)
 
 

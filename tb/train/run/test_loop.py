@@ -15,13 +15,13 @@ from train.errors import CheckpointError, Diverged  # noqa: E402
 from train.run import checkpoint  # noqa: E402
 from train.run.loop import control, new_model, stage_path  # noqa: E402
 from train.run.predict import accuracy  # noqa: E402
-from train.run.recipe import Mixed, Model, Step, Weights  # noqa: E402
+from train.run.recipe import Mixed, Model, StageRecipe, Weights  # noqa: E402
 from train.run.stage import Stage  # noqa: E402
 
 SPLIT = (
     STEPS[0],
-    Step(4, 1, 32, 3e-3, weights=Weights.TERNARY, half=True, weighted=True, per_channel=True),
-    Step(1, 2, 32, 3e-3, weights=Weights.SPLIT, weighted=True, per_channel=True, trained_scale=True),
+    StageRecipe(4, 1, 32, 3e-3, weights=Weights.TERNARY, half=True, weighted=True, per_channel=True),
+    StageRecipe(1, 2, 32, 3e-3, weights=Weights.SPLIT, weighted=True, per_channel=True, trained_scale=True),
 )
 
 
@@ -46,7 +46,8 @@ def test_every_step_learns(tmp_path):
 
 def test_texts_learn_and_the_padding_does_not_matter(tmp_path):
     dataset = toy_texts()
-    recipe = dataclasses.replace(RECIPE, model=Model(1, 32, 2, 16, 32, vocabulary=20), steps=(Step(32, 12, 32, 5e-3),))
+    steps = (StageRecipe(32, 12, 32, 5e-3),)
+    recipe = dataclasses.replace(RECIPE, model=Model(1, 32, 2, 16, 32, vocabulary=20), steps=steps)
     model = run(tmp_path, recipe, dataset)[-1]
     assert accuracy(model, dataset.test) > 0.9
     inputs, lengths = torch.from_numpy(dataset.test.inputs), torch.from_numpy(dataset.test.lengths)
@@ -211,7 +212,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_checkpoint(tm
 def test_early_stopping_ends_a_stage_that_validates_no_better(tmp_path, monkeypatch):
     found = iter([0.5, 0.6, 0.6, 0.4, 0.9])
     monkeypatch.setattr("train.run.stage.accuracy", lambda *_: next(found))
-    recipe = dataclasses.replace(RECIPE, steps=(Step(32, 5, 96, 3e-3, patience=2),))
+    recipe = dataclasses.replace(RECIPE, steps=(StageRecipe(32, 5, 96, 3e-3, patience=2),))
     run(tmp_path, recipe)
     assert next(found) == 0.9
     (path,) = tmp_path.glob("*.pt")
@@ -235,7 +236,7 @@ def test_the_control_starts_from_what_the_teacher_starts_from(tmp_path, monkeypa
 
 @pytest.mark.parametrize("damage", [lambda content: content[:1000], lambda content: b"x"])
 def test_a_damaged_checkpoint_is_named_and_left_alone(tmp_path, damage):
-    recipe = dataclasses.replace(RECIPE, steps=(Step(32, 1, 96, 3e-3),))
+    recipe = dataclasses.replace(RECIPE, steps=(StageRecipe(32, 1, 96, 3e-3),))
     run(tmp_path, recipe, toy_dataset(96))
     (path,) = tmp_path.glob("*.pt")
     content = damage(path.read_bytes())

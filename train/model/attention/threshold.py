@@ -17,7 +17,7 @@ WINDOW = 1.0
 SMALLEST_SCALE = 2.0**-14
 
 
-class _Step(torch.autograd.Function):
+class _Heaviside(torch.autograd.Function):
     """1 where ``x >= 0``, else 0; the gradient is that of ``clip(x / (2 WINDOW) + 1/2, 0, 1)``."""
 
     @staticmethod
@@ -58,7 +58,7 @@ class Threshold(nn.Module):
 
     def forward(self, scores, mask):
         """``scores`` (batch, heads, tokens, keys), ``mask`` (batch, keys) bool or None: weights, of the scores' shape."""
-        reached = _Step.apply(scores - self.level[:, None, None])
+        reached = _Heaviside.apply(scores - self.level[:, None, None])
         if mask is not None:
             reached = reached * mask[:, None, None, :]
         return reached * self.step

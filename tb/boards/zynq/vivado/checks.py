@@ -4,7 +4,7 @@ import fnmatch
 import re
 
 from boards.board import REGISTER_BYTES
-from isa.registers import REGISTERS, Access
+from isa.registers import REGISTERS, RegisterAccess
 from tb.boards.zynq.vivado.cells import DDR_LOW, INTERRUPTS, PS_PINS
 from tb.boards.zynq.vivado.component import Component
 from tb.boards.zynq.vivado.design import BlockDesign
@@ -42,7 +42,7 @@ def check_folder(folder, board, chosen):
 
 def _check_component(component, chosen):
     assert component.registers == [
-        (r.name, r.address, "read-write" if r.access is Access.WRITE else "read-only") for r in REGISTERS
+        (r.name, r.address, "read-write" if r.access is RegisterAccess.WRITE else "read-only") for r in REGISTERS
     ]
     assert component.range == REGISTER_BYTES
     assert max(address for _, address, _ in component.registers) + 4 <= component.range

@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.pipeline import held
+from hw.lib.pipeline import registered
 from isa import latency
 from isa.popcount import LANE, counter_sizes, unit_stages
 
@@ -122,7 +122,7 @@ class Dpu(wiring.Component):
         columns += [[]] * (width - len(columns))
         rows = [Cat(bits[i] if i < len(bits) else Const(0, 1) for bits in columns[:width]) for i in range(3)]
         # Inverted is one less than negative; the accumulator adds it.
-        ones = held(m, Cat(cells.total(rows, self.subtract), self.subtract).as_signed(), name="ones")
+        ones = registered(m, Cat(cells.total(rows, self.subtract), self.subtract).as_signed(), name="ones")
         accumulator = Signal(signed(self.accumulator_bits), reset_less=True)
         with m.If(self.enable):
             m.d.sync += accumulator.eq(cells.accumulate(accumulator, self.first, self.twice, ones))
@@ -138,7 +138,7 @@ class Dpu(wiring.Component):
         """
         lanes = self.depth // LANE
         if not lanes:
-            return [[*held(m, cells.both((self.left, self.right)), name="rest")]]
+            return [[*registered(m, cells.both((self.left, self.right)), name="rest")]]
 
         def pairs(i):
             return tuple(word[i * lanes : (i + 1) * lanes] for word in (self.left, self.right))
@@ -146,9 +146,12 @@ class Dpu(wiring.Component):
         bit, carries = cells.both(pairs(0)), []
         for i in range(1, LANE, 2):
             bit, carry = cells.add_pairs(pairs(i), pairs(i + 1), bit)
-            carries += [*held(m, carry, name=f"carry{i}")]
+            carries += [*registered(m, carry, name=f"carry{i}")]
         rest = tuple(word[LANE * lanes :] for word in (self.left, self.right))
-        return [[*held(m, bit, name="sum"), *(held(m, cells.both(rest), name="rest") if len(rest[0]) else [])], carries]
+        ones = [*registered(m, bit, name="sum")]
+        if len(rest[0]):
+            ones += [*registered(m, cells.both(rest), name="rest")]
+        return [ones, carries]
 
 
 class Border(Dpu):
@@ -172,7 +175,7 @@ def _count(m, cells, columns, name):
         for i, bit in enumerate(counted):
             after[weight + i].append(bit)
     return [
-        [held(m, bit, name=f"{name}_{1 << weight}_{i}") for i, bit in enumerate(bits)]
+        [registered(m, bit, name=f"{name}_{1 << weight}_{i}") for i, bit in enumerate(bits)]
         for weight, bits in enumerate(after)
         if bits
     ]

@@ -81,18 +81,18 @@ class Drain(wiring.Component):
         m.d.comb += tiles.o.ready.eq(self.valid & (self.group == self.groups - 1))
         tile = tiles.o.p
 
-        held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)
+        registered, delayed = partial(pipeline.registered, m), partial(pipeline.delayed, m)
         # Scales come to the lanes after four registers, and counts when the lanes want them.
         m.submodules.rescale = rescale = Rescale(self.drain_rows, self.columns, self.accumulator_bits + 2)
-        outside = self._constants(m, held, delayed, tile, rescale)
-        for lane, t in enumerate(self._correct(held, tile)):
+        outside = self._constants(m, registered, delayed, tile, rescale)
+        for lane, t in enumerate(self._correct(registered, tile)):
             m.d.comb += rescale.t[lane].eq(t)
         zero = Cat(delayed(tile.limit, 3) <= column for column in range(self.columns))
         m.d.comb += [
             rescale.shift.eq(delayed(tile.shift + self._doublings(tile), 4)),
             rescale.low.eq(delayed(tile.low, 4)),
             rescale.high.eq(delayed(tile.high, 4)),
-            rescale.zero.eq(held(zero)),
+            rescale.zero.eq(registered(zero)),
         ]
 
         # The sequencer ends a tile only when all of it fits here, so nothing upstream ever waits.
@@ -115,7 +115,7 @@ class Drain(wiring.Component):
         """By how many doublings 2U, see `_correct`, is more than T."""
         return ~tile.left_bipolar + ~tile.right_bipolar
 
-    def _correct(self, held, tile):
+    def _correct(self, registered, tile):
         """U = 2S - r_i [right bipolar] - c_j [left bipolar] of each lane, five registers later.
 
         T is 2U, U or U / 2 where both, one or none is bipolar: what is left to do is the same for all lanes, and done to
@@ -126,18 +126,18 @@ class Drain(wiring.Component):
         def numbers(bits, count):
             return [bits[n * a : (n + 1) * a].as_signed() for n in range(count)]
 
-        s = [held(value) for value in numbers(self.s, self.drain_rows * self.columns)]
-        r = [held(Mux(tile.right_bipolar, value, 0)) for value in numbers(self.r, self.drain_rows)]
-        left_bipolar = held(held(tile.left_bipolar))
-        c = [held(Mux(left_bipolar, held(held(value)), 0)) for value in numbers(self.c, self.columns)]
+        s = [registered(value) for value in numbers(self.s, self.drain_rows * self.columns)]
+        r = [registered(Mux(tile.right_bipolar, value, 0)) for value in numbers(self.r, self.drain_rows)]
+        left_bipolar = registered(registered(tile.left_bipolar))
+        c = [registered(Mux(left_bipolar, registered(registered(value)), 0)) for value in numbers(self.c, self.columns)]
         lanes = []
         for lane, value in enumerate(s):
             row, column = divmod(lane, self.columns)
-            half = held(held(((value << 1) - r[row])[: a + 2].as_signed()))
-            lanes.append(held(held((half - c[column])[: a + 2].as_signed())))
+            half = registered(registered(((value << 1) - r[row])[: a + 2].as_signed()))
+            lanes.append(registered(registered((half - c[column])[: a + 2].as_signed())))
         return lanes
 
-    def _constants(self, m, held, delayed, tile, rescale):
+    def _constants(self, m, registered, delayed, tile, rescale):
         """Scales four registers after the group, offsets as much later as `rescale` wants: by column the word's, by row
         the row's, 0 for the other. Returns whether they lie outside, with the scales."""
         load = self.i_constant
@@ -159,7 +159,7 @@ class Drain(wiring.Component):
         m.d.sync += address.eq(tile.constant_address + Mux(by_row, first_row >> log2(self.columns), 0))
         outside = delayed(address >= self.constant_depth, 3)
         m.d.comb += [read.addr.eq(address), read.en.eq(1)]
-        word = held(read.data)
+        word = registered(read.data)
 
         position = delayed((first_row & (self.columns - 1)) >> log2(self.drain_rows), 3)
         use_row = delayed(by_row, 3)
@@ -177,18 +177,18 @@ class Drain(wiring.Component):
             (~use_row, of_column, rescale.column_scale, rescale.column_offset),
             (use_row, of_row, rescale.row_scale, rescale.row_offset),
         ):
-            factor = held(Mux(use, power, 0))
+            factor = registered(Mux(use, power, 0))
             for index, constant in enumerate(constants):
                 scale, offset = constant[:SCALE_BITS], constant[SCALE_BITS:]
-                m.d.comb += scales[index].eq(held(Mux(use, scale, 0)))
-                m.d.comb += offsets[index].eq(_shifted(held, held(offset), factor))
+                m.d.comb += scales[index].eq(registered(Mux(use, scale, 0)))
+                m.d.comb += offsets[index].eq(_shifted(registered, registered(offset), factor))
         return outside
 
 
-def _shifted(held, offset, power):
+def _shifted(registered, offset, power):
     """``offset * power`` for a power of two up to 4 or 0, two registers later, by multipliers instead of multiplexers."""
     half = OFFSET_BITS // 2
     power = Cat(power, 0).as_signed()
-    low = held((Cat(offset[:half], 0).as_signed() * power)[: half + 2], attrs={"use_dsp": "yes"})
-    high = held((offset[half:].as_signed() * power)[: OFFSET_BITS - half + 2], attrs={"use_dsp": "yes"})
-    return held(low | (high << half))
+    low = registered((Cat(offset[:half], 0).as_signed() * power)[: half + 2], attrs={"use_dsp": "yes"})
+    high = registered((offset[half:].as_signed() * power)[: OFFSET_BITS - half + 2], attrs={"use_dsp": "yes"})
+    return registered(low | (high << half))

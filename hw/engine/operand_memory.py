@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.emit import add_shared
-from hw.lib.pipeline import held, log2
+from hw.lib.pipeline import log2, registered
 from hw.vector.row_stream import code_write
 from isa.latency import OPERAND_READ, OPERAND_WRITE
 
@@ -127,13 +127,13 @@ class OperandMemory(wiring.Component):
             use_row.eq(row.valid & row.ready),
             use_load.eq(load.valid & load.ready),
         ]
-        codes = held(m, drains | row.valid)
-        narrow = held(m, drains | (~row.valid & load.p.gather))
-        clear = held(m, drains & (drain.p.column == 0))
-        drain_data, row_data, load_data = held(m, drain.p.data), held(m, row.p.data), held(m, load.p.data)
-        address = held(m, Mux(drains, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
-        bank = held(m, Mux(drains, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
-        chunk, column = held(m, load.p.chunk), held(m, drain.p.column)
+        codes = registered(m, drains | row.valid)
+        narrow = registered(m, drains | (~row.valid & load.p.gather))
+        clear = registered(m, drains & (drain.p.column == 0))
+        drain_data, row_data, load_data = registered(m, drain.p.data), registered(m, row.p.data), registered(m, load.p.data)
+        address = registered(m, Mux(drains, drain.p.address, Mux(row.valid, row.p.address, load.p.address)))
+        bank = registered(m, Mux(drains, drain.p.bank, Mux(row.valid, row.p.bank, load.p.bank)))
+        chunk, column = registered(m, load.p.chunk), registered(m, drain.p.column)
 
         # Second stage: a bus of words that all banks share, and in each bank which parts of its word.
         words, parts = max(self.drain_rows, self.chunk_words), self.width // self.columns
@@ -155,7 +155,7 @@ class OperandMemory(wiring.Component):
                 content.append(register)
             bus.append(Cat(content))
         drain_parts = Cat((column == 0) | (column == part) for part in range(parts))
-        where = held(m, address)
+        where = registered(m, address)
         name = f"bittern_bank_{self.depth}x{self.width}_{self.columns}"
         build = partial(Bank, self.depth, self.width, self.columns)
         for b in range(self.banks):

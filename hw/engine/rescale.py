@@ -74,38 +74,38 @@ class Rescale(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
 
-        held, delayed = partial(pipeline.held, m), partial(pipeline.delayed, m)
-        shift = held(self.shift)
+        registered, delayed = partial(pipeline.registered, m), partial(pipeline.delayed, m)
+        shift = registered(self.shift)
         is_far = shift >= SPLIT
         power = Signal(SPLIT)
         m.d.comb += power.eq(1 << (SPLIT - 1) >> Mux(is_far, shift - SPLIT, shift)[:5])
         far, near = delayed(Mux(is_far, power, 0), 2), delayed(Mux(is_far, 0, power), 2)
         low, high = delayed(self.low, 3), delayed(self.high, 3)
-        minus_low, span = held(-low), delayed((high - low)[:CLIP_BITS], 2)
+        minus_low, span = registered(-low), delayed((high - low)[:CLIP_BITS], 2)
         low_then, high_then = delayed(low, 3), delayed(high, 3)
         zero = delayed(self.zero, self.latency - 1)
         for row in range(self.rows):
             for column in range(self.columns):
                 lane = row * self.columns + column
-                scale = held((self.column_scale[column] | self.row_scale[row]).as_signed())
-                product = held(self.t[lane] * scale)
+                scale = registered((self.column_scale[column] | self.row_scale[row]).as_signed())
+                product = registered(self.t[lane] * scale)
                 offset = self.column_offset[column] | self.row_offset[row]
                 width = max(len(product), OFFSET_BITS)
-                total = held(_sum(product, offset[1:].as_signed(), width).as_signed())
-                value, fits = self._shifted(held, Cat(held(offset[0]), total), far, near)
+                total = registered(_sum(product, offset[1:].as_signed(), width).as_signed())
+                value, fits = self._shifted(registered, Cat(registered(offset[0]), total), far, near)
 
                 # Clipped by its distance from the lower bound, so that a subtraction is a comparison too.
-                above = held(_sum(minus_low, value, CLIP_BITS + 1))
-                fits, negative = held(fits), delayed(total[-1], 2)
+                above = registered(_sum(minus_low, value, CLIP_BITS + 1))
+                fits, negative = registered(fits), delayed(total[-1], 2)
                 below, above = above[-1], above[:CLIP_BITS]
                 over = ~below & (span - above)[-1]
-                inside = held(Mux(fits & ~below & ~over, above, 0))
-                use_high = held(Mux(fits, over, ~negative))
+                inside = registered(Mux(fits & ~below & ~over, above, 0))
+                use_high = registered(Mux(fits, over, ~negative))
                 clipped = _sum(inside, Mux(use_high, high_then, low_then), CLIP_BITS)
                 m.d.sync += self.o[lane].eq(Mux(zero[column], 0, clipped.as_signed()))
         return m
 
-    def _shifted(self, held, total, far, near):
+    def _shifted(self, registered, total, far, near):
         """The lowest bits of ``total >> shift``, a register later, and whether the others only repeat their sign.
 
         A shift right by s is a product with 2^(16 - s) without its low 16 bits: multipliers instead of a barrel shifter.
@@ -114,9 +114,9 @@ class Rescale(wiring.Component):
         lower, upper = Cat(total[:SPLIT], 0).as_signed(), total[SPLIT:].as_signed()
         far, near = Cat(far, 0).as_signed(), Cat(near, 0).as_signed()
         bits = len(upper) + SPLIT - 1
-        upper_far = held((upper * far)[:bits])[SPLIT - 1 :]
-        upper_near = Cat(0, held((upper * near)[:bits]))
-        lower_near = held((lower * near)[: 2 * SPLIT - 1])[SPLIT - 1 :]
+        upper_far = registered((upper * far)[:bits])[SPLIT - 1 :]
+        upper_near = Cat(0, registered((upper * near)[:bits]))
+        lower_near = registered((lower * near)[: 2 * SPLIT - 1])[SPLIT - 1 :]
         value = upper_far[:CLIP_BITS] | upper_near[:CLIP_BITS] | lower_near
         sign = CLIP_BITS - 1
         above_far = upper_far[sign:]

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from golden.codes import Kind
 from hw.engine.tile import ADDRESS_BITS, tile_layout
 from hw.instruction import ERROR, ISSUE, instruction_layout
-from hw.lib.pipeline import beyond, held, log2
+from hw.lib.pipeline import beyond, log2, registered
 from isa.instruction import Destination, Opcode
 from isa.registers import Error
 
@@ -297,7 +297,7 @@ class Sequencer(wiring.Component):
             ),
         ]
         return SimpleNamespace(
-            f=f, valid=valid, ready=ready, taken=taken, malformed=held(m, self._malformed(f)), width=width,
+            f=f, valid=valid, ready=ready, taken=taken, malformed=registered(m, self._malformed(f)), width=width,
             pairs=pairs, words=counts[0], column_tiles=counts[1], row_tiles=counts[2], left_top=tops[0], right_top=tops[1],
             left_planes=planes[0], right_planes=planes[1],
         )  # fmt: skip

@@ -9,7 +9,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import AxiRead, AxiWrite
-from hw.lib.pipeline import held, log2
+from hw.lib.pipeline import log2, registered
 from hw.serial.link import byte_access
 
 #: Words of a bank: blocks of 16 Kbit, each one bit of all of them, need no selection behind them.
@@ -67,19 +67,19 @@ class BlockMemory(wiring.Component):
         write_word, beat = self._write_bursts(m, host_write)
 
         # An address register of their own for reads and writes, then the blocks, then a register: blocks are slow.
-        write_address = held(m, Mux(host_write, host_word, write_word))
-        write_data = held(m, Mux(host_write, self.host.p.data.replicate(lanes), self.axi_write.wdata))
+        write_address = registered(m, Mux(host_write, host_word, write_word))
+        write_data = registered(m, Mux(host_write, self.host.p.data.replicate(lanes), self.axi_write.wdata))
         enable = Signal(lanes)
         m.d.sync += enable.eq(
             # What is beyond the last word is in no bank, or where nobody reads.
             Mux(host_write, 1 << host_lane, Mux(beat, self.axi_write.wstrb, 0))
         )
-        read_address = held(m, Mux(host_read, host_word, read_word))
+        read_address = registered(m, Mux(host_read, host_word, read_word))
         banks = -(-self.words // self.bank_words)
         values = Array(
             self._bank(m, bank, lanes, read_address, write_address, write_data, enable) for bank in range(banks)
         )
-        bank = held(m, held(m, read_address >> log2(self.bank_words)))
+        bank = registered(m, registered(m, read_address >> log2(self.bank_words)))
         value = values[bank] if banks > 1 else values[0]
         self._answer_reads(m, value, host_read, host_lane, issue, read_word)
         return m
@@ -99,7 +99,7 @@ class BlockMemory(wiring.Component):
                 write.en.eq(here[lane]),
                 read.addr.eq(read_address),
             ]
-            values.append(held(m, read.data))
+            values.append(registered(m, read.data))
         return Cat(values)
 
     def _read_bursts(self, m, host_read):
@@ -140,7 +140,7 @@ class BlockMemory(wiring.Component):
             self.o_host_valid.eq(hosts[-1]),
         ]
         for _ in range(self.read_latency - 1):
-            lanes.append(held(m, lanes[-1]))
+            lanes.append(registered(m, lanes[-1]))
         m.d.sync += self.o_host_data.eq(value.word_select(lanes[-1], 8))
 
         m.submodules.queue = queue = SyncFIFOBuffered(width=self.axi_bits + 3, depth=_AHEAD)

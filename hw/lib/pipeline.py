@@ -16,8 +16,8 @@ def beyond(address, depth):
     return address[log2(depth) :].any() if depth & (depth - 1) == 0 else address >= depth
 
 
-def held(m, value, **kwargs):
-    """``value`` one cycle later, in a register without reset."""
+def registered(m, value, **kwargs):
+    """A register stage without reset: ``value`` one cycle later."""
     register = Signal(value.shape(), reset_less=True, **kwargs)
     m.d.sync += register.eq(value)
     return register
@@ -26,7 +26,7 @@ def held(m, value, **kwargs):
 def delayed(m, value, cycles):
     """``value`` after ``cycles`` registers without reset: shift registers in LUTs."""
     for _ in range(cycles):
-        value = held(m, value)
+        value = registered(m, value)
     return value
 
 
@@ -45,7 +45,7 @@ def tree(m, terms, combine):
     terms = list(terms)
     while len(terms) > 1:
         pairs = [combine(a, b) for a, b in zip(terms[::2], terms[1::2], strict=False)]
-        terms = [held(m, term) for term in pairs + terms[len(pairs) * 2 :]]
+        terms = [registered(m, term) for term in pairs + terms[len(pairs) * 2 :]]
     return terms[0]
 
 
@@ -72,7 +72,7 @@ def lane_mask(m, group, columns, lanes):
 
     ``columns`` must be held while the group passes.
     """
-    whole = held(m, group < (columns >> log2(lanes)))
-    partial = held(m, group == (columns >> log2(lanes)))
+    whole = registered(m, group < (columns >> log2(lanes)))
+    partial = registered(m, group == (columns >> log2(lanes)))
     rest = columns[: log2(lanes)]
-    return [whole | (partial & held(m, rest > lane)) for lane in range(lanes - 1)] + [whole]
+    return [whole | (partial & registered(m, rest > lane)) for lane in range(lanes - 1)] + [whole]

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.codes import MAX_BITS
-from hw.lib.pipeline import beyond, held, log2
+from hw.lib.pipeline import beyond, log2, registered
 from hw.lib.skid import Skid
 from hw.vector.row_stream import code_element, code_write
 
@@ -72,13 +72,13 @@ class CodeWriter(wiring.Component):
         ]
         with m.If(advance):
             m.d.sync += [started.eq(self.i.valid), valid.eq(started)]
-            tile = held(m, (i.row >> log2(self.banks)) * place.tile)
-            word = held(m, place.base + (i.group >> log2(parts)))
-            address = held(m, tile + word)
-            codes = held(m, held(m, Cat(i.codes)))
-            part, last = held(m, held(m, i.group[: log2(parts)])), held(m, held(m, i.last))
-            bank = held(m, held(m, i.row[: log2(self.banks)]))
-            plane, bits = held(m, held(m, place.plane)), held(m, held(m, place.bits))
+            tile = registered(m, (i.row >> log2(self.banks)) * place.tile)
+            word = registered(m, place.base + (i.group >> log2(parts)))
+            address = registered(m, tile + word)
+            codes = registered(m, registered(m, Cat(i.codes)))
+            part, last = registered(m, registered(m, i.group[: log2(parts)])), registered(m, registered(m, i.last))
+            bank = registered(m, registered(m, i.row[: log2(self.banks)]))
+            plane, bits = registered(m, registered(m, place.plane)), registered(m, registered(m, place.bits))
 
         # The word that fills. Its first element clears the rest, which a short row leaves as it is.
         filling = [Signal(len(codes), name=f"filling{n}", reset_less=True) for n in range(parts)]

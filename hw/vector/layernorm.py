@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.layernorm import MAX_WIDTH_BITS, NORMAL_FRACTION
-from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, saturated, tree
+from hw.lib.pipeline import delayed, delayed_valid, lane_mask, registered, saturated, tree
 from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.norm_statistics import (
@@ -125,7 +125,7 @@ class LayerNorm(RowUnit):
             m.d.sync += write_address.eq(write_address + 1)
 
         flags = [flag & summed for flag in sum_flags] + [flag & affine_written for flag in affine_flags]
-        m.d.sync += self.o_saturated.eq(sum(held(m, sum(flags[n : n + 8])) for n in range(0, len(flags), 8)))
+        m.d.sync += self.o_saturated.eq(sum(registered(m, sum(flags[n : n + 8])) for n in range(0, len(flags), 8)))
         return m
 
     def _accept(self, m, statistics):
@@ -187,19 +187,19 @@ class LayerNorm(RowUnit):
         with m.If(row_taken):
             m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
-        before = held(m, residual.read_data)
+        before = registered(m, residual.read_data)
         mask = lane_mask(m, delayed(m, i.group, 3), command.columns, lanes)
         totals, sum_flags = [], []
         for lane in range(lanes):
-            total = held(m, before.word_select(lane, 16).as_signed() + delayed(m, i.values[lane], 3))
+            total = registered(m, before.word_select(lane, 16).as_signed() + delayed(m, i.values[lane], 3))
             total, over = saturated(total, 16)
-            totals.append(held(m, Mux(mask[lane], total, 0)))
-            sum_flags.append(held(m, mask[lane] & over))
+            totals.append(registered(m, Mux(mask[lane], total, 0)))
+            sum_flags.append(registered(m, mask[lane] & over))
         summed = delayed_valid(m, take, 5)[-1]
         m.d.comb += [rows.i_data.eq(Cat(totals)), rows.i_write.eq(summed)]
         cycles = 6 + latency.tree(lanes)
-        part = held(m, tree(m, totals, lambda a, b: a + b))
-        part_squares = tree(m, [held(m, total * total) for total in totals], lambda a, b: a + b)
+        part = registered(m, tree(m, totals, lambda a, b: a + b))
+        part_squares = tree(m, [registered(m, total * total) for total in totals], lambda a, b: a + b)
         total, squares = Signal(signed(TOTAL_BITS)), Signal(SQUARES_BITS)
         first = delayed(m, i.first, cycles)
         with m.If(delayed_valid(m, take, cycles)[-1]):
@@ -250,12 +250,12 @@ class LayerNorm(RowUnit):
         cycles = 12
         with m.If(advance):
             valid = delayed_valid(m, fire, cycles)
-            x = held(m, rows.o_data)
+            x = registered(m, rows.o_data)
             factor, offset, window = delayed(m, row.factor, 2), delayed(m, row.offset, 3), delayed(m, row.window, 4)
-            constant_address = held(m, command.constant_base + delayed(m, group, 3))
+            constant_address = registered(m, command.constant_base + delayed(m, group, 3))
             constant_word = constants.read_data
             mask = lane_mask(m, delayed(m, group, 9), command.columns, lanes)
-            code_mask = [held(m, bit) for bit in mask]
+            code_mask = [registered(m, bit) for bit in mask]
             written, affine_flags, codes = [], [], []
             for lane in range(lanes):
                 normal = self._normal(m, x.word_select(lane, 16).as_signed(), factor, offset, window)
@@ -265,14 +265,14 @@ class LayerNorm(RowUnit):
                 )
                 over = wide | (value[15:].any() & ~value[15:].all())
                 value = Mux(over, Cat((~negative).replicate(15), negative), value[:16])
-                written.append(held(m, Mux(mask[lane], value, 0)))
-                affine_flags.append(held(m, mask[lane] & over))
+                written.append(registered(m, Mux(mask[lane], value, 0)))
+                affine_flags.append(registered(m, mask[lane] & over))
                 value, wide, negative = self._affine(m, normal, constant.code_scale, constant.code_offset, code_shift, 11)
-                above, below = held(m, value > command.high), held(m, value < command.low)
-                wide, negative = held(m, wide), held(m, negative)
+                above, below = registered(m, value > command.high), registered(m, value < command.low)
+                wide, negative = registered(m, wide), registered(m, negative)
                 above, below = Mux(wide, ~negative, above), Mux(wide, negative, below)
-                code = Mux(below, command.low, Mux(above, command.high, held(m, value)))
-                codes.append(held(m, Mux(code_mask[lane], code, 0)[:8]))
+                code = Mux(below, command.low, Mux(above, command.high, registered(m, value)))
+                codes.append(registered(m, Mux(code_mask[lane], code, 0)[:8]))
             out_row, out_group, out_last = (delayed(m, signal, cycles) for signal in (row.row, group, row_done))
         m.d.comb += [
             constants.read_address.eq(constant_address),
@@ -292,32 +292,32 @@ class LayerNorm(RowUnit):
 
         ``offset`` comes one cycle later, ``window`` two.
         """
-        total = held(m, held(m, x * factor) + offset)
+        total = registered(m, registered(m, x * factor) + offset)
         # Within ROOM bits: a real value is at most 64 deviations from the mean, and what the mean's rounding adds is less
         # than 128, in units of 2^-11. What is masked may be anything.
         total = Cat(total, total[-1].replicate(WINDOWS[-1] + ROOM - len(total)))
         choices = [total[n : n + ROOM] for n in WINDOWS]
         upper, lower = Mux(window[0], choices[3], choices[2]), Mux(window[0], choices[1], choices[0])
-        chosen = held(m, Mux(window[1], upper, lower).as_signed())
-        return held(m, saturated(chosen, 18)[0])
+        chosen = registered(m, Mux(window[1], upper, lower).as_signed())
+        return registered(m, saturated(chosen, 18)[0])
 
     def _affine(self, m, normal, scale, offset, shift, bits):
         """``normal * scale + (offset << 11)``, shifted to the right and rounded, in ``bits`` bits, four cycles later.
 
         Also whether the result needs more, and then which sign it has. ``shift`` is from `_shift_factors`.
         """
-        total = held(m, held(m, normal * scale) + held(m, offset << NORMAL_FRACTION))
+        total = registered(m, registered(m, normal * scale) + registered(m, offset << NORMAL_FRACTION))
         low, high = total[:HALF], total[HALF:].as_signed()
-        low, high, far = held(m, low * shift.near), held(m, high * shift.near), held(m, high * shift.far)
+        low, high, far = registered(m, low * shift.near), registered(m, high * shift.near), registered(m, high * shift.far)
         # The total without its shifted bits, all but the one that rounds: no two products have a bit at the same place.
         far = far[FAR_PLACE:].as_signed()
         high = high[NEAR_PLACE - HALF : NEAR_PLACE + HALF + 2]
         near = high | low[NEAR_PLACE : NEAR_PLACE + HALF + 1]
         left = near[:bits] | far
-        value = held(m, (left[:bits].as_signed() + 1)[1:].as_signed())
+        value = registered(m, (left[:bits].as_signed() + 1)[1:].as_signed())
         # What is far never needs more, so that its sign is not asked for.
-        wide = held(m, (near[bits - 1 : -1] ^ high[-1].replicate(len(near) - bits)).any())
-        return value, wide, held(m, high[-1])
+        wide = registered(m, (near[bits - 1 : -1] ^ high[-1].replicate(len(near) - bits)).any())
+        return value, wide, registered(m, high[-1])
 
 
 def _shift_factors(m, shift):

@@ -7,7 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.layernorm import MAX_WIDTH_BITS, MEAN_FRACTION, WIDTH_RECIPROCAL_BITS
-from hw.lib.pipeline import delayed, delayed_valid, held, lookup
+from hw.lib.pipeline import delayed, delayed_valid, lookup, registered
 from hw.vector.reciprocal import ReciprocalSqrt
 from isa import latency
 from isa.latency import NORM_GAIN, NORM_SPREAD_BITS, NORM_SUMS
@@ -62,50 +62,50 @@ class NormStatistics(wiring.Component):
         width, reciprocal = self.i_width.width, self.i_width.width_reciprocal
 
         # Products wider than a DSP slice in halves, one register after each slice and each addition.
-        total = held(m, Mux(self.i_width.rms, 0, self.i_total).as_signed())
-        squares = held(m, self.i_squares)
+        total = registered(m, Mux(self.i_width.rms, 0, self.i_total).as_signed())
+        squares = registered(m, self.i_squares)
         half = TOTAL_BITS // 2
         low, high = total[:half], total[half:].as_signed()
 
-        weighted_low, weighted_high = held(m, squares[:22] * width), held(m, squares[22:] * width)
-        low_low, low_high, high_high = held(m, low * low), held(m, low * high), held(m, high * high)
-        weighted = held(m, weighted_low + (weighted_high << 22))
-        square = held(m, Cat(low_low, high_high[: 2 * half]) + (low_high << (half + 1)))
-        spread = held(m, (weighted - square)[:NORM_SPREAD_BITS])
+        weighted_low, weighted_high = registered(m, squares[:22] * width), registered(m, squares[22:] * width)
+        low_low, low_high, high_high = registered(m, low * low), registered(m, low * high), registered(m, high * high)
+        weighted = registered(m, weighted_low + (weighted_high << 22))
+        square = registered(m, Cat(low_low, high_high[: 2 * half]) + (low_high << (half + 1)))
+        spread = registered(m, (weighted - square)[:NORM_SPREAD_BITS])
         m.d.comb += [
-            root.i.eq(held(m, spread + self.i_width.epsilon)),
+            root.i.eq(registered(m, spread + self.i_width.epsilon)),
             root.i_valid.eq(delayed_valid(m, self.i_valid, NORM_SUMS)[-1]),
         ]
 
-        parts = [[held(m, factor * word) for word in (reciprocal[:16], reciprocal[16:])] for factor in (low, high)]
-        mean_low, mean_high = (held(m, first + (second << 16)) for first, second in parts)
-        mean = held(m, mean_low + (mean_high << half))
+        parts = [[registered(m, factor * word) for word in (reciprocal[:16], reciprocal[16:])] for factor in (low, high)]
+        mean_low, mean_high = (registered(m, first + (second << 16)) for first, second in parts)
+        mean = registered(m, mean_low + (mean_high << half))
         drop = WIDTH_RECIPROCAL_BITS - MEAN_FRACTION
-        mean = held(m, ((mean + (1 << (drop - 1))) >> drop)[:MEAN_BITS].as_signed())
-        minus_mean = held(m, (-mean)[:MEAN_BITS].as_signed())
+        mean = registered(m, ((mean + (1 << (drop - 1))) >> drop)[:MEAN_BITS].as_signed())
+        minus_mean = registered(m, (-mean)[:MEAN_BITS].as_signed())
 
-        product = held(m, root.o * self.i_width.mantissa)
-        gain = held(m, product[MAX_WIDTH_BITS:])
-        shift = held(m, (held(m, root.o_exponent + self.i_width.lift))[:6])
+        product = registered(m, root.o * self.i_width.mantissa)
+        gain = registered(m, product[MAX_WIDTH_BITS:])
+        shift = registered(m, (registered(m, root.o_exponent + self.i_width.lift))[:6])
         # Scaled by 2^(a window's shift - the row's), one of ten powers.
         shifts = range(MOST_SHIFT + 1)
         places = [1 << (WINDOW_STEP - 1 - n % WINDOW_STEP) for n in shifts]
-        place = held(m, lookup(m, places, WINDOW_STEP, shift))
-        window = held(m, lookup(m, [n // WINDOW_STEP for n in shifts], 2, shift))
-        factor = held(m, (held(m, gain) * place)[:FACTOR_BITS])
-        window = held(m, window)
+        place = registered(m, lookup(m, places, WINDOW_STEP, shift))
+        window = registered(m, lookup(m, [n // WINDOW_STEP for n in shifts], 2, shift))
+        factor = registered(m, (registered(m, gain) * place)[:FACTOR_BITS])
+        window = registered(m, window)
 
         minus_mean = delayed(m, minus_mean, root.latency + 3)
         half = MEAN_BITS // 2
         low, high = minus_mean[:half], minus_mean[half:].as_signed()
-        low, high = held(m, low * factor), held(m, high * factor)
-        product = held(m, ((low + (high << half)) >> MEAN_FRACTION)[:OFFSET_BITS])
-        rounding = held(m, Cat(delayed(m, window, 1) == n for n in range(len(WINDOWS))))
+        low, high = registered(m, low * factor), registered(m, high * factor)
+        product = registered(m, ((low + (high << half)) >> MEAN_FRACTION)[:OFFSET_BITS])
+        rounding = registered(m, Cat(delayed(m, window, 1) == n for n in range(len(WINDOWS))))
         rounding = sum(rounding[n] << (WINDOWS[n] - 1) for n in range(len(WINDOWS)))
         m.d.comb += [
             self.o_valid.eq(delayed_valid(m, root.o_valid, NORM_GAIN)[-1]),
             self.o_factor.eq(delayed(m, factor, 3)),
-            self.o_offset.eq(held(m, product + rounding)),
+            self.o_offset.eq(registered(m, product + rounding)),
             self.o_window.eq(delayed(m, window, 3)),
         ]
         return m

@@ -13,7 +13,7 @@ from golden.reciprocal import (
     RSQRT_ENTRY_BITS,
     RSQRT_TABLE,
 )
-from hw.lib.pipeline import delayed, delayed_valid, held, lookup
+from hw.lib.pipeline import delayed, delayed_valid, lookup, registered
 from isa import latency
 
 
@@ -22,8 +22,8 @@ def _normalised(m, x, steps):
     moved = []
     for step in steps:
         clear = ~x[-step:].any()
-        x = held(m, Mux(clear, x << step, x)[: len(x)])
-        moved = [held(m, bit) for bit in [*moved, clear]]
+        x = registered(m, Mux(clear, x << step, x)[: len(x)])
+        moved = [registered(m, bit) for bit in [*moved, clear]]
     return x, Cat(reversed(moved))
 
 
@@ -79,11 +79,11 @@ class Reciprocal(_Pipeline):
         m = Module()
         x, zeros = self._normalise(m, 0)
         mantissa = x[-17:]
-        y0 = held(m, lookup(m, RECIPROCAL_TABLE, RECIPROCAL_ENTRY_BITS, mantissa[9:16]))
-        product = held(m, held(m, mantissa) * y0)
+        y0 = registered(m, lookup(m, RECIPROCAL_TABLE, RECIPROCAL_ENTRY_BITS, mantissa[9:16]))
+        product = registered(m, registered(m, mantissa) * y0)
         # 2 - m * y0 is within 2^-7 of 1: 22 fraction bits and one before them.
-        error = held(m, ((1 << 27) - product)[4:27])
-        product = held(m, error * delayed(m, y0, 2))
+        error = registered(m, ((1 << 27) - product)[4:27])
+        product = registered(m, error * delayed(m, y0, 2))
         self._finish(m, product, (self.wide - zeros)[:6])
         return m
 
@@ -111,11 +111,11 @@ class ReciprocalSqrt(_Pipeline):
         m = Module()
         x, pairs = self._normalise(m, 1)
         mantissa = x[-18:]
-        y0 = held(m, lookup(m, RSQRT_TABLE, RSQRT_ENTRY_BITS, mantissa[10:]))
-        square = held(m, lookup(m, RSQRT_TABLE * RSQRT_TABLE >> 6, 17, mantissa[10:]))
-        product = held(m, held(m, mantissa) * square)
+        y0 = registered(m, lookup(m, RSQRT_TABLE, RSQRT_ENTRY_BITS, mantissa[10:]))
+        square = registered(m, lookup(m, RSQRT_TABLE * RSQRT_TABLE >> 6, 17, mantissa[10:]))
+        product = registered(m, registered(m, mantissa) * square)
         # 3 - m * y0^2 is within 2^-5 of 2: 20 fraction bits and two before them.
-        error = held(m, (3 * (1 << 32) - product)[12:34])
-        product = held(m, error * delayed(m, y0, 2))
+        error = registered(m, (3 * (1 << 32) - product)[12:34])
+        product = registered(m, error * delayed(m, y0, 2))
         self._finish(m, product, (self.wide // 2 - 1 - pairs)[:6])
         return m

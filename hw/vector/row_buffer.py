@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.engine.tile_writer import row_group_layout
-from hw.lib.pipeline import delayed, delayed_valid, held, log2
+from hw.lib.pipeline import delayed, delayed_valid, log2, registered
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.row_stream import row_element
 from isa.sizes import row_slots, row_tiles_waiting
@@ -175,7 +175,7 @@ class RowBuffer(wiring.Component):
             m.d.sync += self.o.valid.eq(delayed_valid(m, fire, 2)[-1])
             row_read, group_read, chosen = (delayed(m, value, 2) for value in (row, group, Cat(part, lane)))
             first, last = (delayed(m, value, 2) for value in (group == 0, row_ends))
-            choices = Cat(held(m, read.data) for _, read in memories)
+            choices = Cat(registered(m, read.data) for _, read in memories)
             m.d.sync += [
                 Cat(self.o.p.values).eq(choices.word_select(chosen, self.lanes * 16)),
                 self.o.p.row.eq(row_read),

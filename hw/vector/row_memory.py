@@ -7,7 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.pipeline import held, log2
+from hw.lib.pipeline import log2, registered
 from hw.vector.row_stream import load_chunk
 from isa.memory import ROW_MEMORY_BANK, row_memory_banks
 
@@ -63,14 +63,14 @@ class RowMemory(wiring.Component):
             loads.eq(load.valid & load.ready),
         ]
         # Registers that are 0 unless their source writes: an OR is half of a multiplexer.
-        words = [held(m, Mux(self.write_enable[n], self.write_data[n], 0)) for n in range(self.writers)]
-        words.append(held(m, Mux(loads, load.p.data, 0)).replicate(chunks))
+        words = [registered(m, Mux(self.write_enable[n], self.write_data[n], 0)) for n in range(self.writers)]
+        words.append(registered(m, Mux(loads, load.p.data, 0)).replicate(chunks))
         word = words[0]
         for other in words[1:]:
             word = word | other
         enable = Signal(chunks)
         m.d.sync += enable.eq(Cat(writes | (loads & (load.p.chunk == chunk)) for chunk in range(chunks)))
-        address = held(m, Mux(writes, self.write_address, load.p.address))
+        address = registered(m, Mux(writes, self.write_address, load.p.address))
         write_fits, read_fits = Signal(), Signal()
         m.d.comb += [write_fits.eq(address < self.depth), read_fits.eq(self.read_address < self.depth)]
         read_banks = []
@@ -86,11 +86,11 @@ class RowMemory(wiring.Component):
                 read.en.eq(self.read_enable),
             ]
             with m.If(self.read_advance):
-                read_banks.append(held(m, read.data))
+                read_banks.append(registered(m, read.data))
         with m.If(self.read_enable):
-            bank = held(m, self.read_address >> log2(ROW_MEMORY_BANK))
+            bank = registered(m, self.read_address >> log2(ROW_MEMORY_BANK))
         with m.If(self.read_advance):
-            bank = held(m, bank)
+            bank = registered(m, bank)
         m.d.comb += self.read_data.eq(read_banks[0])
         for number, data in enumerate(read_banks[1:], start=1):
             with m.If(bank == number):

@@ -4,7 +4,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 
 from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
-from hw.lib.pipeline import delayed, delayed_valid, held, lane_mask, lookup, tree
+from hw.lib.pipeline import delayed, delayed_valid, lane_mask, lookup, registered, tree
 from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.reciprocal import Reciprocal
@@ -107,7 +107,7 @@ class Softmax(RowUnit):
             m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
         highest, counts = self._highest(
-            m, [held(m, value) for value in i.values], lane_mask(m, i.group, command.columns, lanes)
+            m, [registered(m, value) for value in i.values], lane_mask(m, i.group, command.columns, lanes)
         )
         cycles = 1 + latency.tree(lanes)
         maximum = Signal(signed(16))
@@ -145,7 +145,7 @@ class Softmax(RowUnit):
 
         maximum = delayed(m, maxima.o.p.maximum, 2)
         mask = lane_mask(m, delayed(m, group, 3), command.columns, lanes)
-        score_word = held(m, scores.o_data)
+        score_word = registered(m, scores.o_data)
         lane_powers = [
             self._power(m, maximum, score_word.word_select(lane, 16).as_signed(), mask[lane]) for lane in range(lanes)
         ]
@@ -166,14 +166,14 @@ class Softmax(RowUnit):
             reciprocal.i.eq(total),
         ]
         cycles += 1 + reciprocal.latency
-        gain = held(m, reciprocal.o * command.step)
-        shift = held(m, reciprocal.o_exponent + command.step_shift)
+        gain = registered(m, reciprocal.o * command.step)
+        shift = registered(m, reciprocal.o_exponent + command.step_shift)
         m.d.comb += [
             gains.i.valid.eq(delayed_valid(m, reciprocal.o_valid, 2)[-1]),
             gains.i.p.row.eq(delayed(m, maxima.o.p.row, cycles + 2)),
             gains.i.p.last_group.eq(delayed(m, group, cycles + 2)),
-            gains.i.p.gain.eq(held(m, gain >> 16)),
-            gains.i.p.shift.eq(held(m, Mux(shift > MOST_SHIFT, MOST_SHIFT, shift) - LEAST_SHIFT)),
+            gains.i.p.gain.eq(registered(m, gain >> 16)),
+            gains.i.p.shift.eq(registered(m, Mux(shift > MOST_SHIFT, MOST_SHIFT, shift) - LEAST_SHIFT)),
         ]
         return powers, gains
 
@@ -196,12 +196,12 @@ class Softmax(RowUnit):
             m.d.sync += group.eq(Mux(row_coded, 0, group + 1))
 
         with m.If(advance):
-            word = held(m, powers.o_data)
+            word = registered(m, powers.o_data)
             gain = delayed(m, gains.o.p.gain, 2)
             shift = delayed(m, gains.o.p.shift, 2)
             # A shift to the right as a product: the multipliers are there, the shifters would be as large as all the rest.
             span = MOST_SHIFT - LEAST_SHIFT
-            factor = held(m, Cat(shift == span - 1 - n for n in range(span)))
+            factor = registered(m, Cat(shift == span - 1 - n for n in range(span)))
             codes = [self._code(m, word.word_select(lane, 16), gain, factor, limit) for lane in range(lanes)]
             cycles = 7
             valid = delayed_valid(m, fire, cycles)[-1]
@@ -223,23 +223,24 @@ class Softmax(RowUnit):
         if len(values) == 1:
             return values[0], mask[0]
         highest = [
-            held(m, Mux(counts & (b > a), b, a)) for a, b, counts in zip(values[::2], values[1::2], mask[1::2], strict=True)
+            registered(m, Mux(counts & (b > a), b, a))
+            for a, b, counts in zip(values[::2], values[1::2], mask[1::2], strict=True)
         ]
-        return self._highest(m, highest, [held(m, counts) for counts in mask[::2]])
+        return self._highest(m, highest, [registered(m, counts) for counts in mask[::2]])
 
     def _power(self, m, maximum, score, counts):
         """``2^((score - maximum) / 64)``, or 0, four cycles later; ``counts`` comes two cycles after the score."""
         # Only masked lanes, which do not count, can be above the maximum.
-        distance = held(m, (maximum - score)[:16])
-        fraction = held(m, lookup(m, EXPONENTIAL_TABLE, EXPONENTIAL_BITS, distance[:SCORE_FRACTION]))
+        distance = registered(m, (maximum - score)[:16])
+        fraction = registered(m, lookup(m, EXPONENTIAL_TABLE, EXPONENTIAL_BITS, distance[:SCORE_FRACTION]))
         whole = distance[SCORE_FRACTION:]
         # To the right by up to 3, then by up to 3 times 4, as products.
-        by_ones = held(m, Cat(whole[:2] == 3 - n for n in range(4)))
-        fours, gone = held(m, whole[2:4]), held(m, whole[4:].any())
-        shifted = held(m, fraction * by_ones)
-        by_fours = held(m, Cat((fours == 3 - n) & counts & ~gone for n in range(4)))
+        by_ones = registered(m, Cat(whole[:2] == 3 - n for n in range(4)))
+        fours, gone = registered(m, whole[2:4]), registered(m, whole[4:].any())
+        shifted = registered(m, fraction * by_ones)
+        by_fours = registered(m, Cat((fours == 3 - n) & counts & ~gone for n in range(4)))
         factor = Cat(Cat(bit, Const(0, 3)) for bit in by_fours)
-        return held(m, (shifted * factor)[15:31])
+        return registered(m, (shifted * factor)[15:31])
 
     def _code(self, m, power, gain, factor, limit):
         """``power * gain >> LEAST_SHIFT + shift``, rounded and clipped, five cycles later.
@@ -247,9 +248,9 @@ class Softmax(RowUnit):
         ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``; 0 for a shift of 18. Rounding at a shift of 0, which
         would need a bit more, makes no difference: the sum of such a row is its maximum, all else is 0.
         """
-        product = held(m, power * gain)
-        shifted = held(m, (product[LEAST_SHIFT:] * factor)[16:35])
-        code = held(m, (shifted[:9] + 1)[1:])
-        beyond = held(m, shifted[9:].any())
-        over = held(m, beyond | code[8] | (code[:8] & ~limit).any())
-        return held(m, Mux(over, limit, held(m, code[:8])))
+        product = registered(m, power * gain)
+        shifted = registered(m, (product[LEAST_SHIFT:] * factor)[16:35])
+        code = registered(m, (shifted[:9] + 1)[1:])
+        beyond = registered(m, shifted[9:].any())
+        over = registered(m, beyond | code[8] | (code[:8] & ~limit).any())
+        return registered(m, Mux(over, limit, registered(m, code[:8])))

@@ -4,7 +4,7 @@ from golden.activation.kinds import ACTIVATION_KINDS
 from golden.attention.kinds import ATTENTION_KINDS
 from golden.codes import Kind, check_kind
 from golden.layernorm import width_reciprocal
-from golden.model import Head, Input, Order
+from golden.model import Encoder, Head, Input, Order
 from golden.rescale import MAX_SHIFT, OFFSET_BITS, SCALE_BITS
 
 
@@ -96,7 +96,7 @@ def _check_embedding(embedding, config):
     _check_norm(embedding.norm, config, "embedding.norm")
 
 
-def check_encoder(encoder):
+def check_encoder(encoder: Encoder) -> None:
     """Raise ValueError, naming the tensor, unless every shape, range and format of ``encoder`` is legal."""
     config = encoder.config
     for name in ("layers", "width", "heads", "head_width", "feed_forward", "tokens", "classes", "input_size"):

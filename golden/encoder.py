@@ -1,6 +1,9 @@
 """The whole encoder, input to logits: every intermediate tensor, by name."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from golden import layernorm, residual
 from golden.activation.kinds import ACTIVATION_KINDS
@@ -8,18 +11,20 @@ from golden.attention.kind import weights_name
 from golden.attention.kinds import ATTENTION_KINDS
 from golden.codes import values
 from golden.embedding import gather
-from golden.model import Head, Input
+from golden.model import Encoder, Format, Head, Input, Linear, Norm
 from golden.qmm import product
 from golden.rescale import clip_bounds, rescale
 
 
-def linear(x, x_format, layer):
+def linear(x: NDArray[np.integer], x_format: Format, layer: Linear) -> NDArray[np.int64]:
     """``(rows, in)`` codes to ``(rows, out)`` codes, or 16-bit updates where ``layer.output`` is None."""
     t = product(x, layer.weight, x_format.kind, layer.weight_format.kind)
     return ACTIVATION_KINDS[layer.activation].results(t, layer)
 
 
-def add_norm(stream, update, norm):
+def add_norm(
+    stream: NDArray[np.int64], update: NDArray[np.int64], norm: Norm
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Residual sum and norm: ``(new stream, codes, saturated elements)``."""
     total, saturated = residual.add_residual(stream, update)
     normal = layernorm.normalise(total, norm.epsilon, norm.rms)
@@ -42,11 +47,11 @@ def _attend(trace, name, x, x_format, block, config, length):
     context = []
     for h in range(config.heads):
         columns = slice(h * config.head_width, (h + 1) * config.head_width)
-        t = product(query[:, columns], key[:, columns], block.query.output.kind, block.key.output.kind)
+        t = product(query[:, columns], key[:, columns], block.query.codes.kind, block.key.codes.kind)
         scores = rescale(t, block.score.scale[h], block.score.offset[h], block.score.shift, *bounds)
         p = kind.weights(scores, length, block)
         trace[weights_name(name, h)] = p
-        t = product(p, value[:, columns].T, block.probability.kind, block.value.output.kind)
+        t = product(p, value[:, columns].T, block.probability.kind, block.value.codes.kind)
         context.append(
             rescale(
                 t, block.context.scale[columns], block.context.offset[columns], block.context.shift,
@@ -64,7 +69,7 @@ def _embed(inputs, embedding, config):
     return rescale(t, constants.scale, constants.offset, constants.shift, *clip_bounds(None))
 
 
-def encode(encoder, inputs, length=None):
+def encode(encoder: Encoder, inputs: NDArray[np.integer], length: int | None = None) -> dict[str, Any]:
     """Run an encoder on one sample.
 
     Parameters
@@ -109,11 +114,11 @@ def encode(encoder, inputs, length=None):
         stream, x, clipped = add_norm(stream, linear(context, block.context_format, block.output), block.norm)
         saturated += clipped
         trace |= {f"{name}.context": context, f"{name}.residual": stream, f"{name}.codes": x}
-        block, x_format, name = layer.feed_forward, block.norm.output, f"layer{index}.feed_forward"
-        hidden = linear(x, x_format, block.up)
-        stream, x, clipped = add_norm(stream, linear(hidden, block.up.output, block.down), block.norm)
+        feed_forward, x_format, name = layer.feed_forward, block.norm.output, f"layer{index}.feed_forward"
+        hidden = linear(x, x_format, feed_forward.up)
+        stream, x, clipped = add_norm(stream, linear(hidden, feed_forward.up.codes, feed_forward.down), feed_forward.norm)
         saturated += clipped
-        x_format = block.norm.output
+        x_format = feed_forward.norm.output
         trace |= {f"{name}.hidden": hidden, f"{name}.residual": stream, f"{name}.codes": x}
     trace |= _classify(encoder, x, x_format, length)
     trace["saturated"] = np.int64(saturated)

@@ -16,7 +16,7 @@ class Format(NamedTuple):
     bits: int
 
     @property
-    def range(self):
+    def range(self) -> tuple[int, int]:
         """Lowest and highest code, see `golden.codes.code_range`."""
         return code_range(self.kind, self.bits)
 
@@ -73,7 +73,7 @@ class EncoderConfig:
     residual_fraction: int
 
 
-def describe(config):
+def describe(config: EncoderConfig) -> str:
     """The structure of an encoder in a few words."""
     heads = f"{config.heads} heads of {config.head_width}"
     return f"{config.layers} layers, d {config.width}, {heads}, f {config.feed_forward}"
@@ -102,6 +102,12 @@ class Linear:
         """Codes say it: unsigned ones are those of a ReLU, for nothing is below their 0."""
         unsigned = self.output is not None and self.output.kind is Kind.UNSIGNED
         return Activation.RELU if unsigned else Activation.IDENTITY
+
+    @property
+    def codes(self) -> Format:
+        """``output`` of a layer that must produce codes, which `golden.check` has seen."""
+        assert self.output is not None, "this layer produces no codes"
+        return self.output
 
 
 @dataclass(frozen=True)

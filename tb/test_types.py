@@ -10,10 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Packages and modules whose public functions, methods and constructors have all their types.
-COMPLETE = (
-    "boards", "cli", "codesign", "driver", "formats", "isa", "program.file", "program.memory_image", "program.placement",
-    "program.program", "program.verify", "sim",
-)  # fmt: skip
+COMPLETE = ("boards", "cli", "codesign", "driver", "formats", "golden", "isa", "program", "sim")
 #: Wrong calls: the module and the name that are called, the arguments, and what mypy says of them.
 WRONG = (
     ("codesign.cycles.model", "predict", '"zcu102"', 'Argument 1 to "predict"'),

@@ -10,7 +10,7 @@ from golden.rescale import fold_rounding
 from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from program.compiler.builder import Scaling
-from program.compiler.graph import At, Draft, Operand
+from program.compiler.graph import At, Draft, Fields, Operand
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import CompileError, OutputLayout
@@ -30,7 +30,7 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
         x = _mean(lowering)
     tiles = builder.row_tiles(rows)
     if encoder.pooler is not None:
-        target = builder.operand("pooler", Memory.LEFT, tiles, lowering.width_words, encoder.pooler.output)
+        target = builder.operand("pooler", Memory.LEFT, tiles, lowering.width_words, encoder.pooler.codes)
         pooler = Product(builder, "pooler", x, encoder.pooler, lowering.width, lowering.width, target)
         pooler.compute(rows)
         lowering.symbol("pooler", pooler.steps, target, rows, model.width)
@@ -41,7 +41,7 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
             f"the number of classes is {model.classes}, but a row of logits has at most {c.row_columns} columns; raise "
             "row_columns or choose a larger preset"
         )
-    fields = {"rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": 0}
+    fields: Fields = {"rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": 0}
     store = Draft("logits", Opcode.STORE, fields)
     Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes)).compute(rows, row=store)
     row_bytes = groups * c.row_lanes * 2

@@ -21,7 +21,7 @@ def check_product(
     if weight is None:
         weight = np.repeat(np.array([w.range]).T, depth, axis=1)
     share = correction_constant(depth, x.kind, w.kind)
-    low, high = _extremes(values(x.range, x.kind), values(weight, w.kind))
+    low, high = _extremes(values(np.array(x.range), x.kind), values(weight, w.kind))
     sums = [_extremes(x.range, weight), (low - share, high - share), (depth * x.range[0], depth * x.range[1])]
     largest = max(max(-low - 1, high) for low, high in sums)
     if largest >= 1 << (config.accumulator_bits - 1):

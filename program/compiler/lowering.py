@@ -1,16 +1,19 @@
 """Lowering: an encoder as operations of the machine, in program order, over buffers without addresses."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from golden.codes import Kind
 from golden.layernorm import width_reciprocal
-from golden.model import Constants, Format, Head, Input
+from golden.model import Constants, Encoder, Format, Head, Input
 from golden.residual import HIGH, LOW
+from isa.config import AcceleratorConfig
 from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_norm, pack_operand, pack_residual, pad_to, round_up
 from program.compiler.attention.block import AttentionLowering
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import At, Draft, Operand, Use
+from program.compiler.graph import At, Draft, Fields, Operand, Use
 from program.compiler.head import lower_head
 from program.compiler.limits import check_product
 from program.compiler.product import Product
@@ -24,7 +27,7 @@ NORM_AHEAD = 2
 class Lowering:
     """Walks an encoder; afterwards ``builder`` has the operations, ``input`` and ``output`` the layouts."""
 
-    def __init__(self, encoder, config, splits):
+    def __init__(self, encoder: Encoder, config: AcceleratorConfig, splits: Mapping[str, int]):
         self.encoder, self.config = encoder, config
         self.model = encoder.config
         self.builder = Builder(config, splits)
@@ -47,7 +50,10 @@ class Lowering:
                                transposes=not last or self.model.head is Head.MEAN)  # fmt: skip
         self.output = lower_head(self)
 
-    def symbol(self, name, steps, operand, rows, columns, *, row_map=None, column_map=None, transposed=False):
+    def symbol(
+        self, name: str, steps: Sequence[Draft], operand: Operand, rows: int, columns: int, *,
+        row_map: tuple[int, int] | None = None, column_map: tuple[int, int] | None = None, transposed: bool = False,
+    ) -> None:  # fmt: skip
         """Record where a tensor lives; a map is (segment, stride), see `program.Symbol`."""
         row_segment, row_stride = row_map or (rows, rows)
         column_segment, column_stride = column_map or (columns, columns)
@@ -58,7 +64,9 @@ class Lowering:
             "column_stride": column_stride, "transposed": transposed,
         }  # fmt: skip
 
-    def plain_symbol(self, name, steps, memory, base, tile, rows, columns):
+    def plain_symbol(
+        self, name: str, steps: Sequence[Draft], memory: Memory | None, base: int | At, tile: int, rows: int, columns: int
+    ) -> None:
         """Record where a tensor of 16-bit elements lives."""
         self.builder.symbols[name] = steps, {
             "memory": memory, "base": base, "plane": 0, "tile": tile, "format": None, "rows": rows,
@@ -102,7 +110,7 @@ class Lowering:
         planes = np.frombuffer(pack_operand(table, codes.bits, 1, c.depth), np.uint8).reshape(codes.bits, len(table), -1)
         packed = pad_to(planes, codes.bits, len(table), row_bytes)
         for plane in range(codes.bits):
-            fields = {
+            fields: Fields = {
                 "region": Region.IMAGE, "offset": builder.image.add(f"embedding.table{plane}", packed[plane].tobytes()),
                 "index_region": Region.INPUT, "index_offset": 0, "count": self.model.tokens, "limit": len(table),
                 "row_beats": row_bytes // builder.image.beat, "words": rows.words,
@@ -122,8 +130,8 @@ class Lowering:
             self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual, parts=parts)
         zero = np.zeros(d, np.int64)
         to_residual = norm.residual or Constants(zero, zero, 0)
-        parts = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
-        data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in parts))
+        constants = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
+        data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in constants))
         constant = builder.load(f"{name}.norm", Memory.NORM, data)
         self.x_left = builder.operand(f"{name}.codes", Memory.LEFT, self.row_tiles, self.width_words, norm.output)
         self.x_right = None

@@ -1,11 +1,13 @@
 """Lowering of attention: heads side by side, each padded to whole words or tiles."""
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from golden.attention.kind import weights_name
 from golden.attention.kinds import ATTENTION_KINDS
+from golden.model import AttentionBlock
 from golden.rescale import clip_bounds
 from isa.instruction import Memory
 from isa.layout import ceil_div, round_up
@@ -16,6 +18,9 @@ from program.compiler.graph import At
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import positions
+
+if TYPE_CHECKING:
+    from program.compiler.lowering import Lowering
 
 #: Heads whose queries of all row tiles but the last are computed before anything that needs the last one.
 QUERIES_AHEAD = 4
@@ -33,7 +38,7 @@ class AttentionLowering:
     Everything is cut by head: while a row unit works on one, the engine computes all that the next one needs.
     """
 
-    def __init__(self, lowering, name, block):
+    def __init__(self, lowering: "Lowering", name: str, block: AttentionBlock):
         self.lowering, self.builder, self.config = lowering, lowering.builder, lowering.config
         self.name, self.block = name, block
         self.heads, self.head_width = lowering.model.heads, lowering.model.head_width
@@ -66,7 +71,7 @@ class AttentionLowering:
         self._last = weights
         self._context(self.heads - 1, weights, self._bands(self.heads - 1)[:1])
 
-    def finish(self):
+    def finish(self) -> None:
         """Add what the constructor leaves out, so that the first row tiles of the output projection can come before it."""
         self._context(self.heads - 1, self._last, self._bands(self.heads - 1)[1:])
         self._name_tensors()
@@ -83,8 +88,8 @@ class AttentionLowering:
         words = self.heads * self.head_words
         # Keys are computed in tiles of R rows and read in tiles of C columns.
         key_tiles = ceil_div(low.row_tiles * self.config.rows, self.config.columns)
-        self.query = builder.operand(f"{self.name}.query", Memory.LEFT, low.row_tiles, words, block.query.output)
-        self.key = builder.operand(f"{self.name}.key", Memory.RIGHT, key_tiles, words, block.key.output)
+        self.query = builder.operand(f"{self.name}.query", Memory.LEFT, low.row_tiles, words, block.query.codes)
+        self.key = builder.operand(f"{self.name}.key", Memory.RIGHT, key_tiles, words, block.key.codes)
         stride = self.head_words * self.config.depth
         cuts = [(head * stride, head * stride + self.head_columns) for head in range(self.heads)]
         in_words = positions(self.inner, self.head_width, stride)
@@ -110,9 +115,10 @@ class AttentionLowering:
         count = ceil_div(self.heads, self.value_heads)
         words = builder.words(self.tokens)
         self.value = builder.operand(
-            f"{self.name}.value", Memory.RIGHT, count * size // c.columns, words, self.block.value.output
+            f"{self.name}.value", Memory.RIGHT, count * size // c.columns, words, self.block.value.codes
         )
         cuts = [(index * size, (index + 1) * size) for index in range(count)]
+        assert low.x_right is not None, "attention follows a norm that transposes"
         self.value_product = Product(
             builder, f"{self.name}.value", low.x_right, self.block.value, low.width, self.in_tiles, self.value,
             cuts=cuts, transposed=True,
@@ -125,10 +131,10 @@ class AttentionLowering:
     def _place_constants(self):
         """Constants of the scores, one per head, repeated for its columns, and of the context."""
         builder, block = self.builder, self.block
-        scale, offset = builder.fold(block.score, block.query.output, block.key.output, self.head_width)
+        scale, offset = builder.fold(block.score, block.query.codes, block.key.codes, self.head_width)
         columns = self.token_tiles * self.config.columns
         self.score_constant = builder.constants(f"{self.name}.score", np.repeat(scale, columns), np.repeat(offset, columns))
-        scale, offset = builder.fold(block.context, block.probability, block.value.output, self.tokens)
+        scale, offset = builder.fold(block.context, block.probability, block.value.codes, self.tokens)
         self.context_constant = builder.constants(
             f"{self.name}.context",
             builder.place(scale, self.in_tiles, self.padded_inner),
@@ -137,8 +143,8 @@ class AttentionLowering:
 
     def _name_tensors(self):
         symbol, name, n, c = self.lowering.symbol, self.name, self.tokens, self.config
-        for part, product in (("query", self.query_product), ("key", self.key_product)):
-            symbol(f"{name}.{part}", product.steps, product.target, n, self.inner,
+        for part, product, codes in (("query", self.query_product, self.query), ("key", self.key_product, self.key)):
+            symbol(f"{name}.{part}", product.steps, codes, n, self.inner,
                    column_map=(self.head_width, self.head_words * c.depth))  # fmt: skip
         symbol(f"{name}.value", self.value_product.steps, self.value, n, self.inner,
                column_map=(self.head_width, self.head_columns), transposed=True)  # fmt: skip
@@ -149,7 +155,7 @@ class AttentionLowering:
         """Weights of the values of a head, as the left operand of its context."""
         low, builder, block = self.lowering, self.builder, self.block
         name = weights_name(self.name, head)
-        check_product(f"{self.name}.scores", self.config, block.query.output, block.key.output, self.head_width)
+        check_product(f"{self.name}.scores", self.config, block.query.codes, block.key.codes, self.head_width)
         weights = builder.operand(name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability)
         word = head * self.head_words
         bounds = clip_bounds(ATTENTION_KINDS[low.model.attention].score_format(block))
@@ -166,7 +172,7 @@ class AttentionLowering:
         """Add the context of a head, for all row tiles or those of some bands."""
         c, block = self.config, self.block
         name = f"{self.name}.context{head}"
-        check_product(name, c, block.probability, block.value.output, self.tokens)
+        check_product(name, c, block.probability, block.value.codes, self.tokens)
         first = head * self.head_columns
         scaling = Scaling(
             At(self.context_constant, first // c.columns), False, block.context.shift, *block.context_format.range

@@ -167,7 +167,7 @@ def test_a_product_is_refused_from_the_first_depth_that_could_overflow(kinds):
     """The bound is exact for weights that are not known: the worst operands reach it."""
     x, w = (Format(kind, 1 if kind is Kind.BIPOLAR else 4) for kind in kinds)
     config = replace(preset("tiny"), accumulator_bits=16)
-    ends = [values(f.range, f.kind) for f in (x, w)]
+    ends = [values(np.array(f.range), f.kind) for f in (x, w)]
     counts = [np.array(f.range) for f in (x, w)]
     fits = True
     for depth in (10, 145, 146, 511, 512, 2184, 2185, 4000, 4096, 16383, 16384, 32767, 32768, 70000):

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from formats.errors import UsageError
-from isa.config import PRESETS
+from isa.presets import PRESETS
 
 #: Bytes of the accelerator's registers, wherever they are: the size of its AXI4-Lite address space.
 REGISTER_BYTES = 4096

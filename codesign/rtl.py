@@ -25,18 +25,22 @@ def fingerprint(top: str = "hw.top", root: Path = ROOT) -> str:
         path = root / (name.replace(".", "/") + ".py")
         if name not in trees and path.is_file():
             trees[name] = ast.parse(path.read_text())
-            todo += _imported(trees[name])
+            todo += _imported(trees[name], root)
     text = repr([(name, _plain(tree)) for name, tree in sorted(trees.items())]) + version("amaranth")
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _imported(tree):
+def _imported(tree, root):
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and not node.level:
             # What is imported may be a module or a name in one.
             names = [str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "import_module":
+            # A module found by name, as each instruction is: any of its package.
+            package = ast.unparse(node.args[0]).strip("f'\"").partition(".{")[0]
+            names = [f"{package}.{path.stem}" for path in (root / package.replace(".", "/")).glob("*.py")]
         else:
             continue
         yield from (name for name in names if name.partition(".")[0] in PACKAGES)

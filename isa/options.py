@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from formats.errors import UsageError
-from isa.config import PRESETS, AcceleratorConfig, preset
+from isa.config import AcceleratorConfig
+from isa.presets import PRESETS, preset
 
 #: What ``--preset`` takes for all presets, where a command can do them all.
 ALL = "all"

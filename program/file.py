@@ -108,6 +108,8 @@ def _check_symbol(symbol, config, instructions, name):
             raise ValueError(f"{name}.base must be below the {words} words of {symbol.memory.name}, not {symbol.base}")
     if symbol.format is not None:
         _check_format(symbol.format, entry(name, "format"))
+    if (symbol.format is not None) != (symbol.memory in (Memory.LEFT, Memory.RIGHT)):
+        raise ValueError(f"{name}.format must be that of the codes in LEFT and RIGHT, null elsewhere, not {symbol.format}")
     for index in symbol.writers:
         if index >= instructions:
             raise ValueError(f"{name}.writers must be below the number of instructions, {instructions}, not {index}")

@@ -13,7 +13,8 @@ from formats.errors import UsageError
 from formats.files import write_whole
 from golden.encoder import encode
 from golden.model import describe
-from isa.config import PRESETS, AcceleratorConfig
+from isa.config import AcceleratorConfig
+from isa.presets import PRESETS
 from program.compiler.compiler import compile_encoder
 from program.verify.checker import check
 from sim.inference import compared, simulated_accelerator

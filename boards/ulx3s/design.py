@@ -16,7 +16,8 @@ from hw.serial.link import SerialBridge
 from hw.serial.slip import OUTGOING, SlipDecoder, SlipEncoder
 from hw.serial.uart import UartReceiver, UartTransmitter
 from hw.top import Top
-from isa.config import AcceleratorConfig, preset
+from isa.config import AcceleratorConfig
+from isa.presets import preset
 from isa.registers import ADDRESS
 
 OSCILLATOR_HZ, CLOCK_HZ = round(BOARD.oscillator_mhz * 1e6), round(BOARD.clock_mhz * 1e6)

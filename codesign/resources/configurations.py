@@ -16,7 +16,8 @@ from dataclasses import astuple, dataclass, fields
 from functools import cache
 from pathlib import Path
 
-from isa.config import PRESETS, AcceleratorConfig
+from isa.config import AcceleratorConfig
+from isa.presets import PRESETS
 
 DATA = Path(__file__).parent / "configurations.csv"
 PARAMETERS = [field.name for field in fields(AcceleratorConfig)]

@@ -12,8 +12,8 @@ from codesign.resources import page as resource_page
 from codesign.resources.synthesis import FAMILY, FLOW, Synthesis
 from codesign.rtl import fingerprint
 from formats.errors import UsageError
-from isa.config import PRESETS
 from isa.options import chosen_accelerator
+from isa.presets import PRESETS
 
 #: The preset that docs/resources.md compares with the same design synthesised flat.
 CHECKED = "small"

@@ -18,7 +18,7 @@ from cli.main import main
 from codesign import energy
 from golden.codes import Kind
 from golden.model import Format, Input
-from isa.config import preset
+from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from tb.lib.words import naming
 from tb.models import random_encoder

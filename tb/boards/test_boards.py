@@ -10,8 +10,8 @@ from boards.registry import all_boards
 from boards.ulx3s.record import BOARD as ULX3S
 from boards.zcu102.record import BOARD as ZCU102
 from cli.main import main
-from isa.config import PRESETS, preset
 from isa.options import Chosen
+from isa.presets import PRESETS, preset
 from tb.boards.zynq.vivado.checks import check_folder
 from tb.boards.zynq.vivado.run import needs_tcl
 

@@ -13,7 +13,7 @@ from formats.bundle import load
 from formats.errors import BuildError
 from formats.files import ROOT
 from hw.tools import find_tool
-from isa.config import preset
+from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from sim.watch import Interrupted
 

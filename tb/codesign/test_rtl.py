@@ -84,7 +84,7 @@ def test_another_amaranth_may_emit_other_verilog(of, monkeypatch):
 def test_presets_of_this_design_do_not_count(tmp_path):
     for package in PACKAGES:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    path = tmp_path / "isa" / "config.py"
+    path = tmp_path / "isa" / "presets.py"
     path.write_text(path.read_text() + "\nPRESETS.clear()\n")
     assert fingerprint("hw.top", tmp_path) == fingerprint()
 
@@ -96,4 +96,12 @@ def test_units_deep_in_this_design_count(tmp_path):
     path = tmp_path / "golden" / "rescale.py"
     path.write_text(path.read_text() + "\nONE_MORE = 1\n")
     fingerprint.cache_clear()
+    assert fingerprint("hw.top", tmp_path) != fingerprint()
+
+
+def test_instructions_count_which_are_found_by_name(tmp_path):
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    path = tmp_path / "isa" / "instructions" / "qmm.py"
+    path.write_text(path.read_text().replace('"words", 12', '"words", 13'))
     assert fingerprint("hw.top", tmp_path) != fingerprint()

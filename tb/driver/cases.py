@@ -7,9 +7,9 @@ import numpy as np
 
 from golden.encoder import encode
 from golden.model import Encoder, Input
-from isa.config import preset
 from isa.instruction import INSTRUCTION_BYTES
 from isa.instruction import encode as encode_instruction
+from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from program.program import Program
 from tb.models import random_encoder, random_inputs

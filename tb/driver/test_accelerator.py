@@ -10,8 +10,8 @@ from driver.accelerator import Accelerator
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
 from driver.golden import GoldenTransport
 from golden.model import Input
-from isa.config import preset
 from isa.instruction import Opcode
+from isa.presets import preset
 from isa.registers import ADDRESS, COUNTERS, Error, Status
 from program.compiler.compiler import compile_encoder
 from sim.simulation import CLOCK_HZ, Simulation

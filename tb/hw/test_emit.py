@@ -103,7 +103,7 @@ def modules(text):
 
 
 def test_every_process_writes_the_same_text():
-    imports = "from isa.config import preset; from hw.emit import emit; from hw.engine.qmm import Qmm"
+    imports = "from isa.presets import preset; from hw.emit import emit; from hw.engine.qmm import Qmm"
     script = f"{imports}; print(emit(Qmm(preset('tiny')), 'q'))"
 
     def text(seed):

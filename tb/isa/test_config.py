@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from isa.config import PRESETS, preset
+from isa.presets import PRESETS, preset
 from tb.lib.words import naming
 
 SMALL = preset("small")

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isa.config import preset
 from isa.instruction import (
     HEADER_BITS,
     INSTRUCTION_BITS,
@@ -19,6 +18,7 @@ from isa.instruction import (
     operation,
     queue_of,
 )
+from isa.presets import preset
 
 NUMBERS = {(f.bits, f.signed): (-(1 << f.bits - 1) if f.signed else 0) for op in Opcode for f in operation(op).layout}
 

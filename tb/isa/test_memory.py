@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from isa.config import PRESETS, preset
 from isa.instruction import Memory
 from isa.machine import Machine
 from isa.memory import banks, depth_of, row_memory_banks, units_per_word, word_bits, word_shape
+from isa.presets import PRESETS, preset
 
 
 def test_the_residual_memory_is_cut_in_banks_of_4096_words():

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from formats.errors import UsageError
-from isa.config import PRESETS, preset
 from isa.options import ALL, Chosen, add_accelerator, chosen_accelerator, chosen_accelerators
+from isa.presets import PRESETS, preset
 
 
 def options(*arguments, default="small"):

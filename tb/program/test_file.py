@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 
 from golden.model import Head, Input
-from isa.config import preset
+from isa.presets import preset
 from program.file import FILE, load, save
 from program.program import ProgramError
 from tb.formats.bundles import put
@@ -108,6 +108,8 @@ A = "symbols.'embedding.residual'"
         ("symbols.NAME.base", 1 << 30, f"{A}.base must be below the 512 words of RESIDUAL, not 1073741824"),
         ("symbols.NAME.base", -1, f"{A}.base must be a whole number in 0..281474976710655, not -1"),
         ("symbols.NAME.format", [0, 2], f"{A}.format: a bipolar code has 1 bit, not 2"),
+        ("symbols.NAME.format", [1, 2], f"{A}.format must be that of the codes in LEFT and RIGHT, null elsewhere, not Form"),
+        ("symbols.NAME.memory", 0, f"{A}.format must be that of the codes in LEFT and RIGHT, null elsewhere, not None"),
         ("symbols.NAME.row_segment", 0, f"{A}.row_segment must be a whole number in 1..281474976710655, not 0"),
         ("symbols.NAME.transposed", 1, f"{A}.transposed must be true or false, not 1"),
         ("symbols.NAME.writers", [], f"{A}.writers must be a list of at least 1, not "),

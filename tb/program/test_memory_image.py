@@ -5,7 +5,7 @@ import pytest
 
 from golden.encoder import encode
 from golden.model import Head, Input
-from isa.config import PRESETS, preset
+from isa.presets import PRESETS, preset
 from program.memory_image import pack_input, unpack_output
 from program.verify.interpreter import Interpreter, MachineError, run
 from tb.models import random_encoder, random_inputs

@@ -11,7 +11,7 @@ from boards import linux
 from cli.main import main
 from formats.bundle import load
 from golden.encoder import encode
-from isa.config import preset
+from isa.presets import preset
 from tb.boards.fake_board import FakeBoard, needs_trap
 from tb.boards.run.test_run import FASHION, SST2, picture
 from tb.boards.serial.serial_line import Line, RtlBoard

@@ -6,7 +6,7 @@ import pytest
 
 from boards.ulx3s.record import BOARD
 from formats import bundle as bundle_file
-from isa.config import preset
+from isa.presets import preset
 from program.compiler.compiler import CompileError, compile_encoder
 from program.placement import Placement
 from tb.lib.harness import ROOT

@@ -18,7 +18,7 @@ from formats import bundle as bundle_file
 from formats.errors import UsageError
 from golden.encoder import encode
 from golden.serial import END, Command, request
-from isa.config import preset
+from isa.presets import preset
 from isa.registers import ADDRESS, IDENTIFICATION, Error
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input, unpack_output

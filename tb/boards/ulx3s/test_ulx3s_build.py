@@ -12,7 +12,7 @@ from boards.ulx3s import build as ulx3s_build
 from boards.ulx3s.design import Ulx3s
 from cli.main import main
 from formats.errors import BuildError
-from isa.config import preset
+from isa.presets import preset
 from tb.lib.words import naming
 
 CLOCK = "posedge $glbnet$core_clk"

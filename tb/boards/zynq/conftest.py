@@ -4,8 +4,8 @@ import pytest
 
 from boards.zcu102.record import BOARD
 from boards.zynq.package import write_package
-from isa.config import preset
 from isa.options import Chosen
+from isa.presets import preset
 
 TINY = Chosen("tiny", preset("tiny"))
 

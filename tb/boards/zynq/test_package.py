@@ -9,8 +9,8 @@ from boards.zcu102.record import BOARD
 from boards.zynq.package import TOP, write_package
 from formats.errors import UsageError
 from hw.engine.dpu_ultrascale import PRIMITIVES
-from isa.config import preset
 from isa.options import Chosen
+from isa.presets import preset
 from tb.boards.zynq.conftest import TINY
 from tb.boards.zynq.vivado.checks import check_folder
 from tb.boards.zynq.vivado.run import needs_tcl

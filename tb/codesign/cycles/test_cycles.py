@@ -6,7 +6,7 @@ import pytest
 from codesign.cycles.events import Port
 from codesign.cycles.model import predict
 from driver.accelerator import Accelerator
-from isa.config import preset
+from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from sim.simulation import Simulation
 from sim.timeline import spans

@@ -11,7 +11,7 @@ from codesign.resources import advice
 from codesign.resources.configurations import macs
 from codesign.resources.model import Errors, errors, predict
 from codesign.resources.synthesis import Resources
-from isa.config import preset
+from isa.presets import preset
 from tb.lib.words import naming
 
 LARGE = replace(preset("zcu102"), left_depth=32768)

@@ -5,7 +5,8 @@ from dataclasses import fields
 import pytest
 
 from codesign.resources.configurations import AMONG, choices, draw, macs, write
-from isa.config import PRESETS, AcceleratorConfig
+from isa.config import AcceleratorConfig
+from isa.presets import PRESETS
 
 
 def test_the_committed_list_is_the_one_that_is_drawn():

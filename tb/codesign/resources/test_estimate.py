@@ -20,7 +20,7 @@ from codesign.resources.synthesis import Resources
 from codesign.resources.units import Unit
 from codesign.rtl import fingerprint
 from formats.errors import UsageError
-from isa.config import PRESETS, preset
+from isa.presets import PRESETS, preset
 from tb.codesign.resources.test_advice import changes
 from tb.lib.words import naming
 

@@ -16,7 +16,7 @@ from codesign.resources.data import Sample, kind, samples, write
 from codesign.resources.features import FEATURES, features
 from codesign.resources.model import coefficients, errors, predict
 from codesign.resources.synthesis import Resources
-from isa.config import PRESETS, preset
+from isa.presets import PRESETS, preset
 
 #: Units of made-up data: one with a constant and features, one that is not in every configuration.
 UNITS = {"dpu": (30, 0.5, 2, 7), "core.rows.buffer": (100, 40, 0.25)}

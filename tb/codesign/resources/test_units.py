@@ -7,7 +7,7 @@ import pytest
 from codesign.resources.units import split
 from hw.emit import emit
 from hw.top import Top
-from isa.config import preset
+from isa.presets import preset
 
 TINY = preset("tiny")
 

@@ -17,8 +17,8 @@ from hw.dma.dma import Dma
 from hw.dma.placer import dma_write_layout, memory_chunks, memory_depths
 from hw.frontend.control import SETTINGS
 from hw.instruction import ERROR, ISSUE
-from isa.config import preset
 from isa.instruction import Instruction, Memory, Opcode, Region, encode
+from isa.presets import preset
 from isa.registers import Error
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor

@@ -9,8 +9,9 @@ from golden.softmax import softmax
 from hw.instruction import ISSUE
 from hw.vector.row_processor import RowProcessor
 from hw.vector.store import STORE_REQUEST
-from isa.config import AcceleratorConfig, preset
+from isa.config import AcceleratorConfig
 from isa.instruction import Instruction, Opcode, encode
+from isa.presets import preset
 from tb.hw.vector.norm_model import NormModel
 from tb.lib.harness import StreamSink, StreamSource, parameters
 

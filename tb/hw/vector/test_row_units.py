@@ -9,8 +9,8 @@ from hw.vector.row_processor import RowProcessor
 from hw.vector.row_stream import code_element, row_element
 from hw.vector.row_unit import ROW_SIZES, gives_codes, own_ports
 from hw.vector.row_units import ROW_EVENTS, ROW_UNITS
-from isa.config import preset
 from isa.instruction import Opcode, Queue, operation
+from isa.presets import preset
 from isa.registers import COUNTERS
 
 CONFIG = preset("tiny")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from isa.config import preset
 from isa.instruction import Memory, Opcode
+from isa.presets import preset
 from program.compiler.allocate import DoesNotFit, allocate, refusal
 from program.compiler.graph import Buffer, Draft, Op, Use
 

@@ -7,8 +7,8 @@ import pytest
 
 from golden.codes import Kind, unpack_words
 from golden.model import Attention, Format
-from isa.config import preset
 from isa.instruction import Destination, Memory, Opcode
+from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input
 from program.program import CompileError

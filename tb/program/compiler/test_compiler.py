@@ -9,8 +9,8 @@ import pytest
 
 from golden.codes import Kind, values
 from golden.model import Attention, Format, Head, Input, Order
-from isa.config import PRESETS, preset
 from isa.instruction import Opcode, Queue
+from isa.presets import PRESETS, preset
 from program.compiler.builder import Builder
 from program.compiler.compiler import compile_encoder
 from program.compiler.limits import check_product

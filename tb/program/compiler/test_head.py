@@ -9,9 +9,9 @@ from golden.codes import Kind
 from golden.encoder import encode
 from golden.model import Format, Head, Input
 from golden.rescale import fold_rounding
-from isa.config import preset
 from isa.instruction import Memory, Opcode, Region
 from isa.memory import word_bits
+from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input
 from program.program import CompileError

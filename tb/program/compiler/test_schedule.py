@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.model import Attention, Head, Input
-from isa.config import preset
 from isa.instruction import Memory, Opcode, Queue, operation
 from isa.instruction import encode as encode_instruction
+from isa.presets import preset
 from program.compiler.builder import Builder, Scaling
 from program.compiler.graph import At, Buffer, Draft, Op, Operand, Use
 from program.compiler.schedule import emit, order, resolve, thresholds

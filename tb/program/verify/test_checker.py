@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from golden.model import Head, Input
-from isa.config import preset
 from isa.instruction import Destination, Memory, Opcode, Queue, operation
 from isa.memory import depth_of
+from isa.presets import preset
 from program.memory_image import pack_input
 from program.program import ProgramError
 from program.verify.checker import check, known_complete

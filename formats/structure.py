@@ -46,7 +46,7 @@ class EncoderConfig(Part):
     residual_fraction: Annotated[int, Meta(ge=0, le=15)]
 
 
-class Constants(Part):
+class Requantization(Part):
     scale: None
     offset: None
     shift: Shift
@@ -56,7 +56,7 @@ class Linear(Part):
     """Its weight is a tensor too: planes of codes, packed along the inputs, (bits, outputs, bytes)."""
 
     weight_format: Format
-    constants: Constants
+    constants: Requantization
     output: Format | None
     inputs: Annotated[int, Meta(ge=1, le=1 << 24)]
 
@@ -64,8 +64,8 @@ class Linear(Part):
 class Norm(Part):
     rms: bool
     epsilon: Annotated[int, Meta(ge=1, le=(1 << 32) - 1)]
-    residual: Constants | None
-    codes: Constants
+    residual: Requantization | None
+    codes: Requantization
     output: Format
 
 
@@ -73,11 +73,11 @@ class AttentionBlock(Part):
     query: Linear
     key: Linear
     value: Linear
-    score: Constants
+    score: Requantization
     step: Annotated[int, Meta(ge=0, le=(1 << 16) - 1)]
     step_shift: Shift
     probability: Format
-    context: Constants
+    context: Requantization
     context_format: Format
     output: Linear
     norm: Norm
@@ -102,7 +102,7 @@ class Embedding(Part):
 
 
 class Pooling(Part):
-    constants: Constants
+    constants: Requantization
     output: Format
 
 

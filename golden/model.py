@@ -80,7 +80,7 @@ def describe(config: EncoderConfig) -> str:
 
 
 @dataclass(frozen=True)
-class Constants:
+class Requantization:
     """Requantization parameters: ``clip((t * scale + offset) >> shift)``; scale and offset int64 (channels,)."""
 
     scale: np.ndarray
@@ -94,7 +94,7 @@ class Linear:
 
     weight: np.ndarray
     weight_format: Format
-    constants: Constants
+    constants: Requantization
     output: Format | None
 
     @property
@@ -116,8 +116,8 @@ class Norm:
 
     rms: bool
     epsilon: int
-    residual: Constants | None
-    codes: Constants
+    residual: Requantization | None
+    codes: Requantization
     output: Format
 
 
@@ -133,11 +133,11 @@ class AttentionBlock:
     query: Linear
     key: Linear
     value: Linear
-    score: Constants
+    score: Requantization
     step: int
     step_shift: int
     probability: Format
-    context: Constants
+    context: Requantization
     context_format: Format
     output: Linear
     norm: Norm
@@ -174,7 +174,7 @@ class Embedding:
 class Pooling:
     """Mean over the valid tokens' codes: the parameters have tokens + 1 channels, one for each length."""
 
-    constants: Constants
+    constants: Requantization
     output: Format
 
 

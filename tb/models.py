@@ -14,7 +14,6 @@ from golden.encoder import add_norm
 from golden.model import (
     Attention,
     AttentionBlock,
-    Constants,
     Embedding,
     Encoder,
     EncoderConfig,
@@ -27,6 +26,7 @@ from golden.model import (
     Norm,
     Order,
     Pooling,
+    Requantization,
 )
 from golden.qmm import product
 from golden.rescale import clip_bounds, quantize_constants, rescale
@@ -184,7 +184,7 @@ def _spread(rng, t, output, unit):
     sign = np.where(rng.random(t.shape[1]) < 0.25, -1.0, 1.0)
     scale = sign * deviation * rng.uniform(0.5, 1.5, t.shape[1]) / np.maximum(t.std(0), 1.0)
     offset = centre - scale * t.mean(0) + rng.normal(0, 0.3 * deviation, t.shape[1])
-    return Constants(*quantize_constants(scale, offset))
+    return Requantization(*quantize_constants(scale, offset))
 
 
 def _code_spread(output, unit):
@@ -207,11 +207,11 @@ def _random_norm(rng, config, rms, output):
     to_residual = None
     if config.order is Order.POST:
         scale, offset = unit * rng.uniform(0.5, 1.5, config.width), unit * rng.normal(0, 0.2, config.width)
-        to_residual = Constants(*layernorm.quantize_affine(scale, offset))
+        to_residual = Requantization(*layernorm.quantize_affine(scale, offset))
     sign = np.where(rng.random(config.width) < 0.25, -1.0, 1.0)
     scale = sign * deviation * rng.uniform(0.5, 1.5, config.width)
     offset = centre + deviation * rng.normal(0, 0.2, config.width)
-    to_codes = Constants(*layernorm.quantize_affine(scale, offset))
+    to_codes = Requantization(*layernorm.quantize_affine(scale, offset))
     return Norm(rms, max(1, config.width**2 >> 4), to_residual, to_codes, output)
 
 
@@ -247,6 +247,6 @@ def _random_pooling(rng, x, x_format, output, tokens):
     gain = deviation / max(flat.std() / tokens, 0.05)
     scale = gain / np.maximum(np.arange(tokens + 1), 1)
     offset = np.full(tokens + 1, centre - gain * flat.mean() / tokens)
-    constants = Constants(*quantize_constants(scale, offset))
+    constants = Requantization(*quantize_constants(scale, offset))
     pooled = [rescale(t, constants.scale[tokens], constants.offset[tokens], constants.shift, *output.range) for t in sums]
     return Pooling(constants, output), pooled

@@ -1,12 +1,19 @@
 """What an activation is on integers: how the sums of a linear layer become codes."""
 
 from abc import ABC, abstractmethod
-
-import numpy as np
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from golden.codes import check_kind
-from golden.model import Format, Linear
+from golden.model import Format, Linear, Requantization
 from golden.rescale import rescale
+
+Sums = TypeVar("Sums")
+Rescaled = Callable[[Sums, Requantization, tuple[int, int]], Sums]
+
+
+def _rescaled(t: Any, constants: Requantization, bounds: tuple[int, int]) -> Any:
+    return rescale(t, constants.scale, constants.offset, constants.shift, *bounds)
 
 
 class ActivationKind(ABC):
@@ -25,7 +32,9 @@ class ActivationKind(ABC):
     def bounds(self, output: Format | None) -> tuple[int, int]:
         """Lowest and highest result, codes or (None) 16 bit: how it lowers, for an instruction of the engine has them."""
 
-    def results(self, t: np.ndarray, layer: Linear) -> np.ndarray:
-        """Codes or 16-bit numbers, (rows, outputs) int64, of the sums ``t`` of a layer, of the same shape."""
-        constants = layer.constants
-        return rescale(t, constants.scale, constants.offset, constants.shift, *self.bounds(layer.output))
+    def results(self, t: Sums, layer: Linear, rescaled: Rescaled[Sums] = _rescaled) -> Sums:
+        """Codes or 16-bit numbers, (rows, outputs), of the sums ``t`` of a layer, of the same shape.
+
+        ``rescaled(t, constants, bounds)`` is `golden.rescale.rescale` on whatever arrays ``t`` is of; numpy's by default.
+        """
+        return rescaled(t, layer.constants, self.bounds(layer.output))

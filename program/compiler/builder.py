@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from golden.model import Constants, Format
+from golden.model import Format, Requantization
 from golden.qmm import correction_constant
 from golden.rescale import OFFSET_BITS, fold_rounding
 from isa.config import AcceleratorConfig
@@ -159,7 +159,9 @@ class Builder:
         return wide
 
     @staticmethod
-    def fold(constants: Constants, left: Format, right: Format, depth: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def fold(
+        constants: Requantization, left: Format, right: Format, depth: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Scale and offset as the hardware holds them: with the rounding half and the depth's share of the product."""
         share = constants.scale * correction_constant(depth, left.kind, right.kind)
         return constants.scale, fold_rounding(constants.offset + share, constants.shift)

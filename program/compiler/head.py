@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from golden.codes import Kind
-from golden.model import Constants, Format, Head, Linear
+from golden.model import Format, Head, Linear, Requantization
 from golden.rescale import fold_rounding
 from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
@@ -60,7 +60,7 @@ def _mean(lowering):
     codes, words = x.format, builder.words(n)
     bipolar = codes.kind is Kind.BIPOLAR
     # A bipolar value -1 or 1 becomes code 0 or 1 again: (t + 1) >> 1, the 1 being the rounding.
-    unchanged = Constants(np.ones(d, np.int64), np.zeros(d, np.int64), int(bipolar))
+    unchanged = Requantization(np.ones(d, np.int64), np.zeros(d, np.int64), int(bipolar))
     identity = Linear(np.eye(d, dtype=np.int64), BIT, unchanged, codes)
     tiles = round_up(d, max(c.rows, c.columns)) // c.columns
     transposed = builder.operand("transposed", Memory.RIGHT, tiles, words, codes)

@@ -6,7 +6,7 @@ import numpy as np
 
 from golden.codes import Kind
 from golden.layernorm import width_reciprocal
-from golden.model import Constants, Encoder, Format, Head, Input
+from golden.model import Encoder, Format, Head, Input, Requantization
 from golden.residual import HIGH, LOW
 from isa.config import AcceleratorConfig
 from isa.instruction import Memory, Opcode, Region
@@ -129,7 +129,7 @@ class Lowering:
             parts = max(1, n // c.rows)
             self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual, parts=parts)
         zero = np.zeros(d, np.int64)
-        to_residual = norm.residual or Constants(zero, zero, 0)
+        to_residual = norm.residual or Requantization(zero, zero, 0)
         constants = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
         data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in constants))
         constant = builder.load(f"{name}.norm", Memory.NORM, data)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from golden.layernorm import affine, affine_to_residual, normalise, quantize_affine, width_reciprocal
-from golden.model import Constants
+from golden.model import Requantization
 from tb.golden import plain
 from tb.golden.strategies import integers, seeds
 
@@ -79,14 +79,14 @@ def test_adding_the_same_to_every_element_changes_nothing_beyond_the_mean_roundi
 
 @given(integers(18, (3, 5)), integers(16, (5,)), integers(16, (5,)), st.integers(0, 31))
 def test_affine_rounds_half_up_and_clips(normal, scale, offset, shift):
-    constants = Constants(scale, offset, shift)
+    constants = Requantization(scale, offset, shift)
     expected = [plain.affine(row, constants, -128, 127) for row in normal.tolist()]
     assert affine(normal, scale, offset, shift, -128, 127).tolist() == expected
 
 
 @given(integers(18, (3, 5)), integers(16, (5,)), integers(16, (5,)), st.integers(0, 31))
 def test_the_residual_output_saturates_and_counts(normal, scale, offset, shift):
-    constants = Constants(scale, offset, shift)
+    constants = Requantization(scale, offset, shift)
     total, saturated = affine_to_residual(normal, scale, offset, shift)
     wide = [plain.affine(row, constants, -(2**60), 2**60) for row in normal.tolist()]
     assert total.tolist() == [plain.affine(row, constants, -(2**15), 2**15 - 1) for row in normal.tolist()]

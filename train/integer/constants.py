@@ -1,11 +1,11 @@
-"""Requantization parameters of the integer model from real numbers, folded unit by unit."""
+"""Constants of the integer model from real numbers, folded unit by unit."""
 
 import numpy as np
 
 from golden import residual
 from golden.codes import Kind
 from golden.layernorm import NORMAL_FRACTION, quantize_affine
-from golden.model import Constants
+from golden.model import Requantization
 from golden.rescale import quantize_constants
 
 #: The farthest threshold of a normalised value: an offset of 16 bits, 16 standard deviations.
@@ -22,7 +22,7 @@ def real(tensor):
 def to_residual(scale, offset, fraction):
     """Constants for ``t * scale + offset`` in units of 2^-fraction; both (channels,)."""
     unit = 2.0**fraction
-    return Constants(*quantize_constants(scale * unit, offset * unit))
+    return Requantization(*quantize_constants(scale * unit, offset * unit))
 
 
 def position_to_residual(position, fraction):
@@ -37,24 +37,24 @@ def to_codes(scale, offset, quantizer):
     if quantizer.format.kind is Kind.BIPOLAR:
         return reaches(np.ceil(-offset / scale))
     scale = np.broadcast_to(scale / quantizer.step, np.shape(offset))
-    return Constants(*quantize_constants(scale, offset / quantizer.step))
+    return Requantization(*quantize_constants(scale, offset / quantizer.step))
 
 
 def reaches(first):
     """Constants of a 1-bit code of the integer t: 1 from ``first`` on, exactly; ``first`` integral float (channels,)."""
     first = np.clip(first, -ACCUMULATOR_MAX, ACCUMULATOR_MAX)
-    return Constants(*quantize_constants(np.ones_like(first), 1 - first))
+    return Requantization(*quantize_constants(np.ones_like(first), 1 - first))
 
 
 def to_mean(scale, tokens):
     """Constants of the mean over 1..tokens codes, one channel for each length; that of 0 is not used."""
-    return Constants(*quantize_constants(scale / np.maximum(np.arange(tokens + 1), 1), 0.0))
+    return Requantization(*quantize_constants(scale / np.maximum(np.arange(tokens + 1), 1), 0.0))
 
 
 def norm_to_residual(scale, offset, fraction):
     """Constants for ``normal * scale + offset`` in units of 2^-fraction; both (channels,)."""
     unit = 2.0**fraction
-    return Constants(*quantize_affine(scale * unit, offset * unit))
+    return Requantization(*quantize_affine(scale * unit, offset * unit))
 
 
 def norm_to_codes(scale, offset, quantizer):
@@ -62,7 +62,7 @@ def norm_to_codes(scale, offset, quantizer):
     shifted = offset + real(quantizer.bias)
     if quantizer.format.kind is Kind.BIPOLAR:
         return norm_thresholds(scale, shifted)
-    return Constants(*quantize_affine(scale / quantizer.step, shifted / quantizer.step))
+    return Requantization(*quantize_affine(scale / quantizer.step, shifted / quantizer.step))
 
 
 def norm_thresholds(scale, offset):
@@ -72,7 +72,7 @@ def norm_thresholds(scale, offset):
     # The first normal that gives a 1 (its negative where the scale falls), in units of 2^-11.
     first = np.clip(np.ceil(-offset / slope * (1 << NORMAL_FRACTION)), -FIRST_MAX, FIRST_MAX).astype(np.int64)
     # normal and offset both count 2^11; the rounding half at the next higher shift makes a 1 of a sum of 1.
-    return Constants(np.where(rising, 1, -1) << NORMAL_FRACTION, 1 - first, NORMAL_FRACTION + 1)
+    return Requantization(np.where(rising, 1, -1) << NORMAL_FRACTION, 1 - first, NORMAL_FRACTION + 1)
 
 
 def integer_epsilon(epsilon, width, fraction):

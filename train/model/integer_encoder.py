@@ -85,7 +85,7 @@ class IntegerEncoder:
 
     def _linear(self, x, x_format, linear):
         t = matmul(values(x, x_format), self.arithmetic.weight(linear), x_format, linear.weight_format)
-        return self.arithmetic.rescale(t, linear.constants, ACTIVATION_KINDS[linear.activation].bounds(linear.output))
+        return ACTIVATION_KINDS[linear.activation].results(t, linear, self.arithmetic.rescale)
 
     def _embed(self, inputs):
         embedding = self.encoder.embedding

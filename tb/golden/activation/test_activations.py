@@ -5,13 +5,14 @@ import pytest
 
 from golden.activation.kinds import ACTIVATION_KINDS
 from golden.codes import Kind
-from golden.model import Activation, Constants, Format, Linear
+from golden.model import Activation, Format, Linear, Requantization
 
 FORMATS = [Format(Kind.BIPOLAR, 1), Format(Kind.SIGNED, 3), Format(Kind.UNSIGNED, 1), Format(Kind.UNSIGNED, 3), None]
 
 
 def layer(output):
-    return Linear(np.zeros((1, 1), np.int64), Format(Kind.BIPOLAR, 1), Constants(np.array([1]), np.array([0]), 0), output)
+    constants = Requantization(np.array([1]), np.array([0]), 0)
+    return Linear(np.zeros((1, 1), np.int64), Format(Kind.BIPOLAR, 1), constants, output)
 
 
 @pytest.mark.parametrize("output", FORMATS)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from golden.codes import Kind
-from golden.model import Constants, Format, Linear
+from golden.model import Format, Linear, Requantization
 from golden.qmm import product
 from golden.rescale import rescale
 from golden.residual import HIGH, LOW
@@ -47,7 +47,7 @@ class Case:
         weight_format = any_format(rng, *Kind, most=2)
         self.codes = random_codes(rng, x_format, (self.rows, self.depth))
         weight = random_codes(rng, weight_format, (len(self.outputs), self.depth))
-        constants = Constants(
+        constants = Requantization(
             rng.integers(-99, 99, len(self.outputs)), rng.integers(-999, 999, len(self.outputs)), int(rng.integers(0, 8))
         )
         self.layer = Linear(weight, weight_format, constants, self.output)
@@ -179,7 +179,7 @@ def test_cuts_share_one_load_of_constants_unless_they_are_cut_themselves():
         case.outputs, case.cuts = np.arange(2 * size), [(0, size), (size, 2 * size)]
         weight = random_codes(np.random.default_rng(0), BINARY, (2 * size, case.depth))
         ones = np.ones(2 * size, np.int64)
-        case.layer = Linear(weight, BINARY, Constants(ones, ones, 0), case.output)
+        case.layer = Linear(weight, BINARY, Requantization(ones, ones, 0), case.output)
         made = case.product(case.target(), cuts=case.cuts)
         assert len({piece.constant.buffer for pieces in made.parts.values() for piece in pieces}) == loads
 
@@ -197,6 +197,6 @@ def test_sums_beyond_the_accumulators_are_refused_by_name_and_parameter():
     builder = Builder(any_config(np.random.default_rng(0), accumulator_bits=16), {})
     wide = Format(Kind.UNSIGNED, 8)
     x = builder.operand("x", Memory.LEFT, 1, builder.words(200), wide)
-    layer = Linear(np.full((1, 200), 255), wide, Constants(np.ones(1, np.int64), np.zeros(1, np.int64), 0), None)
+    layer = Linear(np.full((1, 200), 255), wide, Requantization(np.ones(1, np.int64), np.zeros(1, np.int64), 0), None)
     with pytest.raises(CompileError, match=rf"^projection: .*\b{200 * 255 * 255}\b.*raise accumulator_bits"):
         Product(builder, "projection", x, layer, np.arange(200), np.arange(1))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from golden import softmax
-from golden.model import Constants
+from golden.model import Requantization
 from golden.reciprocal import reciprocal
 from golden.rescale import quantize_constants
 from train.integer.arithmetic import shifted
@@ -47,7 +47,7 @@ class _Softmax(Weighting):
 def to_scores(scale, heads, head_width):
     """Constants that turn products of query and key codes, of ``scale`` each, into scores in 1/64 of base 2."""
     exponent = scale * math.log2(math.e) / math.sqrt(head_width) * (1 << softmax.SCORE_FRACTION)
-    return Constants(*quantize_constants(np.full(heads, exponent), np.zeros(heads)))
+    return Requantization(*quantize_constants(np.full(heads, exponent), np.zeros(heads)))
 
 
 KIND = _Softmax()

@@ -13,6 +13,8 @@ from isa.instruction import INSTRUCTION_BITS, Queue
 STARTED = {Queue.DMA: 16, Queue.QMM: 8, Queue.ROW: 8}
 #: LOADs and GATHERs whose data is awaited, beyond the two that the DMA's placer holds.
 LOADS_AHEAD = 8
+#: Bytes; no AXI burst may cross a multiple of it.
+AXI_PAGE = 4096
 #: Beats of an AXI burst, at most.
 BURST_BEATS = 16
 #: Bursts that the AXI reader has announced and memory has not answered.

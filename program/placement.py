@@ -3,17 +3,16 @@
 from dataclasses import dataclass
 from itertools import accumulate
 
+from isa.sizes import AXI_PAGE
 from program.program import Program
 
-#: Every region begins at a page, 4,096 bytes: bursts do not cross one, and a board's memory is mapped by them.
-PAGE = 4096
 #: Inputs and outputs are double buffered: one inference computes while the next one's input and the last one's output move.
 SLOTS = 2
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Byte offsets in external memory, multiples of `PAGE`: the image, then all inputs, then all outputs.
+    """Byte offsets in external memory, multiples of `AXI_PAGE`: the image, then all inputs, then all outputs.
 
     ``inputs`` and ``outputs`` have one place a slot; ``bytes`` is what everything takes, whole pages.
     """
@@ -27,5 +26,5 @@ class Placement:
     def of(cls, program: Program, slots: int = SLOTS) -> "Placement":
         """The layout of ``program`` with so many places for inputs, and as many for outputs."""
         sizes = [len(program.image), *[program.input.bytes] * slots, *[program.output.bytes] * slots]
-        image, *places, end = accumulate((-(-size // PAGE) * PAGE for size in sizes), initial=0)
+        image, *places, end = accumulate((-(-size // AXI_PAGE) * AXI_PAGE for size in sizes), initial=0)
         return cls(image, tuple(places[:slots]), tuple(places[slots:]), end)

@@ -8,7 +8,6 @@ from amaranth.lib.wiring import In, Out
 
 ADDRESS_BITS = 40
 CONTROL_ADDRESS_BITS = 12
-BOUNDARY = 4096  #: bytes; no burst may cross a multiple of it
 
 
 class Tag(IntEnum):

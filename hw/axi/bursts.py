@@ -6,7 +6,8 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hw.axi.axi import ADDRESS_BITS, BOUNDARY, READ_REQUEST
+from hw.axi.axi import ADDRESS_BITS, READ_REQUEST
+from isa.sizes import AXI_PAGE
 
 #: A burst of ``length`` + 1 beats; ``last`` of its request.
 BURST = data.StructLayout({"address": ADDRESS_BITS, "length": 8, "tag": 2, "last": 1})
@@ -32,7 +33,7 @@ class AxiBursts(wiring.Component):
     """
 
     def __init__(self, axi_bits: int, burst: int):
-        most = min(256, BOUNDARY * 8 // axi_bits)
+        most = min(256, AXI_PAGE * 8 // axi_bits)
         if burst & (burst - 1) or not 2 <= burst <= most:
             raise ValueError(f"burst must be a power of two in 2..{most} ({axi_bits} bits a beat), not {burst}")
         self.axi_bits, self.burst = axi_bits, burst

@@ -2,10 +2,8 @@
 
 from isa.instruction import INSTRUCTION_BYTES
 from isa.layout import round_up
+from isa.sizes import AXI_PAGE
 from program.program import ImagePart
-
-#: AXI bursts end at these boundaries.
-PAGE = 4096
 
 
 class ImageBuilder:
@@ -22,8 +20,8 @@ class ImageBuilder:
         data = bytes(data) + bytes(-len(data) % self.beat)
         if data not in self._offsets:
             offset = round_up(len(self.data), max(self.beat, INSTRUCTION_BYTES))
-            if len(data) <= PAGE and offset // PAGE != (offset + len(data) - 1) // PAGE:
-                offset = round_up(offset, PAGE)
+            if len(data) <= AXI_PAGE and offset // AXI_PAGE != (offset + len(data) - 1) // AXI_PAGE:
+                offset = round_up(offset, AXI_PAGE)
             self.data += bytes(offset - len(self.data)) + data
             self._offsets[data] = offset
         offset = self._offsets[data]

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from program.placement import PAGE, SLOTS, Placement
+from isa.sizes import AXI_PAGE as PAGE
+from program.placement import SLOTS, Placement
 
 
 def sized(image, inputs, outputs):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles, RisingEdge
 
-from hw.axi.axi import BOUNDARY, READ_REQUEST
+from hw.axi.axi import READ_REQUEST
 from hw.axi.bursts import AxiBursts
+from isa.sizes import AXI_PAGE
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 from tb.lib.words import naming
 
@@ -46,7 +47,7 @@ class Bench:
         got = await self.sink.receive(len(expected))
         pieces = list(zip(*(got[name].tolist() for name in ("address", "length", "tag", "last")), strict=True))
         assert pieces == expected
-        assert all(address % BOUNDARY + (length + 1) * self.width <= BOUNDARY for address, length, _, _ in pieces)
+        assert all(address % AXI_PAGE + (length + 1) * self.width <= AXI_PAGE for address, length, _, _ in pieces)
 
     async def finish(self):
         await self.sink.expect_nothing()

@@ -7,7 +7,8 @@ import numpy as np
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
 from driver.transport import Transport
 from golden.model import Input
-from isa.registers import ADDRESS, IDENTIFICATION, VERSION, Control, Error, Status
+from isa.errors import Error
+from isa.registers import ADDRESS, IDENTIFICATION, VERSION, Control, Status
 from program.memory_image import pack_input, unpack_output
 from program.placement import SLOTS, Placement
 from program.program import Program

@@ -1,7 +1,7 @@
 """What can go wrong between a host and an accelerator: each says the cause and the way out in one sentence."""
 
 from formats.errors import UserError
-from isa.registers import Error
+from isa.errors import Error
 
 
 class BoardError(UserError):
@@ -27,7 +27,7 @@ class RunTimeout(BoardError):
 class RunError(BoardError):
     """A run that the accelerator ended with an error.
 
-    ``code`` is a `isa.registers.Error`, ``instruction`` the index of the instruction that caused it, ``name`` what
+    ``code`` is a `isa.errors.Error`, ``instruction`` the index of the instruction that caused it, ``name`` what
     that instruction computes.
     """
 

@@ -7,9 +7,10 @@ import numpy as np
 from driver.errors import TransportError
 from driver.transport import Transport
 from isa.config import AcceleratorConfig
+from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Region, decode
 from isa.machine import Machine
-from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Control, Error, RegisterAccess, Status
+from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Control, RegisterAccess, Status
 from program.verify.interpreter import MachineError, execute
 
 _NAME = {address: name for name, address in ADDRESS.items()}

@@ -3,9 +3,9 @@
 from amaranth import signed, unsigned
 from amaranth.lib import data
 
+from isa.errors import Error
 from isa.instruction import HEADER as HEADER_FIELDS
 from isa.instruction import INSTRUCTION_BITS, operation
-from isa.registers import Error
 
 
 def _struct(fields):
@@ -25,6 +25,6 @@ HEADER = _struct(HEADER_FIELDS)
 #: Payload of the streams from the scheduler to the units: the instruction and its place in the program.
 ISSUE = data.StructLayout({"bits": INSTRUCTION_BITS, "index": 16})
 
-#: A unit's error output: ``valid`` for a cycle with a `isa.registers.Error`. It is about the oldest instruction that
+#: A unit's error output: ``valid`` for a cycle with a `isa.errors.Error`. It is about the oldest instruction that
 #: the unit has not completed, and no ``done`` for that one follows.
 ERROR = data.StructLayout({"valid": 1, "code": range(max(Error) + 1)})

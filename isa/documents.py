@@ -4,6 +4,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from isa import registers
+from isa.errors import Error
 from isa.instruction import HEADER, HEADER_BITS, INSTRUCTION_BYTES, Destination, Memory, Opcode, Queue, Region, operation
 
 FOLDER = Path(__file__).resolve().parent.parent
@@ -52,7 +53,7 @@ def documents() -> dict[str, str]:
     enumerations = (Region, Memory, Destination)
     return {
         "docs/instructions.md": _INSTRUCTIONS + _instruction_table() + "".join(map(_enumeration, enumerations)),
-        "docs/registers.md": _REGISTERS + registers.to_markdown() + _enumeration(registers.Error),
+        "docs/registers.md": _REGISTERS + registers.to_markdown() + _enumeration(Error),
         "boards/c/bittern_registers.h": registers.to_c_header(),
     }
 

@@ -161,6 +161,11 @@ def operation(opcode: Opcode) -> Operation:
     return import_module(f"isa.instructions.{opcode.name.lower()}").OPERATION(opcode)
 
 
+def opcodes_of(queue: Queue) -> list[Opcode]:
+    """The opcodes whose instructions wait in ``queue``, in order."""
+    return [opcode for opcode in Opcode if operation(opcode).queue is queue]
+
+
 def queue_of(instruction: Instruction) -> Queue | None:
     """The queue that an instruction waits in; None for HALT."""
     return operation(instruction.opcode).queue

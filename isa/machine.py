@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from golden.codes import Kind, from_planes, planes, unpack_words
 from isa.config import AcceleratorConfig
+from isa.errors import Error
 from isa.instruction import Memory, Region
 from isa.layout import ceil_div
-from isa.registers import Error
 
 
 class Fault(Exception):

@@ -3,6 +3,9 @@
 from enum import IntEnum
 from typing import NamedTuple
 
+from isa.errors import Error
+from isa.instruction import Queue, opcodes_of
+
 IDENTIFICATION = 0x4E525442  # "BTRN"
 VERSION = 2
 
@@ -17,18 +20,6 @@ class Register(NamedTuple):
     address: int
     access: RegisterAccess
     meaning: str
-
-
-class Error(IntEnum):
-    NONE = 0
-    ILLEGAL_OPCODE = 1
-    ADDRESS_RANGE = 2  #: on-chip address outside its memory
-    SHAPE = 3  #: a field that makes no sense, such as zero rows
-    AXI_READ = 4
-    AXI_WRITE = 5
-    INDEX_RANGE = 6  #: gathered index at or beyond the limit
-    WATCHDOG = 7
-    NO_HALT = 8  #: the program ended without HALT
 
 
 class Control(IntEnum):
@@ -56,9 +47,7 @@ COUNTERS = (
     ("dma_wait_memory", "a LOAD or GATHER waited for external memory"),
     ("row_wait_semaphore", "a row instruction waited for other queues"),
     ("row_wait_buffer", "a row instruction waited for the row buffer"),
-    ("softmax_busy", "a SOFTMAX was in progress"),
-    ("norm_busy", "a NORM was in progress"),
-    ("store_busy", "a STORE was in progress"),
+    *((f"{opcode.name.lower()}_busy", f"a {opcode.name} was in progress") for opcode in opcodes_of(Queue.ROW)),
     ("read_beats", "AXI read beats"),
     ("write_beats", "AXI write beats"),
     ("saturations", "residual elements that saturated"),

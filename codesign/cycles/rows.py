@@ -8,7 +8,7 @@ from codesign.cycles.engine import RowRoom
 from codesign.cycles.events import Events, Port, Sleep
 from codesign.cycles.frontend import Frontend
 from codesign.cycles.timing import Timing
-from isa.instruction import Memory, Opcode, Queue, operation
+from isa.instruction import Memory, Queue, opcodes_of
 from program.program import Program
 
 CHECKED = 3  #: from issue to the command of the row buffer
@@ -35,8 +35,7 @@ class RowUnits:
         self.passes = events.times()
         self._units = {
             opcode: import_module(f"codesign.cycles.row_units.{opcode.name.lower()}").UNIT(self)
-            for opcode in Opcode
-            if operation(opcode).queue is Queue.ROW
+            for opcode in opcodes_of(Queue.ROW)
         }
         self._ready = frontend.ready[Queue.ROW]
         self._row_tiles = 0  # read so far

@@ -11,8 +11,8 @@ from hw.dma.requests import PLACEMENT
 from hw.instruction import ERROR
 from hw.lib.skid import Skid
 from isa.config import AcceleratorConfig
+from isa.errors import Error
 from isa.instruction import Memory
-from isa.registers import Error
 
 
 def memory_chunks(config):

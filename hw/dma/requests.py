@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from hw.axi.axi import ADDRESS_BITS, READ_REQUEST, Tag
 from hw.frontend.control import SETTINGS
 from hw.instruction import ERROR, ISSUE, instruction_layout
+from isa.errors import Error
 from isa.instruction import Memory, Opcode, Region
-from isa.registers import Error
 
 INDEX_BITS = 32
 

@@ -14,7 +14,7 @@ from hw.engine.sequencer import Sequencer
 from hw.engine.tile_writer import TileWriter
 from hw.instruction import ERROR, ISSUE
 from isa.config import AcceleratorConfig
-from isa.registers import Error
+from isa.errors import Error
 from isa.sizes import groups_of_a_tile, tiles_in_flight
 
 

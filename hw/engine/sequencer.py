@@ -11,8 +11,8 @@ from golden.codes import Kind
 from hw.engine.tile import ADDRESS_BITS, tile_layout
 from hw.instruction import ERROR, ISSUE, instruction_layout
 from hw.lib.pipeline import beyond, log2, registered
+from isa.errors import Error
 from isa.instruction import Destination, Opcode
-from isa.registers import Error
 
 #: What is left of a loop, less two.
 LEFT = signed(13)

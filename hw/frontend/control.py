@@ -8,17 +8,17 @@ from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import ADDRESS_BITS, AxiLite
 from isa.config import AcceleratorConfig
-from isa.registers import (
+from isa.errors import Error
+from isa.registers import (  # fmt: skip
     ADDRESS,
     COUNTER_BASE,
     COUNTERS,
     IDENTIFICATION,
     REGISTERS,
     VERSION,
-    Error,
     RegisterAccess,
     Status,
-)  # fmt: skip
+)
 from isa.registers import (
     Control as ControlBit,
 )

@@ -11,8 +11,8 @@ from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.fetch import Fetch
 from hw.frontend.issue import IssueQueue
 from hw.instruction import ERROR, ISSUE
-from isa.instruction import Opcode, Queue, operation
-from isa.registers import Error
+from isa.errors import Error
+from isa.instruction import Opcode, Queue, opcodes_of, operation
 from isa.sizes import STARTED, queue_depths
 
 PATIENCE = 1 << 16  #: cycles without a beat that clearing up waits for memory when the watchdog is off
@@ -25,7 +25,7 @@ SCHEDULER_EVENTS = data.StructLayout({
 
 def used_bits(queue):
     """Bits of an instruction, from the lowest on, that the unit behind ``queue`` looks at."""
-    return max(operation(opcode).bits for opcode in Opcode if operation(opcode).queue is queue)
+    return max(operation(opcode).bits for opcode in opcodes_of(queue))
 
 
 class Scheduler(wiring.Component):

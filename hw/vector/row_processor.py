@@ -11,7 +11,7 @@ from hw.vector.row_instruction import RowFields, RowInstruction
 from hw.vector.row_progress import RowProgress
 from hw.vector.row_unit import gives_codes, own_ports
 from hw.vector.row_units import ROW_EVENTS, ROW_KIND, ROW_UNITS, unit_name
-from isa.registers import Error
+from isa.errors import Error
 
 
 class RowProcessor(wiring.Component):

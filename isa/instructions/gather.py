@@ -4,12 +4,12 @@ import numpy as np
 
 from isa.bounds import Bounds, check_external, check_positive
 from isa.config import AcceleratorConfig
+from isa.errors import Error
 from isa.footprint import Access, grid, whole
 from isa.instruction import Instruction, Memory, Operation, Queue, Region, require, u
 from isa.instructions.load import EXTERNAL
 from isa.layout import ceil_div, round_up
 from isa.machine import Fault, Machine
-from isa.registers import Error
 
 INDEX_BYTES = 4
 

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isa.errors import Error
 from isa.instruction import Instruction, Region, operation
 from isa.machine import Fault, Machine
-from isa.registers import Error
 from program.memory_image import unpack_output, unpack_symbol
 from program.program import Program
 

@@ -14,8 +14,8 @@ from boards import linux
 from boards.board import Window
 from driver.accelerator import Accelerator
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice
+from isa.errors import Error
 from isa.instruction import Opcode
-from isa.registers import Error
 from tb.boards.fake_board import BOARD, MEMORY, MEMORY_BYTES, REGISTERS, FakeBoard, needs_trap
 from tb.driver.cases import case, patched
 

@@ -8,7 +8,8 @@ import pytest
 
 from driver.errors import TransportError
 from formats.files import ROOT
-from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Control, Error, RegisterAccess, Status
+from isa.errors import Error
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Control, RegisterAccess, Status
 from sim.simulation import Simulation
 from tb.driver.cases import CONFIG
 

@@ -10,9 +10,10 @@ from driver.accelerator import Accelerator
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
 from driver.golden import GoldenTransport
 from golden.model import Input
+from isa.errors import Error
 from isa.instruction import Opcode
 from isa.presets import preset
-from isa.registers import ADDRESS, COUNTERS, Error, Status
+from isa.registers import ADDRESS, COUNTERS, Status
 from program.compiler.compiler import compile_encoder
 from sim.simulation import CLOCK_HZ, Simulation
 from tb.driver.cases import CONFIG, case, patched

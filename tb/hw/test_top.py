@@ -15,9 +15,10 @@ from golden.codes import Kind
 from golden.encoder import encode
 from golden.model import Attention, Format, Head, Input, Order
 from hw.top import Top
+from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES
 from isa.presets import preset
-from isa.registers import ADDRESS, IDENTIFICATION, Error
+from isa.registers import ADDRESS, IDENTIFICATION
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input, unpack_output
 from tb.lib.axi_memory import AxiMemory

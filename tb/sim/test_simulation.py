@@ -18,10 +18,10 @@ from formats import bundle as bundle_file
 from formats.errors import UsageError
 from formats.files import ROOT
 from golden.encoder import encode
+from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory, Opcode, Queue
 from isa.instruction import encode as encode_instruction
 from isa.presets import preset
-from isa.registers import Error
 from program.compiler.compiler import compile_encoder
 from sim.compare import Comparison
 from sim.report import Options

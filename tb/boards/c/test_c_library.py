@@ -12,9 +12,9 @@ import pytest
 from boards.c.image import flat_image
 from formats.files import ROOT
 from golden.model import Input
+from isa.errors import Error
 from isa.instruction import Opcode
 from isa.presets import preset
-from isa.registers import Error
 from program.compiler.compiler import compile_encoder
 from program.placement import Placement
 from sim.build import build

@@ -14,9 +14,10 @@ from driver.accelerator import Accelerator
 from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, WrongProgram
 from golden.model import Input
 from golden.serial import answer, escape, unescape
+from isa.errors import Error
 from isa.instruction import Opcode
 from isa.presets import preset
-from isa.registers import ADDRESS, Error, Status
+from isa.registers import ADDRESS, Status
 from program.compiler.compiler import compile_encoder
 from tb.boards.serial.serial_line import Line, RtlBoard
 from tb.driver.cases import CONFIG, case, patched

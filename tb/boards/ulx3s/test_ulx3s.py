@@ -18,8 +18,9 @@ from formats import bundle as bundle_file
 from formats.errors import UsageError
 from golden.encoder import encode
 from golden.serial import END, Command, request
+from isa.errors import Error
 from isa.presets import preset
-from isa.registers import ADDRESS, IDENTIFICATION, Error
+from isa.registers import ADDRESS, IDENTIFICATION
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input, unpack_output
 from tb.boards.ulx3s.pins import PinPort

@@ -17,9 +17,9 @@ from hw.dma.dma import Dma
 from hw.dma.placer import dma_write_layout, memory_chunks, memory_depths
 from hw.frontend.control import SETTINGS
 from hw.instruction import ERROR, ISSUE
+from isa.errors import Error
 from isa.instruction import Instruction, Memory, Opcode, Region, encode
 from isa.presets import preset
-from isa.registers import Error
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
 from tb.lib.harness import StreamSink, StreamSource, parameters, reset

@@ -7,8 +7,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.axi.axi import READ_REQUEST, Tag, read_data_layout
 from hw.dma.placer import memory_chunks, memory_depths
+from isa.errors import Error
 from isa.instruction import Memory, Region
-from isa.registers import Error
 from tb.hw.dma.dma_bench import BASES, CONFIGS, Bench, DmaWithReader
 from tb.lib.harness import SIMULATORS, StreamSource, reset, simulate, start_clock
 from tb.lib.payload import unpack

@@ -11,8 +11,8 @@ from golden.rescale import fold_rounding, rescale
 from hw.engine.dpu_ultrascale import PRIMITIVES, Ultrascale
 from hw.engine.qmm import Qmm
 from isa.config import AcceleratorConfig
+from isa.errors import Error
 from isa.instruction import Destination, Instruction, Opcode, encode
-from isa.registers import Error
 from tb.hw.engine.operands import constant_words, load_batch, operand_words
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
 

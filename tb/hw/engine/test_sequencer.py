@@ -13,8 +13,8 @@ from golden.qmm import plane_pairs
 from hw.engine.sequencer import Sequencer
 from hw.engine.tile import tile_layout
 from hw.instruction import ISSUE
+from isa.errors import Error
 from isa.instruction import Destination, Instruction, Opcode, encode
-from isa.registers import Error
 from tb.hw.engine.tiles import random_format
 from tb.lib.harness import SIMULATORS, StreamSource, parameters, reset, simulate, start_clock
 from tb.lib.payload import unpack

@@ -15,8 +15,8 @@ from hw.axi.reader import AxiReader
 from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.scheduler import SCHEDULER_EVENTS, Scheduler, used_bits
 from hw.instruction import ERROR, ISSUE
+from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, encode, operation, queue_of
-from isa.registers import Error
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
 from tb.lib.harness import StreamSink, StreamSource, parameters

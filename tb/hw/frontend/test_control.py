@@ -9,8 +9,9 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from hw.frontend.control import FAILURE, SETTINGS, Control, event_layout
+from isa.errors import Error
 from isa.presets import preset
-from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Error, RegisterAccess, Status
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, RegisterAccess, Status
 from tb.lib.harness import SIMULATORS, parameters, reset, simulate, start_clock
 from tb.lib.payload import pack, unpack
 

@@ -7,8 +7,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.axi.axi import Tag
 from hw.frontend.scheduler import SCHEDULER_EVENTS
+from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, queue_of
-from isa.registers import Error
 from tb.hw.frontend.scheduler_bench import IMAGE, PROGRAM, Bench, SchedulerWithReader
 from tb.lib.harness import SIMULATORS, reset, simulate, start_clock
 

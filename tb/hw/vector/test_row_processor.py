@@ -7,8 +7,8 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotb.utils import get_sim_time
 
 from hw.vector.row_processor import RowProcessor
+from isa.errors import Error
 from isa.instruction import Opcode, operation
-from isa.registers import Error
 from tb.hw.vector.row_bench import CONFIGS, Bench
 from tb.lib.harness import SIMULATORS, reset, simulate, start_clock
 

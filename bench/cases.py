@@ -1,6 +1,7 @@
 """What is measured: encoder shapes, precisions and external memories, by bench."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bench.names import Bench
 from golden.codes import Kind
@@ -51,11 +52,11 @@ class Case:
     bandwidth: int = FULL_BANDWIDTH
 
     @property
-    def name(self):
+    def name(self) -> str:
         memory = "" if self.latency == 40 else f", latency {self.latency}"
         return f"{self.shape.name} W1A{self.bits}, {self.tokens} tokens{memory}"
 
-    def encoder(self):
+    def encoder(self) -> dict[str, Any]:
         """Parameters of `tb.models.random_encoder`: weights are bipolar, every activation has ``bits`` bits.
 
         Embedding table and weights of the classifier stay as they are there (1 and 8 bit), and so does the calibration

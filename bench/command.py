@@ -1,5 +1,6 @@
 """`bittern bench` of whole models: measures, prints tables, writes JSON, and makes docs/benchmarks.md of it."""
 
+import argparse
 import sys
 
 from rich.console import Console
@@ -17,7 +18,7 @@ from sim.build import build
 from sim.progress import RunProgress
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """The command; returns the exit status: 0 all equal, 1 a tensor differs, 2 a model that does not fit.
 
     Raises

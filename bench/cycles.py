@@ -5,10 +5,12 @@ docs/cycles.md; `bittern bench cycles 3 17` runs these two and prints them. What
 interruption the same command does the rest.
 """
 
+import argparse
 import csv
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,7 +60,7 @@ class Pair(NamedTuple):
     bandwidth: int
 
 
-def config_of(number):
+def config_of(number: int) -> AcceleratorConfig:
     """The configuration of a pair."""
     rows, columns, depth, drain, lanes, axi_bits, dma_queue = SHAPES[number % len(SHAPES)]
     return AcceleratorConfig(
@@ -67,7 +69,7 @@ def config_of(number):
     )  # fmt: skip
 
 
-def pair(number):
+def pair(number: int) -> Pair:
     """A pair by its number, always the same; encoders that do not fit are drawn again."""
     rng = np.random.default_rng([number, 20])
     config = config_of(number)
@@ -97,12 +99,12 @@ def _encoder(rng):
     )  # fmt: skip
 
 
-def fingerprint(program):
+def fingerprint(program: Program) -> str:
     """Tells programs apart."""
     return sha256(b"".join(map(encode, program.instructions))).hexdigest()[:12]
 
 
-def measure(number):
+def measure(number: int) -> dict[str, Any]:
     """A row of the table: RTL and model, cycles and error."""
     chosen = pair(number)
     simulated = _simulated(chosen)
@@ -124,7 +126,7 @@ def _simulated(chosen):
     return int(kept.read_text())
 
 
-def simulate(chosen):
+def simulate(chosen: Pair) -> int:
     """Cycles of a pair in the RTL."""
     from sim.inference import simulated_accelerator
 
@@ -135,7 +137,7 @@ def simulate(chosen):
         return accelerator.counters()["cycles"]
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """The command: measures `PAIRS` pairs and writes table and page, or prints those asked for; returns the exit status.
 
     Raises UsageError for a pair that is none.
@@ -161,7 +163,7 @@ def run(options):
     return 0
 
 
-def table(rows):
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The rows as Markdown, after a line that sums them up."""
     errors = [abs(float(row["error_percent"])) for row in rows]
     columns = [name for name in rows[0] if name != "program"]

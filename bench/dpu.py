@@ -4,13 +4,15 @@ LUT is Yosys' "Estimated number of LCs", plus shift registers and LUT6_2 as one 
 LUTs that feed a carry chain share a site, and counts a full adder of pairs, which is one LUT6_2, as two.
 """
 
+import argparse
 import json
 import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from amaranth import Cat, Const
+from amaranth import Cat, Const, Value
+from amaranth.lib import wiring
 
 from codesign.resources.logic_depth import depth as logic_depth
 from formats.errors import UsageError
@@ -33,7 +35,7 @@ class Chains(Plain):
 
     suffix = "_chains"
 
-    def add_pairs(self, p, q, e):
+    def add_pairs(self, p: tuple[Value, Value], q: tuple[Value, Value], e: Value) -> tuple[Value, Value]:
         sums = [self._add(*bits) for bits in zip(self.both(p), self.both(q), e)]
         return Cat(bits[0] for bits in sums), Cat(bits[1] for bits in sums)
 
@@ -65,7 +67,7 @@ VARIANTS = {
 }
 
 
-def measure(unit):
+def measure(unit: wiring.Component) -> dict[str, int]:
     """LUT, FF, CARRY8 and levels of logic of a unit."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "dut.v").write_text(emit(unit, "dut"))
@@ -81,7 +83,7 @@ def measure(unit):
     }
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """The command: prints the table, a row for each depth and form; returns the exit status.
 
     Raises UsageError for a depth that is none.

@@ -13,7 +13,7 @@ class Bench(StrEnum):
     COMPARISON = "comparison"
 
     @property
-    def measured(self):
+    def measured(self) -> bool:
         """Whether it runs models on the RTL; `bench.cases.BENCHES` says which."""
         return self not in (Bench.RESOURCES, Bench.COMPARISON)
 

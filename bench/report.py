@@ -1,14 +1,17 @@
 """Benches made of other benches' results, and docs: the tables of every JSON in bench/data, and the picture."""
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from bench import compare, record, roofline, tables
 from bench.cases import BENCHES
 from bench.names import PART, PRESET, Bench
 from codesign import routed
 from isa.config import AcceleratorConfig
+from isa.options import Chosen
 
 DATA = Path(__file__).parent / "data"
 DOCS = record.ROOT / "docs"
@@ -34,7 +37,7 @@ every figure. One of them: `make bench-NAME`.
 """
 
 
-def measure_resources(chosen, progress):
+def measure_resources(chosen: Chosen, progress: Callable[[str], object]) -> dict[str, Any]:
     """The resources of an `isa.options.Chosen`, from open synthesis of its units; those done before are kept."""
     from codesign.devices import LABELS, LIMITED, device
     from codesign.resources import configurations, estimate
@@ -52,7 +55,7 @@ def measure_resources(chosen, progress):
     }  # fmt: skip
 
 
-def picture(folder):
+def picture(folder: Path | str) -> dict[str, Any]:
     """What the picture shows: points of every measured case, peaks, published rows."""
     documents = [document for name in BENCHES if (document := compare.load(folder, name)) is not None]
     config = AcceleratorConfig(**documents[0]["config"])
@@ -79,7 +82,7 @@ def picture(folder):
     }
 
 
-def tables_of(folder, name):
+def tables_of(folder: Path | str, name: Bench) -> list[tables.Table]:
     """Tables of one bench from its JSON in ``folder``; none where there is none."""
     document = compare.load(folder, name)
     if document is None:
@@ -95,7 +98,7 @@ def tables_of(folder, name):
     return found
 
 
-def page(folder):
+def page(folder: Path | str) -> str:
     """The text of docs/benchmarks.md from the JSON in ``folder``."""
     parts = [HEAD]
     if any(compare.load(folder, name) for name in BENCHES):
@@ -110,12 +113,12 @@ def page(folder):
     return "\n".join(parts)
 
 
-def performance(text, folder):
+def performance(text: str, folder: Path | str) -> str:
     """``text`` of docs/performance.md with its generated part made anew from the JSON in ``folder``."""
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     document = compare.load(folder, "bert-base")
-    found = [] if document is None else [*tables_of(folder, "bert-base")[:2], *tables.causes(document)]
+    found = [] if document is None else [*tables_of(folder, Bench.BERT_BASE)[:2], *tables.causes(document)]
     parts = [table.markdown() for table in found]
     return before + BEGIN + "\n\n" + "\n".join(parts) + "\n" + END + after
 
@@ -137,7 +140,7 @@ def _context(document):
     return "\n".join(lines) + "\n"
 
 
-def write_docs(folder, names):
+def write_docs(folder: Path | str, names: Iterable[Bench]) -> None:
     """Copy the JSON of ``names`` from ``folder`` to bench/data, then make page and picture of all that is there."""
     for name in names:
         if (document := compare.load(folder, name)) is not None:

@@ -126,7 +126,7 @@ def test_a_page_names_what_was_not_measured(tmp_path):
     row = {"case": compare.CASE, "latency_cycles": 40, "bytes_per_cycle": 64.0, "refused": "a reason"}
     document = {"bench": "bert-base", "preset": "zcu102", "rows": [row]}
     (tmp_path / "bert-base.json").write_text(json.dumps(document))
-    (table,) = report.tables_of(tmp_path, "bert-base")
+    (table,) = report.tables_of(tmp_path, Bench.BERT_BASE)
     assert re.search(naming(compare.CASE, "does not fit", "a reason"), table.notes[0])
     said, _, names = table.notes[1].rstrip(".").partition(": ")
     assert "ot measured" in said

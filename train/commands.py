@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from train.errors import TrainError
@@ -158,7 +159,7 @@ def _speed(options):
     return run(options)
 
 
-def check_cores(options, *names):
+def check_cores(options: argparse.Namespace, *names: str) -> None:
     """Raise TrainError for an option of so many cores that cannot be; 0 and None leave the number to the machine."""
     for name in names:
         value = getattr(options, name)
@@ -166,7 +167,7 @@ def check_cores(options, *names):
             raise TrainError(f"--{name} must be in 0..{MOST_CORES}, not {value}; leave it out for what the machine has")
 
 
-def require(modules, what, way_out=None):
+def require(modules: Sequence[str], what: str, way_out: str | None = None) -> None:
     """Raise TrainError unless all modules are installed; ``what`` needs them."""
     missing = [name for name in modules if sys.modules.get(name, name) is None or importlib.util.find_spec(name) is None]
     if missing:

@@ -3,15 +3,24 @@
 Nothing random has a state: a generator is given for each batch.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
+from formats.preprocessing import ImagePipeline
+from train.data.sets import Dataset, Split
 from train.data.tokenizer import added_pieces, tokenizer_of
+from train.data.wanted import Moves, Rewrites
+
+#: Of indices of training samples and a generator: their ``inputs`` and ``lengths``, tensors.
+Augment = Callable[[NDArray[np.int64], np.random.Generator], tuple[torch.Tensor, torch.Tensor]]
 
 
-def augmentation(recipe, step, dataset):
-    """A function of indices of training samples and a generator to their ``inputs`` and ``lengths``, tensors; or None.
+def augmentation(recipe: Moves, step: Rewrites, dataset: Dataset) -> Augment | None:
+    """What changes the batches of a stage, or None.
 
     Parameters
     ----------
@@ -23,15 +32,20 @@ def augmentation(recipe, step, dataset):
     """
     split, rules = dataset.train, dataset.preprocessing
     if recipe.shift or recipe.flip:
+        assert isinstance(rules, ImagePipeline), "recipes say shift and flip of images alone"
         lengths = torch.from_numpy(split.lengths)
         return lambda index, rng: (moved(split, index, rules, rng, recipe.shift, recipe.flip), lengths[index])
     if step.replaced or step.joined:
-        opening, closing = added_pieces(tokenizer_of(rules))
+        tokenizer = tokenizer_of(rules)
+        assert tokenizer is not None, "recipes say replaced and joined of texts alone"
+        opening, closing = added_pieces(tokenizer)
         return Texts(split, opening, closing, step.replaced, step.joined)
     return None
 
 
-def moved(split, index, rules, rng, shift, flip):
+def moved(
+    split: Split, index: NDArray[np.int64], rules: ImagePipeline, rng: np.random.Generator, shift: int, flip: bool
+) -> torch.Tensor:
     """Patch codes (samples, tokens, input_size) uint8 of images, each shifted and some of them mirrored.
 
     Parameters
@@ -44,6 +58,7 @@ def moved(split, index, rules, rng, shift, flip):
     flip : bool
         Whether half of them are mirrored.
     """
+    assert split.images is not None, "only images are moved"
     images = torch.from_numpy(np.ascontiguousarray(split.images[index]))
     count, height, width = images.shape
     if flip:
@@ -73,11 +88,11 @@ class Texts:
         Probability of a text to go on with another of the batch; what is then too long is cut.
     """
 
-    def __init__(self, split, opening, closing, replaced, joined):
+    def __init__(self, split: Split, opening: int, closing: int, replaced: float, joined: float):
         self.split, self.opening, self.closing, self.replaced, self.joined = split, opening, closing, replaced, joined
         self.pieces = np.unique(split.inputs[self._words(split.inputs, split.lengths)])
 
-    def __call__(self, index, rng):
+    def __call__(self, index: NDArray[np.int64], rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """``inputs`` (samples, longest of them) int64 and ``lengths`` (samples,) int64, tensors."""
         inputs, lengths = self.split.inputs[index], self.split.lengths[index]
         if self.joined:

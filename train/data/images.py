@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from pathlib import Path
 
 import numpy as np
 
@@ -24,7 +25,7 @@ FASHION_VALIDATION = 5000
 DIGITS_TRAIN, DIGITS_VALIDATION = 1200, 200
 
 
-def fashion_mnist(folder, patch, stride=0, class_tokens=0):
+def fashion_mnist(folder: Path | str | None, patch: int, stride: int = 0, class_tokens: int = 0) -> Dataset:
     """Fashion-MNIST; the last 5,000 training images validate."""
     folder = folder or FASHION_FOLDER
     parts = {name: gzip.decompress(read(folder, name, digest, FASHION_ADVICE)) for name, digest in FASHION_HASHES.items()}
@@ -41,7 +42,7 @@ def fashion_mnist(folder, patch, stride=0, class_tokens=0):
     return Dataset(training, validation, split("t10k"), labels_of(Task.FASHION_MNIST), FASHION_HASHES, preprocessing)
 
 
-def digits(patch, stride=0, class_tokens=0):
+def digits(patch: int, stride: int = 0, class_tokens: int = 0) -> Dataset:
     """The 1,797 digits of 8 x 8 pixels that come with scikit-learn."""
     from sklearn.datasets import load_digits
 

@@ -1,12 +1,17 @@
 """The data set that a recipe names."""
 
 import os
+from pathlib import Path
+
+from tokenizers import Tokenizer
 
 from train.data import images, texts
+from train.data.sets import Dataset
 from train.data.tasks import Task
+from train.data.wanted import Wanted
 
 
-def load_data(recipe, folder=None, tokenizer=None):
+def load_data(recipe: Wanted, folder: Path | str | None = None, tokenizer: Tokenizer | None = None) -> Dataset:
     """The data set of a recipe: `train.data.sets.Dataset`.
 
     Parameters

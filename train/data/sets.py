@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from formats.preprocessing import Pipeline
+from golden.model import EncoderConfig
 from train.errors import DataError
 
 
@@ -24,10 +26,10 @@ class Split:
     texts: tuple[str, ...] = ()
     images: np.ndarray | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, index):
+    def take(self, index: NDArray[np.int64]) -> "Split":
         return Split(
             self.inputs[index], self.lengths[index], self.labels[index],
             tuple(self.texts[i] for i in index) if self.texts else (),
@@ -47,12 +49,12 @@ class Dataset:
     hashes: dict
     preprocessing: Pipeline | None = None
 
-    def part(self, samples):
+    def part(self, samples: int) -> "Dataset":
         """The same with at most so many training samples, the first ones."""
         return replace(self, train=self.train.take(np.arange(min(samples, len(self.train)))))
 
 
-def read(folder, name, expected, advice):
+def read(folder: Path | str, name: str, expected: str, advice: str) -> bytes:
     """The bytes of a file of a data set. Raises DataError, with ``advice``, if it is missing or another."""
     path = Path(folder) / name
     try:
@@ -65,7 +67,7 @@ def read(folder, name, expected, advice):
     return content
 
 
-def check_inputs(dataset, config):
+def check_inputs(dataset: Dataset, config: EncoderConfig) -> None:
     """Raise DataError unless a model of this structure takes the inputs of the data set."""
     expected = (config.tokens,) if dataset.test.inputs.ndim == 2 else (config.tokens, config.input_size)
     if dataset.test.inputs.shape[1:] != expected:

@@ -11,7 +11,7 @@ class Task(StrEnum):
     MR = "mr"
 
     @property
-    def of_images(self):
+    def of_images(self) -> bool:
         return self in SIDES
 
 
@@ -28,11 +28,11 @@ LABELS = {
 SIDES = {Task.FASHION_MNIST: 28, Task.DIGITS: 8}
 
 
-def labels_of(task):
+def labels_of(task: Task) -> tuple[str, ...]:
     """Names of the classes: tuple of str."""
     return LABELS[task]
 
 
-def image_of(task):
+def image_of(task: Task) -> int | None:
     """Pixels on a side of the images, None for a text."""
     return SIDES.get(task)

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from formats.preprocessing import TextPipeline
 from train.data.sets import Dataset, Split, read
@@ -32,7 +34,7 @@ COLA_HASHES = {
 }
 
 
-def load(task, folder, vocabulary, tokens, tokenizer=None):
+def load(task: Task, folder: Path | str | None, vocabulary: int, tokens: int, tokenizer: Tokenizer | None = None) -> Dataset:
     """A set as word pieces, cut to ``tokens``: of ``tokenizer``, or one of ``vocabulary`` trained on its training texts."""
     readable = {
         Task.SST2: (SST2_HASHES, SST2_ADVICE, _parse_sst2),

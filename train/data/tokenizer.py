@@ -1,19 +1,22 @@
 """Word pieces: a small vocabulary trained on the texts themselves, and texts as ids."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
-from formats.preprocessing import TextPipeline
+from formats.preprocessing import Pipeline, TextPipeline
 from formats.texts import cut
 from train.errors import DataError
 
 UNKNOWN, PADDING, START = "[UNK]", "[PAD]", "[CLS]"
 
 
-def read_tokenizer(path):
+def read_tokenizer(path: Path | str) -> Tokenizer:
     """The tokenizer of a tokenizer.json as Hugging Face writes it. Raises DataError."""
     try:
         return Tokenizer.from_str(json.dumps(json.loads(Path(path).read_text())))
@@ -23,12 +26,12 @@ def read_tokenizer(path):
         raise DataError(f"{path} is no tokenizer.json that can be read: {error}") from None
 
 
-def tokenizer_of(preprocessing):
+def tokenizer_of(preprocessing: Pipeline | None) -> Tokenizer | None:
     """The tokenizer in a bundle's or a model's preprocessing, None without. Raises DataError."""
     return tokenizer_in(preprocessing.tokenizer, "the bundle") if isinstance(preprocessing, TextPipeline) else None
 
 
-def tokenizer_in(description, where):
+def tokenizer_in(description: Mapping[str, Any], where: str) -> Tokenizer:
     """The tokenizer that a dictionary describes. Raises DataError, which says ``where`` it is."""
     try:
         return Tokenizer.from_str(json.dumps(description))
@@ -36,14 +39,14 @@ def tokenizer_in(description, where):
         raise DataError(f"the tokenizer in {where} cannot be read: {error}; give another tokenizer.json") from None
 
 
-def added_pieces(tokenizer):
+def added_pieces(tokenizer: Tokenizer) -> tuple[int, int]:
     """How many special pieces a tokenizer puts before a text and after it: two numbers."""
     special = tokenizer.encode("a").special_tokens_mask
     words = [place for place, added in enumerate(special) if not added]
     return words[0], len(special) - 1 - words[-1]
 
 
-def train_tokenizer(texts, vocabulary):
+def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
     """A lower-case WordPiece tokenizer of at most ``vocabulary`` pieces, the same in every run."""
     tokenizer = _word_pieces(models.WordPiece(unk_token=UNKNOWN))
     # The trainer numbers the ##characters in random order, and ties between merges go by number. As special tokens they
@@ -71,7 +74,7 @@ def _word_pieces(model):
     return tokenizer
 
 
-def tokenize(tokenizer, texts, tokens):
+def tokenize(tokenizer: Tokenizer, texts: Sequence[str], tokens: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Ids padded with 0 to ``tokens``, and lengths: ``(samples, tokens)``, ``(samples,)`` int64."""
     inputs = np.zeros((len(texts), tokens), np.int64)
     lengths = np.zeros(len(texts), np.int64)

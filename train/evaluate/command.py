@@ -1,9 +1,11 @@
 """`bittern evaluate`: a bundle against the model it was made of, in accuracy, sample by sample and tensor by tensor."""
 
+import argparse
 import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -13,7 +15,7 @@ from formats import bundle as bundle_file
 from formats.files import write_whole
 from formats.preprocessing import TextPipeline
 from train.data.load import load_data
-from train.data.sets import check_inputs
+from train.data.sets import Dataset, check_inputs
 from train.data.tasks import Task
 from train.data.tokenizer import tokenizer_of
 from train.errors import CheckpointError, DataError
@@ -25,10 +27,10 @@ from train.run.files import digest
 from train.run.measure import percent, predict_integer
 from train.run.predict import predict
 from train.run.recipe import Model, Recipe, StageRecipe
-from train.run.saved import load_model
+from train.run.saved import Saved, load_model
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     bundle = bundle_file.load(options.bundle)
@@ -80,7 +82,7 @@ def _predict(bundle, saved, split, processes, console):
     return predicted
 
 
-def find_checkpoint(bundle, path, given):
+def find_checkpoint(bundle: bundle_file.Bundle, path: Path | str, given: Path | str | None) -> Saved | None:
     """`train.run.saved.Saved` that a bundle was exported from, None if it is nowhere.
 
     Parameters
@@ -112,7 +114,7 @@ def find_checkpoint(bundle, path, given):
     return saved
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> bool:
     """Whether two encoders, or parts of them, hold the same integers."""
     if dataclasses.is_dataclass(a):
         return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
@@ -123,7 +125,7 @@ def same(a, b):
     return a == b
 
 
-def data_of(bundle, folder):
+def data_of(bundle: bundle_file.Bundle, folder: Path | str | None) -> Dataset:
     """The data set of a bundle's task, as its model takes it. Raises DataError."""
     config, rules, task = bundle.encoder.config, bundle.preprocessing, bundle.record.get("task")
     if task not in list(Task):
@@ -131,7 +133,7 @@ def data_of(bundle, folder):
     if rules is None:
         raise DataError("the bundle does not say how data become its model's inputs; export it again")
     if isinstance(rules, TextPipeline):
-        cut = {"vocabulary": config.input_size, "tokens": rules.limit(config.tokens)}
+        cut: dict[str, Any] = {"vocabulary": config.input_size, "tokens": rules.limit(config.tokens)}
     else:
         cut = {"patch": rules.patch, "stride": rules.stride, "class_tokens": rules.class_tokens}
     model = Model(config.layers, config.width, config.heads, config.head_width, config.feed_forward, **cut)

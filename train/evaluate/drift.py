@@ -6,7 +6,9 @@ integer model's input: so a user sees where accuracy goes.
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +17,9 @@ from golden.attention.kind import weights_name
 from golden.codes import Kind
 from golden.model import Head
 from train.data.batches import tensors
+from train.data.sets import Split
+from train.model.bmt import BmtEncoder
+from train.model.norm import Norm
 
 BATCH = 50
 
@@ -46,7 +51,7 @@ class Drift:
     from_full: float | None = None
 
 
-def places(model):
+def places(model: BmtEncoder) -> tuple[dict[str, torch.nn.Module], dict[str, Norm]]:
     """Where codes and streams come from: name to quantizer, or to the norm whose stream it is."""
     codes = {"embedding.codes": model.embedding_norm.quantizer}
     streams = {"embedding.residual": model.embedding_norm}
@@ -149,7 +154,12 @@ def _rows(tensor, mask):
 
 
 @torch.no_grad()
-def drift(model, split, teacher=None, track=lambda starts, count: starts):
+def drift(
+    model: BmtEncoder,
+    split: Split,
+    teacher: BmtEncoder | None = None,
+    track: Callable[[Sequence[int], int], Iterable[int]] = lambda starts, count: starts,
+) -> list[Drift]:
     """Drift of every tensor of a quantized model, in the order of the pipeline: list of `Drift`.
 
     Parameters
@@ -223,6 +233,6 @@ def _order(model):
     return [*parts, "pooled", "pooler", "logits"].index
 
 
-def as_json(rows):
+def as_json(rows: Iterable[Drift]) -> list[dict[str, Any]]:
     """Plain dictionaries of a list of `Drift`."""
     return [dataclasses.asdict(row) for row in rows]

@@ -1,7 +1,11 @@
 """Tables of `bittern evaluate`."""
 
+from collections.abc import Mapping, Sequence
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
+
+from train.evaluate.drift import Drift
 
 CAPTION = (
     "differs: share of the codes that differ; of streams and logits, root mean square of the difference. own: the same when "
@@ -10,7 +14,7 @@ CAPTION = (
 )
 
 
-def score_table(scores, title):
+def score_table(scores: Mapping[str, Mapping[str, float]], title: str) -> Table:
     """A table of ``{form: {"accuracy", "agreement"}}`` in percent."""
     table = Table("form of the model", title=title, title_justify="left")
     table.add_column("accuracy", justify="right")
@@ -20,7 +24,7 @@ def score_table(scores, title):
     return table
 
 
-def drift_table(rows, samples):
+def drift_table(rows: Sequence[Drift], samples: int) -> Table:
     """A table of a list of `train.evaluate.drift.Drift`."""
     title = f"integers against real numbers, over {samples} samples"
     table = Table(

@@ -1,5 +1,6 @@
 """`bittern export`: a trained model to a bundle, which golden and the RTL run, and its layers to QONNX."""
 
+import argparse
 import os
 from pathlib import Path
 
@@ -7,17 +8,17 @@ from rich.console import Console
 
 from formats import bundle
 from train.data.load import load_data
-from train.data.sets import check_inputs
+from train.data.sets import Dataset, check_inputs
 from train.data.tokenizer import tokenizer_of
 from train.errors import DataError
 from train.model.export import export_encoder
 from train.run.bundle import make_bundle
 from train.run.files import digest, size
 from train.run.measure import measure
-from train.run.saved import load_model
+from train.run.saved import Saved, load_model
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     saved = load_model(options.checkpoint)
@@ -25,7 +26,7 @@ def run(options):
     dataset = data_of(saved, options.data)
     measured = {}
     if options.measure:
-        measured = measure(saved.teacher, saved.model, encoder, None, dataset.test, options.processes or os.cpu_count())
+        measured = measure(saved.teacher, saved.model, encoder, None, dataset.test, options.processes or os.cpu_count() or 1)
     made = make_bundle(saved.recipe, dataset, encoder, measured, f"bittern export {Path(options.checkpoint).name}")
     output = Path(options.output)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -44,7 +45,7 @@ def run(options):
     return 0
 
 
-def data_of(saved, folder):
+def data_of(saved: Saved, folder: Path | str | None) -> Dataset:
     """The data set that a saved model was trained on. Raises DataError, also if it is another one now."""
     dataset = load_data(saved.recipe, folder, tokenizer_of(saved.preprocessing))
     config = saved.model.config

@@ -11,6 +11,9 @@ A quantizer is an Add, if it has a bias, and a BipolarQuant or a Quant. The hard
 of what is added, and the Quant rounds down. Where no codes are made, at the ends of residual branches, there is none.
 """
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -20,6 +23,9 @@ from golden.codes import Kind
 from golden.model import Head, Input
 from train.errors import ExportError
 from train.integer.constants import real
+from train.model.bmt import BmtEncoder
+from train.model.linear import QuantizedLinear
+from train.model.quantizers import Quantizer
 from train.model.structure import PATCH
 
 DOMAIN = "qonnx.custom_op.general"
@@ -96,7 +102,9 @@ def _pixels(graph, name, value, columns):
     return graph.codes(name, value, 1 / PATCH.range[1], PATCH, columns, rounding="ROUND")
 
 
-def linear_layers(model):
+def linear_layers(
+    model: BmtEncoder,
+) -> Iterator[tuple[str, QuantizedLinear, Callable[[_Graph, str, str, int], str], Quantizer | None]]:
     """Every linear layer: ``(name, layer, what makes the quantizer of its input, quantizer of its output or None)``."""
     if model.config.input is Input.PATCHES:
         yield "embedding", model.embedding, _pixels, None
@@ -118,7 +126,7 @@ def linear_layers(model):
     yield "classifier", model.classifier, _quantizer(x), None
 
 
-def write_qonnx(model, path):
+def write_qonnx(model: BmtEncoder, path: Path | str) -> int:
     """Write the linear layers of a quantized `train.model.bmt.BmtEncoder`, whole or not at all; returns how many there are.
 
     Raises ExportError for a model in full precision.

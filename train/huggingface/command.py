@@ -1,5 +1,7 @@
 """`bittern import`: a checkpoint in Hugging Face layout to a folder that a recipe starts from."""
 
+import argparse
+
 from rich.console import Console
 
 from golden.model import Head, describe
@@ -10,7 +12,7 @@ from train.huggingface.files import read_checkpoint
 from train.huggingface.folder import write_imported
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Returns the exit status."""
     task = _task(options.task)
     checkpoint = read_checkpoint(options.checkpoint, options.sha256)

@@ -7,6 +7,7 @@ import torch
 from golden.model import Attention, EncoderConfig, Head, Input, Order
 from train.errors import CheckpointError
 from train.huggingface.families import family_of
+from train.huggingface.files import Checkpoint
 from train.huggingface.parameters import ends, image_embedding, modules, text_embedding
 from train.huggingface.pixels import side_of
 from train.huggingface.shape import shape_of
@@ -51,7 +52,7 @@ class Imported:
     notes: list[str] = field(default_factory=list)
 
 
-def convert(checkpoint, wishes):
+def convert(checkpoint: Checkpoint, wishes: Wishes) -> Imported:
     """`Imported` from a `train.huggingface.files.Checkpoint`. Raises CheckpointError."""
     family = family_of(checkpoint.config, checkpoint.state, wishes.family)
     tensors = Tensors(checkpoint.state, family)

@@ -4,25 +4,28 @@ import dataclasses
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save
 
 from formats.encoder import Tensors, build
 from golden.model import EncoderConfig
 from train.errors import CheckpointError
+from train.huggingface.convert import Imported
+from train.huggingface.files import Checkpoint
 from train.model.bmt import BmtEncoder
 from train.model.structure import Structure
 from train.run.description import FILE, FORMAT, Description, Shape, Source, to_json
 from train.run.imported import WEIGHTS, read_imported
 
 
-def write_imported(imported, checkpoint, folder, task=None):
+def write_imported(imported: Imported, checkpoint: Checkpoint, folder: Path | str, task: str | None = None) -> None:
     """Write an `Imported` to a new folder, whole or not at all. Raises CheckpointError if there is something already."""
     folder = Path(folder)
     if folder.exists():
         raise CheckpointError(f"{folder} is there already and is not overwritten; delete it, or choose another with -o")
     encoder = imported.encoder
-    cut = {"patch": imported.patch, "stride": imported.patch, "class_tokens": imported.class_tokens}
+    cut: dict[str, Any] = {"patch": imported.patch, "stride": imported.patch, "class_tokens": imported.class_tokens}
     description = Description(
         format=FORMAT,
         family=imported.family,
@@ -44,7 +47,7 @@ def write_imported(imported, checkpoint, folder, task=None):
     os.replace(partial, folder)
 
 
-def load_imported(folder):
+def load_imported(folder: Path | str) -> tuple[BmtEncoder, Description]:
     """The encoder of such a folder, in full precision and evaluation mode, and its description. Raises CheckpointError."""
     description, weights = read_imported(folder)
     try:

@@ -1,10 +1,13 @@
 """Shape of a checkpoint: from its tensors, with what only config.json knows, and checked against it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from golden.model import Input
 from train.errors import CheckpointError
+from train.huggingface.tensors import Tensors
 from train.model.activation.kinds import TRAINED_ACTIVATIONS
 from train.model.structure import Activation
 
@@ -28,7 +31,7 @@ class Shape:
     notes: tuple[str, ...]
 
 
-def shape_of(tensors, config, heads=None):
+def shape_of(tensors: Tensors, config: Mapping[str, Any], heads: int | None = None) -> Shape:
     """`Shape` of the tensors.
 
     Parameters
@@ -70,15 +73,15 @@ def shape_of(tensors, config, heads=None):
         raise CheckpointError("there is no config.json, and tensors do not show the number of heads; give --heads")
     if width % heads:
         raise CheckpointError(f"the number of heads must divide the width of {width}, not be {heads}")
-    name = config.get(family.keys["activation"])
-    if name is None:
+    activation = config.get(family.keys["activation"])
+    if activation is None:
         notes.append("no config.json says the activation: GELU is assumed")
-    elif name not in ACTIVATIONS:
-        raise CheckpointError(f"the activation {name!r} is not supported, only {', '.join(ACTIVATIONS)}")
+    elif activation not in ACTIVATIONS:
+        raise CheckpointError(f"the activation {activation!r} is not supported, only {', '.join(ACTIVATIONS)}")
     epsilon = float(config.get(family.keys.get("epsilon", ""), family.epsilon))
     positions = tensors.take(family.positions).flatten(0, -2)
     return Shape(
         layers, width, heads, feed_forward, table.shape[0] if table.ndim == 2 else math.prod(table.shape[1:]),
-        len(positions) - family.first_position - len(family.class_tokens), ACTIVATIONS[name or "gelu"], epsilon,
+        len(positions) - family.first_position - len(family.class_tokens), ACTIVATIONS[activation or "gelu"], epsilon,
         table.shape[-1] if table.ndim == 4 else 0, table.shape[1] if table.ndim == 4 else 0, tuple(notes),
     )  # fmt: skip

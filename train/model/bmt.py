@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import nn
 
-from golden.model import EncoderConfig, Input
+from golden.model import EncoderConfig, Format, Input
 from train.model.attention.block import Attention
 from train.model.export import export_encoder
 from train.model.feed_forward import FeedForward
@@ -17,11 +17,16 @@ from train.model.precision import Precision
 from train.model.quantizers import Quantizer
 from train.model.structure import PATCH, Structure
 
+#: Logits, streams and mask, see `BmtEncoder.forward`.
+Returned = tuple[torch.Tensor, list[torch.Tensor], torch.Tensor | None]
+
 
 class Layer(nn.Module):
     """Attention and feed-forward block, each with its norm. ``output`` is the format of the codes it ends with."""
 
-    def __init__(self, config, structure, formats, output, dropout):
+    def __init__(
+        self, config: EncoderConfig, structure: Structure, formats: Precision | None, output: Format | None, dropout: float
+    ):
         super().__init__()
         self.attention = Attention(config, formats)
         self.attention_norm = Norm(config, structure, formats and formats.codes)
@@ -29,7 +34,7 @@ class Layer(nn.Module):
         self.feed_forward_norm = Norm(config, structure, output)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, stream, x, mask):
+    def forward(self, stream: torch.Tensor, x: torch.Tensor, mask: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
         """Stream and input of the block, both (batch, tokens, width): those of the next layer."""
         stream, x = self.attention_norm(stream, self.dropout(self.attention(x, mask)))
         return self.feed_forward_norm(stream, self.dropout(self.feed_forward(x)))
@@ -76,7 +81,7 @@ class BmtEncoder(nn.Module):
         self.classifier = QuantizedLinear(config.width, config.classes, ends)
         self._made: tuple | None = None
 
-    def forward(self, inputs, lengths):
+    def forward(self, inputs: torch.Tensor, lengths: torch.Tensor) -> Returned:
         """Logits and the streams after the embedding and after each layer.
 
         Parameters
@@ -95,7 +100,7 @@ class BmtEncoder(nn.Module):
             return self.real(inputs, lengths)
         return self.integer(inputs, lengths)
 
-    def real(self, inputs, lengths):
+    def real(self, inputs: torch.Tensor, lengths: torch.Tensor) -> Returned:
         """`forward` in real numbers."""
         mask = self.mask(inputs, lengths)
         stream, x = self.embed(inputs)
@@ -105,7 +110,7 @@ class BmtEncoder(nn.Module):
             streams.append(stream)
         return self.classify(x, lengths, mask), streams, mask
 
-    def integer(self, inputs, lengths):
+    def integer(self, inputs: torch.Tensor, lengths: torch.Tensor) -> Returned:
         """`forward` as the hardware computes it, in units of the real numbers that the integers stand for.
 
         Raises ExportError for a model whose constants do not fit the hardware.
@@ -116,13 +121,13 @@ class BmtEncoder(nn.Module):
         streams = [(trace[f"{name}.residual"] * unit).float() for name in names]
         return (trace["logits"] * unit).float(), streams, self.mask(inputs, lengths)
 
-    def train(self, mode=True):
+    def train(self, mode: bool = True) -> "BmtEncoder":
         """`torch.nn.Module.train`."""
         # What was made for evaluation goes with it: fused optimisers change weights without counting that they did.
         self._made = None if mode else self._made
         return super().train(mode)
 
-    def as_integers(self):
+    def as_integers(self) -> IntegerEncoder:
         """The `train.model.integer_encoder.IntegerEncoder` of the weights as they are; kept until one changes in place, or
         `train`."""
         tensors = list(itertools.chain(self.parameters(), self.buffers()))
@@ -131,19 +136,19 @@ class BmtEncoder(nn.Module):
             self._made = key, IntegerEncoder(export_encoder(self), key[0])
         return self._made[1]
 
-    def mask(self, inputs, lengths):
+    def mask(self, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor | None:
         """Which tokens are no padding, (batch, tokens) bool; None for patches, all of which count."""
         if self.config.input is Input.PATCHES:
             return None
         return torch.arange(inputs.shape[1], device=lengths.device) < lengths[:, None]
 
-    def embed(self, inputs):
+    def embed(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Stream and codes after the embedding, both (batch, tokens, width)."""
         patches = self.config.input is Input.PATCHES
         update = self.dropout(self.embedding(inputs / PATCH.range[1] if patches else inputs))
         return self.embedding_norm(self.position[: inputs.shape[1]], update)
 
-    def classify(self, x, lengths, mask):
+    def classify(self, x: torch.Tensor, lengths: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """Logits of the codes (batch, tokens, width) that the last layer ends with."""
         x = pool(x, lengths, mask, self.config.head, self.pooled_quantizer)
         return self.classifier(x if self.pooler is None else self.pooler(x))

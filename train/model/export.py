@@ -1,6 +1,7 @@
 """Export: a trained BMT to the integer encoder, every real scale folded into requantization parameters."""
 
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from train.errors import ExportError
 from train.integer import constants
 from train.integer.constants import real
 from train.model.structure import PATCH, NormKind
+
+if TYPE_CHECKING:
+    from train.model.bmt import BmtEncoder
 
 
 @contextmanager
@@ -24,7 +28,7 @@ def _naming(name):
         raise ExportError(f"{name} cannot be exported: {error}") from None
 
 
-def export_encoder(encoder):
+def export_encoder(encoder: "BmtEncoder") -> model.Encoder:
     """``golden.model.Encoder`` that computes what ``encoder``, a train.model.bmt.BmtEncoder with formats, evaluates to.
 
     Raises ExportError, naming the part, for full precision or for constants that do not fit the hardware's.
@@ -45,7 +49,7 @@ def export_encoder(encoder):
     if config.head is Head.MEAN:
         quantizer = encoder.pooled_quantizer
         with _naming("pooling"):
-            pooling = Pooling(constants.to_mean(step / quantizer.step, config.tokens), quantizer.format)
+            pooling = Pooling(constants.to_mean(step / quantizer.step, config.tokens), quantizer.codes)
         step = quantizer.step
     if encoder.pooler is not None:
         pooler = _linear("pooler", encoder.pooler.linear, step, config, encoder.pooler.quantizer)

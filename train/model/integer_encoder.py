@@ -9,7 +9,7 @@ from golden import layernorm
 from golden.activation.kinds import ACTIVATION_KINDS
 from golden.attention.kind import weights_name
 from golden.attention.kinds import ATTENTION_KINDS
-from golden.model import Head, Input
+from golden.model import Encoder, Head, Input
 from golden.reciprocal import bit_length, reciprocal_sqrt
 from golden.rescale import clip_bounds
 from train.integer.arithmetic import Arithmetic, matmul, shifted, values
@@ -31,12 +31,12 @@ class IntegerEncoder:
     device : torch.device
     """
 
-    def __init__(self, encoder, device="cpu"):
+    def __init__(self, encoder: Encoder, device: torch.device | str = "cpu"):
         self.encoder, self.device = encoder, torch.device(device)
         self.arithmetic = Arithmetic(self.device)
 
     @torch.no_grad()
-    def __call__(self, inputs, lengths, whole=False):
+    def __call__(self, inputs: torch.Tensor, lengths: torch.Tensor, whole: bool = False) -> dict[str, torch.Tensor]:
         """Run a batch.
 
         Parameters
@@ -149,6 +149,7 @@ class IntegerEncoder:
         encoder, head = self.encoder, self.encoder.config.head
         if head is Head.MEAN:
             pooling = encoder.pooling
+            assert pooling is not None, "a mean has its parameters, which golden.check has seen"
             t = (values(x, x_format) * mask[..., None]).sum(1)
             x = self.arithmetic.rescale(t, pooling.constants, pooling.output.range, (lengths.long(), None))
             x_format = pooling.output

@@ -68,7 +68,7 @@ class Precision:
     table: Format = BINARY
 
 
-def precision(activation_bits, weight=None, table_bits=1):
+def precision(activation_bits: int, weight: WeightScheme | None = None, table_bits: int = 1) -> Precision | None:
     """Activations of 1..8 bits with weights of a scheme, binary by default; or None (full precision) for 32.
 
     Parameters

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from golden.codes import Kind
+from golden.model import Format
 
 
 def _round(x):
@@ -51,13 +52,13 @@ class _Sign(torch.autograd.Function):
         return pass_inside(gradient, x / alpha, -1.0, 1.0), to_alpha, None
 
 
-def sign(x):
+def sign(x: torch.Tensor) -> torch.Tensor:
     """1 where ``x >= 0``, else -1."""
     # Adding 0 makes a positive zero of a negative one; torch.where is ten times slower.
     return torch.copysign(x.new_ones(()), x + 0.0)
 
 
-def pass_inside(gradient, x, low, high):
+def pass_inside(gradient: torch.Tensor, x: torch.Tensor, low: float, high: float) -> torch.Tensor:
     """``gradient`` where ``low < x < high``, else 0."""
     return torch.ops.aten.hardtanh_backward(gradient, x, low, high)
 
@@ -82,7 +83,7 @@ class Quantizer(nn.Module):
         How many such inputs make up a batch, whose gradients are averaged: processes times accumulated batches.
     """
 
-    def __init__(self, code_format, channels=0):
+    def __init__(self, code_format: Format | None, channels: int = 0):
         super().__init__()
         self.format = code_format
         self.shards = 1
@@ -94,14 +95,20 @@ class Quantizer(nn.Module):
             self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
 
     @property
-    def step(self):
+    def codes(self) -> Format:
+        """``format`` of a quantizer that has one."""
+        assert self.format is not None, "in full precision there are no codes"
+        return self.format
+
+    @property
+    def step(self) -> float:
         """The step as used, a float; 1 in full precision."""
         return self._positive_alpha().item() if self.format else 1.0
 
     def _positive_alpha(self):
         return self.alpha.clamp(min=2.0**-14)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.format is None:
             return x
         if self.bias is not None:
@@ -123,9 +130,9 @@ class Quantizer(nn.Module):
 
     @torch.no_grad()
     def _calibrate(self, x, largest):
-        if self.format.kind is Kind.UNSIGNED:
+        if self.codes.kind is Kind.UNSIGNED:
             x = x.clamp(min=0)
-        factor = 1.0 if self.format.kind is Kind.BIPOLAR else 2 / math.sqrt(largest)
+        factor = 1.0 if self.codes.kind is Kind.BIPOLAR else 2 / math.sqrt(largest)
         self.alpha.copy_((factor * x.abs().mean()).clamp(min=2.0**-10))
         self.calibrated.fill_(True)
 
@@ -142,6 +149,6 @@ class _Grid(torch.autograd.Function):
         return gradient, None, None
 
 
-def grid(x, fraction, bits):
+def grid(x: torch.Tensor, fraction: int, bits: int) -> torch.Tensor:
     """``x`` rounded to multiples of 2^-fraction and clipped to signed ``bits``, as the hardware holds it."""
     return _Grid.apply(x, fraction, bits)

@@ -5,7 +5,7 @@ from torch import nn
 
 from golden.codes import Kind
 from golden.model import Format
-from train.model.precision import BINARY, TERNARY
+from train.model.precision import BINARY, TERNARY, WeightScheme
 from train.model.quantizers import pass_inside, sign
 from train.model.splitting import scale_of, split
 from train.model.weights import SMALLEST
@@ -48,7 +48,7 @@ class SplitWeight(nn.Module):
         magnitude of the halves. With ``free``, ``ratio`` of the two scales is a parameter too, rounded to those of `RATIOS`.
     """
 
-    def __init__(self, outputs, inputs, scheme):
+    def __init__(self, outputs: int, inputs: int, scheme: WeightScheme):
         super().__init__()
         self.scheme = scheme
         self.axis = 1 if scheme.per_channel else None
@@ -60,7 +60,7 @@ class SplitWeight(nn.Module):
             self.register_buffer("importance", torch.ones(outputs, inputs))
 
     @torch.no_grad()
-    def split_from(self, weight, importance=None):
+    def split_from(self, weight: torch.Tensor, importance: torch.Tensor | None = None) -> None:
         """Take over a real ``weight`` (outputs, inputs): the value is then that of its ternary form."""
         if self.scheme.weighted and importance is not None:
             self.importance.copy_(importance)
@@ -70,7 +70,7 @@ class SplitWeight(nn.Module):
         if self.scale is not None:
             self.scale.copy_(parts.scale)
 
-    def forward(self):
+    def forward(self) -> torch.Tensor:
         """The weights as used, (outputs, inputs)."""
         scale, ratio = self._scale(), self._ratio()
         return _Halves.apply(self.first, self.second, scale * (2 * ratio / (1 + ratio)), scale * (2 / (1 + ratio)))
@@ -87,13 +87,13 @@ class SplitWeight(nn.Module):
             return torch.ones((), device=self.first.device)
         return self.ratio + (self.nearest_ratio() - self.ratio).detach()
 
-    def nearest_ratio(self):
+    def nearest_ratio(self) -> float:
         """That of `RATIOS` which is nearest on a logarithmic scale."""
         ratio = 1.0 if self.ratio is None else max(self.ratio.item(), SMALLEST)
         return min(RATIOS, key=lambda known: abs(torch.tensor(known / ratio).log().item()))
 
     @torch.no_grad()
-    def operand(self):
+    def operand(self) -> tuple[torch.Tensor, Format, torch.Tensor]:
         """The cheapest operand that is exactly this matrix: codes (outputs, inputs), `Format`, scale of a code.
 
         Halves of one scale are one ternary operand of two planes, or a binary one of one plane if they agree

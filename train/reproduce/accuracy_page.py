@@ -1,9 +1,12 @@
 """docs/accuracy.md from the results of the grid: means, deviations and differences; what was not run is said so."""
 
 import statistics
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 from formats.files import write_whole
-from train.reproduce.grid import CONTROL_DECAYS, CONTROL_RATES, Method, plans
+from train.reproduce.grid import CONTROL_DECAYS, CONTROL_RATES, Experiment, Method, plans
 
 NOT_RUN = "not run"
 NAMES = {Method.DIRECT: "direct", Method.TWS: "TWS", Method.WTWS: "WTWS"}
@@ -30,7 +33,9 @@ one or (split, at half the width) two bits in the layers.
 """
 
 
-def write_page(cells, result_of, quick, path):
+def write_page(
+    cells: Sequence[Experiment], result_of: Callable[[Experiment], dict[str, Any] | None], quick: bool, path: Path | str
+) -> None:
     """Write the page, whole or not at all.
 
     Parameters
@@ -136,13 +141,13 @@ def _verdicts(cells, results):
     return lines
 
 
-def verdict(mine, other):
+def verdict(mine: Sequence[float], other: Sequence[float]) -> str:
     """What a comparison of results over two seeds or more says; helps means by more than the larger deviation."""
     gain, deviation = difference(mine, other)
     word = "helps" if gain > deviation else "hurts" if -gain > deviation else "makes no difference beyond the deviation"
     return f"{gain:+.2f} points, deviation {deviation:.2f}: {word}."
 
 
-def difference(mine, other):
+def difference(mine: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
     """Of the means of two lists of results, and the larger of their deviations."""
     return statistics.mean(mine) - statistics.mean(other), max(statistics.stdev(mine), statistics.stdev(other))

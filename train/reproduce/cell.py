@@ -5,16 +5,18 @@ import hashlib
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
 from formats.files import write_whole
 from train.data.load import load_data
 from train.data.tasks import Task
 from train.model.export import export_encoder
 from train.model.integer_encoder import IntegerEncoder
-from train.reproduce.grid import Method, plans
+from train.reproduce.grid import Experiment, Method, plans
 from train.run.distributed import join
 from train.run.loop import stage_path, train
 from train.run.predict import accuracy, predict
@@ -26,7 +28,7 @@ VERSION = 1
 FOLDERS = {Task.SST2: "SST-2", Task.COLA: "CoLA"}
 
 
-def result_path(cell, quick, folder):
+def result_path(cell: Experiment, quick: bool, folder: Path | str) -> Path:
     """Where the result of a cell is: its name holds a digest of its recipes."""
     recipes = _recipes(cell, quick, folder)
     names = [stage_path(recipe, len(recipe.steps) - 1, "").name for recipe in recipes]
@@ -34,13 +36,15 @@ def result_path(cell, quick, folder):
     return Path(folder) / "cells" / f"{cell.name}-{digest}.json"
 
 
-def result_of(cell, quick, folder):
+def result_of(cell: Experiment, quick: bool, folder: Path | str) -> dict[str, Any] | None:
     """The result of a cell, a dictionary, or None if it has not been run."""
     path = result_path(cell, quick, folder)
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def run_cell(cell, quick, folder, data, device="cpu"):
+def run_cell(
+    cell: Experiment, quick: bool, folder: Path | str, data: Path | str | None, device: str = "cpu"
+) -> dict[str, Any]:
     """Train and measure a cell, unless that was done: its result. An interrupted one goes on where it was.
 
     Parameters
@@ -62,7 +66,7 @@ def run_cell(cell, quick, folder, data, device="cpu"):
     recipes = _recipes(cell, quick, folder)
     task = recipes[0].task
     weights, tokenizer = read_start(recipes[0])
-    dataset = load_data(recipes[0], data and task in FOLDERS and Path(data) / FOLDERS[task], tokenizer)
+    dataset = load_data(recipes[0], Path(data) / FOLDERS[task] if data and task in FOLDERS else None, tokenizer)
     workers = join(device)
     tries = [train(recipe, dataset, stages, workers=workers, start=weights)[-1] for recipe in recipes]
     validation = [accuracy(model, dataset.validation) for model in tries]
@@ -91,14 +95,14 @@ def run_cell(cell, quick, folder, data, device="cpu"):
     return result
 
 
-def score(task, predicted, labels):
+def score(task: Task, predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> float:
     """What is reported of a task: accuracy in percent, for CoLA Matthews' correlation times 100."""
     if task is Task.COLA:
         return 100 * matthews(predicted, labels)
     return 100 * float(np.mean(predicted == labels))
 
 
-def matthews(predicted, labels):
+def matthews(predicted: ArrayLike, labels: ArrayLike) -> float:
     """Correlation of two sets of 0 and 1: -1..1, 0 where one of them is constant."""
     predicted, labels = np.asarray(predicted, bool), np.asarray(labels, bool)
     if predicted.all() or not predicted.any() or labels.all() or not labels.any():

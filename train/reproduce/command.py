@@ -1,5 +1,6 @@
 """`bittern reproduce`: the grid of trainings behind docs/accuracy.md, and that page from whatever of it was run."""
 
+import argparse
 import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,7 +18,7 @@ from train.reproduce.grid import Method, cells, plans
 from train.run.distributed import join
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Train the cells that are asked for and were not yet, and write the page. Returns the exit status."""
     if options.jobs < 1:
         raise TrainError(f"--jobs must be at least 1, not {options.jobs}")
@@ -50,9 +51,9 @@ def run(options):
     others = [cell for cell in left if cell.method is not Method.TEACHER]
     columns = (TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("cells", total=len(left))
+        bar = progress.add_task("cells", total=len(left))
         for cell, result in _results([teachers, others], options, folder):
-            progress.advance(task)
+            progress.advance(bar)
             measured = result["measured"]
             shown = measured.get("integer", measured["float"])
             console.print(f"{cell.name}: {shown:.2f} in {result['seconds']:.0f} s")

@@ -1,6 +1,7 @@
 """The grid behind docs/accuracy.md: which models are trained, each as a recipe, at equal budgets."""
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -42,7 +43,7 @@ class Experiment:
     seed: int
 
     @property
-    def name(self):
+    def name(self) -> str:
         parts = [self.task, self.method]
         if self.method not in (Method.TEACHER, Method.CONTROL):
             parts += [f"w1a{self.bits}", "distilled" if self.distilled else "labels"]
@@ -62,11 +63,11 @@ class Plan:
     #: Imported checkpoint that teacher and control start from: the name of its folder among those of results.
     start: str = ""
 
-    def start_in(self, folder):
+    def start_in(self, folder: Path | str) -> str | None:
         """Where the imported checkpoint is, None without."""
         return str(Path(folder) / self.start) if self.start else None
 
-    def recipe(self, cell, folder):
+    def recipe(self, cell: Experiment, folder: Path | str) -> Recipe:
         """The recipe of a cell: all but the control's, which has several. ``folder`` is that of results."""
         start = self._begin(cell, folder, self.model, (self.teacher,))
         if cell.method is Method.TEACHER:
@@ -87,7 +88,7 @@ class Plan:
     def _begin(self, cell, folder, model, steps):
         return Recipe(cell.name, self.task, cell.seed, model, steps, start=self.start_in(folder), shift=self.shift)
 
-    def controls(self, cell, folder):
+    def controls(self, cell: Experiment, folder: Path | str) -> Iterator[Recipe]:
         """Recipes of the control: the tries of its tuning, each with the teacher's epochs."""
         start = self._begin(cell, folder, dataclasses.replace(self.model, layers=0), ())
         for rate in CONTROL_RATES:
@@ -146,12 +147,18 @@ QUICK = {
 QUICK_BITS, QUICK_SEEDS = (4, 1), (1, 2)
 
 
-def plans(quick):
+def plans(quick: bool) -> dict[str, Plan]:
     """The plans of the grid by name, or those of the quick one."""
     return QUICK if quick else PLANS
 
 
-def cells(quick, tasks=None, bits=None, methods=None, seeds=None):
+def cells(
+    quick: bool,
+    tasks: Sequence[str] | None = None,
+    bits: Sequence[str] | None = None,
+    methods: Sequence[str] | None = None,
+    seeds: Sequence[str] | None = None,
+) -> list[Experiment]:
     """The cells of the grid, or of a part: list of Experiment. Teachers and controls come whatever ``bits`` and
     ``methods`` are.
 

@@ -1,15 +1,21 @@
 """A trained model as a bundle, with samples and the record of its training."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from formats import bundle
+from golden.model import Encoder
+from train.data.sets import Dataset
+from train.run.recipe import Recipe
 
 SAMPLES = 64
 
 
-def make_bundle(recipe, dataset, encoder, measured, command):
+def make_bundle(
+    recipe: Recipe, dataset: Dataset, encoder: Encoder, measured: Mapping[str, float], command: str
+) -> bundle.Bundle:
     """A bundle with the first test samples."""
     test = dataset.test.take(np.arange(min(SAMPLES, len(dataset.test))))
     record = {

@@ -1,5 +1,6 @@
 """`bittern train`: a recipe to a run folder with the model, its log and a bundle."""
 
+import argparse
 import json
 import os
 from pathlib import Path
@@ -24,7 +25,7 @@ from train.run.saved import save_model
 from train.run.start import read_start
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """Train, export, measure on the whole test set, and write model and bundle. Returns the exit status."""
     console = Console(soft_wrap=True, highlight=False)
     if options.threads:

@@ -1,14 +1,18 @@
 """Losses: of the labels, and of the distance to a teacher's logits, streams and attention."""
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch.nn import functional
 
+from train.model.bmt import BmtEncoder, Returned
+from train.run.recipe import StageRecipe
+
 SMALLEST = 1e-9
 
 
-def loss_of(student, teacher, step, labels):
+def loss_of(student: "Outputs", teacher: "Outputs | None", step: StageRecipe, labels: torch.Tensor) -> torch.Tensor:
     """The loss of a batch, a number, from what both models gave.
 
     Parameters
@@ -56,13 +60,13 @@ class Outputs:
     """``logits``, ``streams`` and ``mask`` as `train.model.bmt.BmtEncoder` returns them; ``attention`` one (batch, heads,
     tokens, tokens) for each layer, where it was recorded."""
 
-    def __init__(self, returned, attention=()):
+    def __init__(self, returned: Returned, attention: Iterable[torch.Tensor] = ()):
         self.logits, self.streams, self.mask = returned
         self.attention = list(attention)
 
 
 @contextmanager
-def recorded_attention(model):
+def recorded_attention(model: BmtEncoder) -> Iterator[list[torch.Tensor]]:
     """Within it the list it gives is filled, by each forward, with the probabilities that the layers quantize.
 
     Of models whose attention is a distribution, `golden.attention.kind.AttentionKind.distribution`.
@@ -79,7 +83,7 @@ def recorded_attention(model):
             handle.remove()
 
 
-def run(model, inputs, lengths, with_attention=False):
+def run(model: torch.nn.Module, inputs: torch.Tensor, lengths: torch.Tensor, with_attention: bool = False) -> Outputs:
     """The outputs of a model, of PyTorch's distributed wrapper too."""
     if not with_attention:
         return Outputs(model(inputs, lengths))

@@ -4,6 +4,8 @@ import torch
 from torch.nn import functional
 
 from train.data.batches import batches, tensors
+from train.data.sets import Split
+from train.model.bmt import BmtEncoder
 
 #: Batches, and samples in each, that gradients are squared over.
 BATCHES, BATCH = 64, 32
@@ -11,7 +13,7 @@ BATCHES, BATCH = 64, 32
 LIMIT = 8.0
 
 
-def importance(model, split, seed, device="cpu"):
+def importance(model: BmtEncoder, split: Split, seed: int, device: torch.device | str = "cpu") -> dict[str, torch.Tensor]:
     """Diagonal of the empirical Fisher information of the layers' matrices, scaled to a mean of 1 in each.
 
     Parameters

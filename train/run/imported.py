@@ -1,10 +1,15 @@
 """Imported checkpoints, as `bittern import` writes them: a folder of weights and what describes them."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from golden.model import Input
 from train.errors import CheckpointError
-from train.run.description import read_description
+from train.run.description import Description, read_description
+
+if TYPE_CHECKING:
+    import torch
 
 #: The weights, beside the description.
 WEIGHTS = "model.safetensors"
@@ -12,7 +17,7 @@ WEIGHTS = "model.safetensors"
 FIXED = ("layers", "width", "heads", "head_width", "feed_forward", "vocabulary", "order")
 
 
-def read_imported(folder):
+def read_imported(folder: Path | str) -> "tuple[Description, dict[str, torch.Tensor]]":
     """`Description`, and weights, a dictionary of tensors, of an imported checkpoint. Raises CheckpointError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -27,7 +32,7 @@ def read_imported(folder):
     return description, weights
 
 
-def shape_of(folder, wanted, known):
+def shape_of(folder: Path | str, wanted: dict[str, Any], known: Collection[str]) -> dict[str, Any]:
     """The table of a recipe's [model]: the shape of an imported checkpoint, with what ``wanted`` says besides it.
 
     Parameters

@@ -2,15 +2,26 @@
 
 import multiprocessing
 import os
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from golden.encoder import encode
+from golden.model import Encoder
+from train.data.sets import Split
+from train.model.bmt import BmtEncoder
 from train.run.predict import predict
 
 
-def predict_integer(encoder, split, processes, track=lambda results, count: results):
+def predict_integer(
+    encoder: Encoder,
+    split: Split,
+    processes: int,
+    track: Callable[[Iterable[Any], int], Iterable[Any]] = lambda results, count: results,
+) -> tuple[NDArray[np.int64], int]:
     """What the integer model, `golden.encoder`, predicts.
 
     Parameters
@@ -45,17 +56,19 @@ def _predict_one(encoder, sample):
     return int(trace["logits"].argmax()), int(trace["saturated"])
 
 
-def percent(hits):
+def percent(hits: NDArray[np.bool_]) -> float:
     """Share of a boolean array in percent, to two decimals."""
     return round(100 * float(np.mean(hits)), 2)
 
 
-def percent_right(model, split):
+def percent_right(model: BmtEncoder, split: Split) -> float:
     """Accuracy of a model as it evaluates, in percent."""
     return percent(predict(model, split) == split.labels)
 
 
-def measure(teacher, model, encoder, control, test, processes):
+def measure(
+    teacher: BmtEncoder, model: BmtEncoder, encoder: Encoder, control: BmtEncoder | None, test: Split, processes: int
+) -> dict[str, float]:
     """Accuracies in percent, as the bundle's record holds them.
 
     ``fake_quantized`` is the model in PyTorch as it evaluates, ``real_arithmetic`` as it trains, with nothing rounded but

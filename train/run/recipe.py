@@ -11,6 +11,7 @@ from msgspec import Meta
 from formats.decode import decode
 from golden.attention.kinds import ATTENTION_KINDS
 from golden.model import Attention, EncoderConfig, Head, Input, Order
+from train.data.sets import Dataset
 from train.data.tasks import Task
 from train.errors import CheckpointError, RecipeError
 from train.model.precision import FULL, Weights, WeightScheme
@@ -71,7 +72,7 @@ class Model:
     epsilon: Share = 1e-5
     pooler: Pooler | None = None
 
-    def structure(self, step):
+    def structure(self, step: "StageRecipe") -> Structure:
         """`train.model.structure.Structure` of the encoder of a stage."""
         return Structure(step.activation or self.activation, self.norm, self.epsilon, self.pooler)
 
@@ -122,14 +123,14 @@ class StageRecipe:
     patience: Annotated[int, Meta(ge=0, le=100_000)] = 0
 
     @property
-    def scheme(self):
+    def scheme(self) -> WeightScheme | None:
         """`WeightScheme` of the layers, None in full precision."""
         if self.activation_bits == FULL:
             return None
         return WeightScheme(self.weights, self.per_channel, self.weighted, self.trained_scale, self.free)
 
     @property
-    def distils(self):
+    def distils(self) -> bool:
         return self.label_weight < 1 or self.hidden_weight > 0 or self.attention_weight > 0
 
 
@@ -153,7 +154,7 @@ class Recipe:
     checkpoint_every: Annotated[int, Meta(ge=1, le=1 << 31)] = 200
 
 
-def read_recipe(path):
+def read_recipe(path: Path | str) -> Recipe:
     """A recipe from its file. Raises RecipeError."""
     path = Path(path)
     if not path.is_file():
@@ -213,7 +214,7 @@ def _check_step(step, before, name):
         raise ValueError(f"{name} trains scales, which only split weights have; set weights = 'split'")
 
 
-def encoder_config(model, dataset):
+def encoder_config(model: Model, dataset: Dataset) -> EncoderConfig:
     """The structure of the encoder for a data set: ``golden.model.EncoderConfig``."""
     text = dataset.train.inputs.ndim == 2
     return EncoderConfig(

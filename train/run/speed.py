@@ -1,9 +1,11 @@
 """`bittern speed`: how much longer a step of a quantized model takes than one in full precision."""
 
+import argparse
 import json
 import platform
 import statistics
 import time
+from collections.abc import Sequence
 
 import torch
 from rich.console import Console
@@ -38,7 +40,14 @@ INPUT, CLASSES = 64, 10
 SETTING_UP = 3
 
 
-def step_times(models, inputs, lengths, labels, rounds, played):
+def step_times(
+    models: Sequence[BmtEncoder],
+    inputs: torch.Tensor,
+    lengths: torch.Tensor,
+    labels: torch.Tensor,
+    rounds: int,
+    played: bool,
+) -> list[list[float]]:
     """Seconds of a step (forward, backward, optimiser) of each model in each round, the models taking turns."""
     optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-4, fused=inputs.is_cuda) for model in models]
     computed = [_gradients_of(model, played) for model in models]
@@ -69,7 +78,9 @@ def _gradients_of(model, played):
     return Captured(compute, list(model.parameters())) if played else compute
 
 
-def measure(shape, device, rounds, played):
+def measure(
+    shape: tuple[int, int, int, int, int, int], device: torch.device, rounds: int, played: bool
+) -> tuple[float, dict[str, float]]:
     """Median seconds of a step in full precision, and of each scheme the median of its ratio to that in the same round."""
     layers, width, heads, feed_forward, tokens, batch = shape
     config = EncoderConfig(
@@ -88,7 +99,7 @@ def measure(shape, device, rounds, played):
     return statistics.median(full), dict(zip((name for name, _, _ in SCHEMES), ratios, strict=True))
 
 
-def run(options):
+def run(options: argparse.Namespace) -> int:
     """The command: prints the table and writes it as JSON; returns the exit status. Raises TrainError."""
     names = options.shape or list(SHAPES)
     for name in names:

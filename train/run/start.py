@@ -1,11 +1,15 @@
 """Where a run starts: random weights, or an imported checkpoint with its shape and tokenizer."""
 
+import torch
+from tokenizers import Tokenizer
+
 from train.data.tokenizer import read_tokenizer, tokenizer_in
 from train.errors import CheckpointError
 from train.run.imported import read_imported
+from train.run.recipe import Recipe
 
 
-def read_start(recipe):
+def read_start(recipe: Recipe) -> tuple[dict[str, torch.Tensor] | None, Tokenizer | None]:
     """What a recipe starts from: weights, a dictionary of tensors, and a tokenizer; each None if there is none.
 
     Raises

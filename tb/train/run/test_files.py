@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs the extra 'train'")
 
+from formats.preprocessing import ImagePipeline, TextPipeline
 from tb.train.encoders import CONFIG
 from tb.train.toys import toy_dataset
 from train.data.sets import check_inputs
@@ -44,6 +45,7 @@ def test_data_of_another_shape_than_the_model_takes_are_refused(change):
 
 def test_a_tokenizer_comes_back_from_what_a_bundle_holds_of_it():
     made = train_tokenizer(["a bird on a board", "a board of birds"] * 5, 60)
-    back = tokenizer_of({"tokenizer": json.loads(made.to_str())})
+    back = tokenizer_of(TextPipeline(tokenizer=json.loads(made.to_str())))
     assert back.encode("birds on boards").ids == made.encode("birds on boards").ids
-    assert tokenizer_of({}) is None
+    assert tokenizer_of(ImagePipeline(image=(8, 8), patch=2)) is None
+    assert tokenizer_of(None) is None

@@ -2,17 +2,20 @@
 
 import math
 
+import torch
 from torch import nn
 
+from golden.model import EncoderConfig
 from train.model.attention.kinds import WEIGHTINGS
 from train.model.linear import QuantizedLinear
+from train.model.precision import Precision
 from train.model.quantizers import Quantizer
 
 
 class Attention(nn.Module):
     """Multi-head attention of any kind."""
 
-    def __init__(self, config, formats):
+    def __init__(self, config: EncoderConfig, formats: Precision | None):
         super().__init__()
         self.heads, self.head_width = config.heads, config.head_width
         inner = config.heads * config.head_width
@@ -27,7 +30,7 @@ class Attention(nn.Module):
         setattr(self, self.kind.member, self.kind.module(config, formats and formats.probability))
         self.context_quantizer = Quantizer(code, inner)
 
-    def forward(self, x, mask):
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """``x`` (batch, tokens, width), ``mask`` (batch, tokens) bool or None: the update of the stream."""
         query = self._split(self.query_quantizer(self.query(x)))
         key = self._split(self.key_quantizer(self.key(x)))
@@ -37,7 +40,7 @@ class Attention(nn.Module):
         return self.output(self.context_quantizer(context))
 
     @property
-    def weigher(self):
+    def weigher(self) -> nn.Module:
         """The module that makes codes of the weights, see `train.model.attention.kind.Weighting.module`."""
         return getattr(self, self.kind.member)
 

@@ -44,7 +44,7 @@ class _Softmax(Weighting):
         return shifted(e.mul_(gain), half, shift).clamp_(max=block.probability.range[1])
 
 
-def to_scores(scale, heads, head_width):
+def to_scores(scale: float, heads: int, head_width: int) -> Requantization:
     """Constants that turn products of query and key codes, of ``scale`` each, into scores in 1/64 of base 2."""
     exponent = scale * math.log2(math.e) / math.sqrt(head_width) * (1 << softmax.SCORE_FRACTION)
     return Requantization(*quantize_constants(np.full(heads, exponent), np.zeros(heads)))

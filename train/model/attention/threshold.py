@@ -42,21 +42,21 @@ class Threshold(nn.Module):
 
     format = Format(Kind.UNSIGNED, 1)
 
-    def __init__(self, heads, tokens):
+    def __init__(self, heads: int, tokens: int):
         super().__init__()
         self.level = nn.Parameter(torch.zeros(heads))
         self.scale = nn.Parameter(torch.full((heads,), 2 / tokens))
 
-    def positive_scale(self):
+    def positive_scale(self) -> torch.Tensor:
         """The scale as used, (heads,)."""
         return self.scale.clamp(min=SMALLEST_SCALE)
 
     @property
-    def step(self):
+    def step(self) -> torch.Tensor:
         """What a code counts, (heads, 1, 1)."""
         return self.positive_scale()[:, None, None]
 
-    def forward(self, scores, mask):
+    def forward(self, scores: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """``scores`` (batch, heads, tokens, keys), ``mask`` (batch, keys) bool or None: weights, of the scores' shape."""
         reached = _Heaviside.apply(scores - self.level[:, None, None])
         if mask is not None:

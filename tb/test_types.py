@@ -10,9 +10,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Packages and modules whose public functions, methods and constructors have all their types.
-COMPLETE = ("boards", "cli", "codesign", "driver", "formats", "golden", "isa", "program", "sim")
+COMPLETE = ("bench", "boards", "cli", "codesign", "driver", "formats", "golden", "isa", "program", "sim", "train")
 #: Wrong calls: the module and the name that are called, the arguments, and what mypy says of them.
 WRONG = (
+    ("bench.report", "tables_of", '"build", "resources"', 'Argument 2 to "tables_of"'),
     ("codesign.cycles.model", "predict", '"zcu102"', 'Argument 1 to "predict"'),
     ("driver.accelerator", "Accelerator", '"/dev/uio0"', 'Value of type variable "AnyTransport"'),
     ("formats.bundle", "load", "3", 'Argument 1 to "load"'),
@@ -22,6 +23,7 @@ WRONG = (
     ("program.compiler.compiler", "compile_encoder", '3, "zcu102"', 'Argument 2 to "compile_encoder"'),
     ("program.verify.checker", "check", 'b"program"', 'Argument 1 to "check"'),
     ("sim.build", "build", '"tiny"', 'Argument 1 to "build"'),
+    ("train.data.load", "load_data", "3", 'Argument 1 to "load_data"'),
     ("train.model.weights", "integer", 'None, "8"', 'Argument 2 to "integer"'),
 )  # fmt: skip
 

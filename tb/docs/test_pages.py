@@ -56,7 +56,7 @@ def test_code_that_is_named_exists(page):
 @pytest.mark.parametrize(
     "name",
     ["golden", "hw.vector", "golden.codes.Kind", "golden.codes.Kind.BIPOLAR", "isa.config.AcceleratorConfig.rows",
-     "hw.vector.softmax.Softmax.lanes", "golden.softmax.SCORE_FRACTION"],
+     "hw.vector.row_ring.RowRing.width", "golden.softmax.SCORE_FRACTION"],
 )  # fmt: skip
 def test_names_that_there_are_are_found(name):
     assert exists(name)

@@ -54,6 +54,7 @@ def test_the_search_index_can_be_read_from_disk(site):
 def test_the_reference_shows_ports_parameters_and_links(site):
     text = (site / "reference" / "hw.vector.html").read_text()
     softmax = text[text.index('id="hw.vector.softmax.Softmax"') :]
-    assert re.search(r"<summary>Members</summary>\s*<dl>\s*<dt><code>i_command : In\(stream\)</code></dt>", softmax)
+    buffer = text[text.index('id="hw.vector.row_buffer.RowBuffer"') :]
+    assert re.search(r"<summary>Members</summary>\s*<dl>\s*<dt><code>i : In\(stream\)</code></dt>", buffer)
     assert "Parameters:" in softmax
     assert 'href="golden.html#golden.softmax.softmax"' in softmax

@@ -18,6 +18,9 @@ _ADVICE = {
     Error.AXI_READ: "the memory does not answer where the program reads: check the memory's address and size",
     Error.AXI_WRITE: "the memory does not answer where the program writes: check the memory's address and size",
     Error.INDEX_RANGE: "an input has a token id outside the vocabulary",
+    Error.ABORTED: "it was told to",
+    Error.DEADLINE: "the run took as many cycles as the deadline allows: give a later one",
+    Error.LOST: "the hardware was upset: run it again, and reload the bitstream if that happens often",
     Error.WATCHDOG: "nothing moved for the watchdog's time: check the memory, or give a larger watchdog",
 }
 _DEFAULT_ADVICE = "the program in memory is damaged or not for this accelerator: compile and load it again"
@@ -33,7 +36,9 @@ class Accelerator(Generic[AnyTransport]):
     timeout : float
         Seconds that one inference may take, by the transport's clock.
     watchdog : int
-        Clock cycles without any progress after which the accelerator gives up by itself.
+        Clock cycles without any progress after which the accelerator gives up by itself; 0: never.
+    deadline : int
+        Clock cycles that one inference may take before the accelerator gives up by itself; 0: any number.
 
     Attributes
     ----------
@@ -50,8 +55,8 @@ class Accelerator(Generic[AnyTransport]):
 
     placement: Placement
 
-    def __init__(self, transport: AnyTransport, timeout: float = 10.0, watchdog: int = 1 << 20):
-        self.transport, self.timeout, self.watchdog = transport, timeout, watchdog
+    def __init__(self, transport: AnyTransport, timeout: float = 10.0, watchdog: int = 1 << 20, deadline: int = 0xFFFFFFFF):
+        self.transport, self.timeout, self.watchdog, self.deadline = transport, timeout, watchdog, deadline
         self.program: Program | None = None
         try:
             self._identify()
@@ -94,6 +99,7 @@ class Accelerator(Generic[AnyTransport]):
         self._write("program_offset", program.program_offset)
         self._write("program_length", len(program.instructions))
         self._write("watchdog", self.watchdog)
+        self._write("deadline", self.deadline)
         self._write("interrupt_enable", 1)
         self.program = program
 
@@ -117,8 +123,8 @@ class Accelerator(Generic[AnyTransport]):
         ValueError
             For inputs that the program does not take.
         RunError
-            If the accelerator reports an error, RunTimeout if it takes longer than ``timeout`` seconds; the samples before
-            are lost, and the next call starts afresh.
+            If the accelerator reports an error, RunTimeout if it takes longer than ``timeout`` seconds, after which it is
+            told to abort; the samples before are lost, and the next call starts afresh.
         """
         if self.program is None:
             raise WrongProgram("no program is loaded; call load(program) first")
@@ -131,6 +137,12 @@ class Accelerator(Generic[AnyTransport]):
         packed = [pack_input(self.program, sample, length) for sample, length in zip(samples, lengths)]
         outputs = [unpack_output(self.program, data) for data in self._stream(packed, lengths)]
         return np.stack(outputs) if batch else outputs[0]
+
+    def abort(self) -> None:
+        """End what is running with error ABORTED, whatever it waits for; nothing happens if nothing runs. The next `run` or
+        `load` waits until it has ended. Before the accelerator alone is reset, abort it and wait: memory that still
+        answers would answer the wrong run."""
+        self._write("control", 1 << Control.ABORT)
 
     def counters(self) -> dict[str, int]:
         """Performance counters of the last inference, by their names in `isa.registers`: those the transport has."""
@@ -163,7 +175,11 @@ class Accelerator(Generic[AnyTransport]):
 
     def _finish(self):
         """Wait for the end of the run, acknowledge it, and raise RunError if it failed."""
-        status = self._wait_until_idle()
+        try:
+            status = self._wait_until_idle()
+        except RunTimeout:
+            self.abort()
+            raise
         self._write("interrupt", 1)
         if status >> Status.ERROR & 1:
             number, instruction = self._read("error_code"), self._read("error_instruction")
@@ -182,8 +198,8 @@ class Accelerator(Generic[AnyTransport]):
             left = deadline - self.transport.now()
             if left <= 0:
                 raise RunTimeout(
-                    f"the accelerator is still busy after {self.timeout:g} s; give a longer timeout, or a shorter "
-                    "watchdog so that it gives up, and reload the bitstream if it stays busy"
+                    f"the accelerator is still busy after {self.timeout:g} s; give a longer timeout, or abort the run, "
+                    "and reload the bitstream if it stays busy"
                 )
             self.transport.wait(left)
         return status

@@ -20,7 +20,7 @@ _ACCESS = {register.name: register.access for register in REGISTERS}
 class GoldenTransport(Transport):
     """An accelerator of ``config`` that computes with numpy, at once when it is started.
 
-    It knows no time: it counts instructions and saturations only, and has no watchdog.
+    It knows no time: it counts instructions and saturations only, has no watchdog, and nothing to abort.
 
     Parameters
     ----------
@@ -96,6 +96,8 @@ class GoldenTransport(Transport):
                 instruction = instructions[index]
                 execute(machine, index, instruction)
                 if instruction.opcode is Opcode.HALT:
+                    if machine.row_buffer:
+                        raise MachineError(Error.LEFTOVER, index, f"{len(machine.row_buffer)} row tiles were not taken")
                     output[:] = np.frombuffer(machine.memories[None], np.uint8)
                     return None, index + 1, machine.saturated
         except MachineError as error:

@@ -32,7 +32,7 @@ from isa.instruction import Memory, Queue
 
 
 class Core(wiring.Component):
-    """What computes; reset as one after an error, while the bus and the registers live on.
+    """What computes; reset as one after an error and between runs, while the bus and the registers live on.
 
     Members
     -------
@@ -44,6 +44,8 @@ class Core(wiring.Component):
         To and from the AXI reader.
     o_write_request, o_write_data : Out(stream);  i_write_done : In(1)
         To and from the AXI writer.
+    o_leftover : Out
+        The row buffer holds something.
     o_events : Out
         Strobes for the counters, those of the scheduler and the bus excepted.
     """
@@ -59,6 +61,7 @@ class Core(wiring.Component):
             "i_data": In(stream.Signature(read_data_layout(config.axi_bits))),
             "o_write_request": Out(stream.Signature(WRITE_REQUEST)),
             "o_write_data": Out(stream.Signature(config.axi_bits)), "i_write_done": In(1),
+            "o_leftover": Out(1),
             "o_events": Out(event_layout(config.row_lanes)),
         })  # fmt: skip
 
@@ -88,6 +91,7 @@ class Core(wiring.Component):
             self.o_done[Queue.DMA].eq(dma.o_done),
             self.o_done[Queue.QMM].eq(qmm.done),
             self.o_done[Queue.ROW].eq(rows.o_done),
+            self.o_leftover.eq(~rows.o_empty),
             self.o_error[Queue.DMA].eq(dma.o_error),
             self.o_error[Queue.QMM].eq(qmm.error),
             self.o_error[Queue.ROW].eq(rows.o_error),
@@ -201,6 +205,8 @@ class Top(wiring.Component):
             scheduler.i_done.eq(core.o_done),
             scheduler.i_error.eq(core.o_error),
             scheduler.i_write_error.eq(writer.error),
+            scheduler.i_stop.eq(control.o_stop),
+            scheduler.i_leftover.eq(core.o_leftover),
             scheduler.i_progress.eq(reader.beat | writer.beat | trace_issue.any()),
             scheduler.i_idle.eq(reader.idle & writer.idle),
             reader.discard.eq(scheduler.o_discard),

@@ -7,7 +7,7 @@ from isa.errors import Error
 from isa.instruction import Queue, opcodes_of
 
 IDENTIFICATION = 0x4E525442  # "BTRN"
-VERSION = 2
+VERSION = 3
 
 
 class RegisterAccess(IntEnum):
@@ -24,6 +24,7 @@ class Register(NamedTuple):
 
 class Control(IntEnum):
     START = 0
+    ABORT = 1
 
 
 class Status(IntEnum):
@@ -57,7 +58,7 @@ COUNTER_BASE = 0x100
 REGISTERS = (
     Register("identification", 0x00, RegisterAccess.READ, "0x4E525442"),
     Register("version", 0x04, RegisterAccess.READ, "of this map"),
-    Register("control", 0x08, RegisterAccess.WRITE, "bit 0 start (ignored while busy)"),
+    Register("control", 0x08, RegisterAccess.WRITE, "bit 0 start, ignored while busy; 1 abort, ignored unless busy"),
     Register("status", 0x0C, RegisterAccess.READ, "bit 0 busy, 1 done, 2 error; done and error are cleared by start"),
     Register("error_code", 0x10, RegisterAccess.READ, "first error, see Error; cleared by start"),
     Register("error_instruction", 0x14, RegisterAccess.READ, "index of the instruction that caused it"),
@@ -73,6 +74,7 @@ REGISTERS = (
     Register("program_length", 0x3C, RegisterAccess.WRITE, "instructions, HALT included"),
     Register("length", 0x40, RegisterAccess.WRITE, "tokens of this input that are not padding"),
     Register("watchdog", 0x44, RegisterAccess.WRITE, "cycles without progress before an error; 0 is off"),
+    Register("deadline", 0x48, RegisterAccess.WRITE, "cycles that a run may take before an error; 0 is off"),
     Register("shape", 0x50, RegisterAccess.READ, "log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24"),
     Register("lanes", 0x54, RegisterAccess.READ, "log2 of row lanes in bits 7:0, of the AXI width in 15:8"),
     Register("configuration", 0x58, RegisterAccess.READ, "checksum of all sizes, see `isa.config`; must be the program's"),

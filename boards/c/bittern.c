@@ -78,6 +78,7 @@ int bittern_load(struct bittern *device, const void *image, uint64_t bytes) {
     write_register(device, BITTERN_PROGRAM_OFFSET, found.program_offset);
     write_register(device, BITTERN_PROGRAM_LENGTH, found.program_length);
     write_register(device, BITTERN_WATCHDOG, device->watchdog);
+    write_register(device, BITTERN_DEADLINE, 0xFFFFFFFFu);
     device->program = found;
     return BITTERN_OK;
 }
@@ -128,7 +129,10 @@ int bittern_finish(struct bittern *device, int16_t *logits, uint64_t polls) {
     uint32_t status;
     if (!program->magic) return BITTERN_NOT_LOADED;
     do {
-        if (!polls--) return BITTERN_TIMEOUT;
+        if (!polls--) {
+            write_register(device, BITTERN_CONTROL, BITTERN_CONTROL_ABORT);
+            return BITTERN_TIMEOUT;
+        }
         status = read_register(device, BITTERN_STATUS);
     } while (status & BITTERN_STATUS_BUSY);
     if (!(status & BITTERN_STATUS_DONE)) {

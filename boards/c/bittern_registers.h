@@ -3,11 +3,11 @@
 #define BITTERN_REGISTERS_H
 
 #define BITTERN_IDENTIFICATION_VALUE 0x4E525442u
-#define BITTERN_VERSION_VALUE 2u
+#define BITTERN_VERSION_VALUE 3u
 
 #define BITTERN_IDENTIFICATION 0x000u /* read: 0x4E525442 */
 #define BITTERN_VERSION 0x004u /* read: of this map */
-#define BITTERN_CONTROL 0x008u /* read/write: bit 0 start (ignored while busy) */
+#define BITTERN_CONTROL 0x008u /* read/write: bit 0 start, ignored while busy; 1 abort, ignored unless busy */
 #define BITTERN_STATUS 0x00Cu /* read: bit 0 busy, 1 done, 2 error; done and error are cleared by start */
 #define BITTERN_ERROR_CODE 0x010u /* read: first error, see Error; cleared by start */
 #define BITTERN_ERROR_INSTRUCTION 0x014u /* read: index of the instruction that caused it */
@@ -23,6 +23,7 @@
 #define BITTERN_PROGRAM_LENGTH 0x03Cu /* read/write: instructions, HALT included */
 #define BITTERN_LENGTH 0x040u /* read/write: tokens of this input that are not padding */
 #define BITTERN_WATCHDOG 0x044u /* read/write: cycles without progress before an error; 0 is off */
+#define BITTERN_DEADLINE 0x048u /* read/write: cycles that a run may take before an error; 0 is off */
 #define BITTERN_SHAPE 0x050u /* read: log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24 */
 #define BITTERN_LANES 0x054u /* read: log2 of row lanes in bits 7:0, of the AXI width in 15:8 */
 #define BITTERN_CONFIGURATION 0x058u /* read: checksum of all sizes, see `isa.config`; must be the program's */
@@ -48,6 +49,7 @@
 #define BITTERN_COUNTERS 19u /* 32-bit counters in a row from BITTERN_COUNTER_CYCLES on */
 
 #define BITTERN_CONTROL_START 0x1u
+#define BITTERN_CONTROL_ABORT 0x2u
 #define BITTERN_STATUS_BUSY 0x1u
 #define BITTERN_STATUS_DONE 0x2u
 #define BITTERN_STATUS_ERROR 0x4u
@@ -62,6 +64,10 @@ enum bittern_error {
     BITTERN_ERROR_INDEX_RANGE = 6,
     BITTERN_ERROR_WATCHDOG = 7,
     BITTERN_ERROR_NO_HALT = 8,
+    BITTERN_ERROR_ABORTED = 9,
+    BITTERN_ERROR_DEADLINE = 10,
+    BITTERN_ERROR_LEFTOVER = 11,
+    BITTERN_ERROR_LOST = 12,
 };
 
 #endif

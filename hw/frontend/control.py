@@ -7,6 +7,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import ADDRESS_BITS, AxiLite
+from hw.instruction import ERROR
 from isa.config import AcceleratorConfig
 from isa.errors import Error
 from isa.registers import (  # fmt: skip
@@ -64,12 +65,14 @@ class Control(wiring.Component):
     o_start : Out
         Pulse; the run is `i_busy` from the next cycle on.
     o_settings : Out(SETTINGS)
+    o_stop : Out(ERROR)
+        Until the run has ended: it is to, with that error. The host wants it, or it took as long as it may.
     o_interrupt : Out
         High until acknowledged.
     i_busy : In
         A run is going on.
     i_done, i_failure : In(1), In(FAILURE)
-        Pulse at its end, in the last cycle of `i_busy`: one of the two.
+        Pulse at its end, in the last cycle of `i_busy`: one of the two. A run that ends without is `Error.LOST`.
     i_events : In(`event_layout`)
         Counted while busy.
     """
@@ -80,6 +83,7 @@ class Control(wiring.Component):
             "axi": In(AxiLite()),
             "o_start": Out(1),
             "o_settings": Out(SETTINGS),
+            "o_stop": Out(ERROR),
             "o_interrupt": Out(1),
             "i_busy": In(1),
             "i_done": In(1),
@@ -110,8 +114,9 @@ class Control(wiring.Component):
 
         # Later statements win: an event that ends a run is not lost to software clearing the one before.
         done, error = Signal(), Signal()
+        expected, aborted = Signal(), Signal()  # a run that has not ended; the host wants it to
         write, address, value, strobe = self._write_channel(m)
-        m.d.sync += self.o_start.eq(0)
+        m.d.sync += [self.o_start.eq(0), aborted.eq(aborted & self._running())]
         with m.If(write), m.Switch(address):
             for name, register in stored.items():
                 with m.Case(ADDRESS[name] >> 2):
@@ -122,18 +127,23 @@ class Control(wiring.Component):
                             m.d.sync += register[part].eq(value[part])
             with m.Case(ADDRESS["control"] >> 2):
                 m.d.sync += self.o_start.eq(value[ControlBit.START] & strobe[0] & ~self._running())
+                with m.If(value[ControlBit.ABORT] & strobe[0] & self._running()):
+                    m.d.sync += aborted.eq(1)
             with m.Case(ADDRESS["interrupt"] >> 2), m.If(value[0] & strobe[0]):
                 m.d.sync += pending.eq(0)
         with m.If(self.o_start):
-            m.d.sync += [done.eq(0), error.eq(0), error_code.eq(0), error_instruction.eq(0)]
+            m.d.sync += [done.eq(0), error.eq(0), error_code.eq(0), error_instruction.eq(0), expected.eq(1)]
+        with m.If(expected & ~self.i_busy):
+            m.d.sync += [error.eq(1), pending.eq(1), error_code.eq(Error.LOST), expected.eq(0)]
         with m.If(self.i_done):
-            m.d.sync += [done.eq(1), pending.eq(1)]
+            m.d.sync += [done.eq(1), pending.eq(1), expected.eq(0)]
         with m.If(self.i_failure.valid):
             m.d.sync += [
                 error.eq(1),
                 pending.eq(1),
                 error_code.eq(self.i_failure.code),
                 error_instruction.eq(self.i_failure.instruction),
+                expected.eq(0),
             ]
         m.d.comb += [
             status[Status.BUSY].eq(self._running()),
@@ -142,8 +152,19 @@ class Control(wiring.Component):
         ]
         m.d.sync += self.o_interrupt.eq(pending & stored["interrupt_enable"])
 
-        self._read_channel(m, values, self._counters(m))
+        counters = self._counters(m)
+        self._stop(m, aborted, counters[0], stored["deadline"])
+        self._read_channel(m, values, counters)
         return m
+
+    def _stop(self, m, aborted, cycles, deadline):
+        """End the run: the host has ``aborted`` it, or its cycles have reached the deadline."""
+        reached = Signal()
+        m.d.sync += [
+            reached.eq((cycles >= deadline) & (deadline != 0) & self.i_busy),
+            self.o_stop.valid.eq(aborted | reached),
+            self.o_stop.code.eq(Mux(aborted, Error.ABORTED, Error.DEADLINE)),
+        ]
 
     def _running(self):
         return self.i_busy | self.o_start

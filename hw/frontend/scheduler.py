@@ -3,19 +3,31 @@
 from typing import Any
 
 from amaranth import Cat, Module, Mux, ResetInserter, Signal
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.axi.axi import READ_REQUEST, read_data_layout
 from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.fetch import Fetch
 from hw.frontend.issue import IssueQueue
+from hw.frontend.watchdog import Watchdog
 from hw.instruction import ERROR, ISSUE
 from isa.errors import Error
 from isa.instruction import Opcode, Queue, opcodes_of, operation
 from isa.sizes import STARTED, queue_depths
 
-PATIENCE = 1 << 16  #: cycles without a beat that clearing up waits for memory when the watchdog is off
+
+class State(enum.Enum, shape=3):
+    """Of a run. Code 7 is none of them: an upset can give it, and it ends like any error."""
+
+    IDLE = 0
+    PREPARE = 1
+    BEGIN = 2
+    RUN = 3
+    DONE = 4
+    RECOVER = 5
+    FAILED = 6
+
 
 #: What `Scheduler` reports to the counters of the same names.
 SCHEDULER_EVENTS = data.StructLayout({
@@ -54,12 +66,17 @@ class Scheduler(wiring.Component):
         By `Queue`, about that queue's oldest instruction that has not completed (after a done in the same cycle).
     i_write_error : In
         From the AXI writer; counts as the ROW queue's.
+    i_stop : In(ERROR)
+        From control: the run is to end, with that error. Without effect when none is going on.
+    i_leftover : In
+        A buffer between units holds something, which is an error at the end of a program.
     i_progress : In
         A beat moved on the AXI master, or an instruction was issued.
     i_idle : In
         Nothing is under way in reader and writer.
     o_reset, o_discard : Out
-        After an error: reset of all units, and `discard` of reader and writer.
+        Reset of all units, and `discard` of reader and writer: after an error, and as long as no run is going on, so that
+        nothing of one run, or of the time between, reaches the next.
     o_events : Out(SCHEDULER_EVENTS)
     """
 
@@ -80,6 +97,8 @@ class Scheduler(wiring.Component):
             "i_done": In(3),
             "i_error": In(data.ArrayLayout(ERROR, 3)),
             "i_write_error": In(1),
+            "i_stop": In(ERROR),
+            "i_leftover": In(1),
             "i_progress": In(1),
             "i_idle": In(1),
             "o_reset": Out(1),
@@ -90,10 +109,14 @@ class Scheduler(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         settings = self.i_settings
-        running, recovering = Signal(), Signal()  # in which states the machine below is
-        busy = Signal()  # not in idle, from a register because it fans out to every counter
+        # Taken as they are: an encoding that tools choose would have codes without a way out.
+        state, following = Signal(State, attrs={"fsm_encoding": "none"}), Signal(State)
+        running, recovering = Signal(), Signal()
+        busy = Signal()  # not idle, from a register because it fans out to every counter
         empty = Signal()  # forget everything of the run before
-        m.d.comb += [empty.eq(~running), self.o_busy.eq(busy)]
+        m.d.comb += [empty.eq(~running), self.o_busy.eq(busy), following.eq(state)]
+        m.d.sync += [state.eq(following), busy.eq(following != State.IDLE)]
+        m.d.comb += recovering.eq((state == State.RECOVER) | (state == State.IDLE))
         m.d.sync += [self.o_reset.eq(recovering), self.o_discard.eq(recovering)]  # they fan out widely
 
         m.submodules.fetch = fetch = ResetInserter(empty)(Fetch(self.axi_bits))
@@ -113,39 +136,46 @@ class Scheduler(wiring.Component):
         errors = self._collect_errors(m)
         oldest, oldest_of_all = self._find_oldest(m, queues, fetch.o.p.index)
 
-        silence, guarded, quiet = self._listen(m)
+        m.submodules.watchdog = watchdog = Watchdog()
+        m.d.comb += [
+            watchdog.i_limit.eq(settings.watchdog),
+            watchdog.i_moving.eq(self.i_progress | self.i_done.any() | self.i_start),
+        ]
         failure = Signal(FAILURE)
 
         def fail(code, index):
             m.d.sync += [failure.code.eq(code), failure.instruction.eq(index), running.eq(0)]
-            m.next = "recover"
+            m.d.comb += following.eq(State.RECOVER)
 
         cleared = Signal(3)  # cycles since `o_discard`, until the units have let go
-        with m.FSM():
-            with m.State("idle"):
-                m.d.sync += [ending.eq(0), missing_halt.eq(0), unfinished.eq(0)]
+        with m.Switch(state):
+            with m.Case(State.IDLE):
+                m.d.sync += [running.eq(0), fetch.i_start.eq(0), ending.eq(0), missing_halt.eq(0), unfinished.eq(0)]
                 m.d.sync += [count.eq(0) for count in completed]
                 m.d.sync += fetch.i_address.eq(settings.image_base + settings.program_offset)
                 m.d.sync += cleared.eq(0)
                 with m.If(self.i_start):
-                    m.d.sync += busy.eq(1)
-                    m.next = "prepare"
-            with m.State("prepare"):
+                    m.d.comb += following.eq(State.PREPARE)
+            with m.Case(State.PREPARE):
                 misplaced = fetch.i_address[: (self.axi_bits // 8).bit_length() - 1].any()
                 with m.If(misplaced | settings.program_length[16:].any()):
                     fail(Error.SHAPE, 0)
                 with m.Else():
                     m.d.sync += [running.eq(1), fetch.i_start.eq(1)]
-                    m.next = "begin"
-            with m.State("begin"):
+                    m.d.comb += following.eq(State.BEGIN)
+            with m.Case(State.BEGIN):
                 m.d.sync += fetch.i_start.eq(0)
-                m.next = "run"
-            with m.State("run"):
+                m.d.comb += following.eq(State.RUN)
+            with m.Case(State.RUN):
                 with m.If(finished & ~missing_halt):
                     m.d.sync += running.eq(0)
-                    m.next = "done"
-                with m.If(quiet & guarded):
+                    m.d.comb += following.eq(State.DONE)
+                    with m.If(self.i_leftover):
+                        fail(Error.LEFTOVER, fetch.o.p.index)
+                with m.If(watchdog.o_expired):
                     fail(Error.WATCHDOG, oldest_of_all)
+                with m.If(self.i_stop.valid):
+                    fail(self.i_stop.code, oldest_of_all)
                 with m.If(finished & missing_halt):
                     fail(Error.NO_HALT, settings.program_length[:16])
                 with m.If(decode_error.valid):
@@ -153,20 +183,18 @@ class Scheduler(wiring.Component):
                 for queue in reversed(Queue):
                     with m.If(errors[queue].valid):
                         fail(errors[queue].code, oldest[queue])
-            with m.State("done"):
-                m.d.comb += self.o_done.eq(1)
-                m.d.sync += busy.eq(0)
-                m.next = "idle"
-            with m.State("recover"):
-                m.d.comb += recovering.eq(1)
+            with m.Case(State.DONE):
+                m.d.comb += [self.o_done.eq(1), following.eq(State.IDLE)]
+            with m.Case(State.RECOVER):
                 with m.If(cleared != 7):
-                    m.d.sync += [cleared.eq(cleared + 1), silence.eq(0)]
-                with m.Elif(self.i_idle | quiet):
-                    m.next = "failed"
-            with m.State("failed"):
-                m.d.comb += [self.o_failure.eq(failure), self.o_failure.valid.eq(1)]
-                m.d.sync += busy.eq(0)
-                m.next = "idle"
+                    m.d.sync += cleared.eq(cleared + 1)
+                    m.d.comb += watchdog.i_moving.eq(1)
+                with m.Elif(self.i_idle | watchdog.o_quiet):
+                    m.d.comb += following.eq(State.FAILED)
+            with m.Case(State.FAILED):
+                m.d.comb += [self.o_failure.eq(failure), self.o_failure.valid.eq(1), following.eq(State.IDLE)]
+            with m.Default():
+                fail(Error.LOST, 0)
 
         m.d.sync += [
             self.o_events.instructions.eq(done_count + (finished & ~missing_halt & running)),
@@ -232,19 +260,6 @@ class Scheduler(wiring.Component):
             m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
             m.d.comb += unit.i_done.eq(self.i_done[queue])
         return completed, unfinished, done_count, finished
-
-    def _listen(self, m):
-        """Cycles of silence, whether the watchdog minds them, and whether they are too many."""
-        silence, limit = Signal(32), Signal(32)
-        guarded, quiet, moving = Signal(), Signal(), Signal()
-        m.d.comb += moving.eq(self.i_progress | self.i_done.any())
-        m.d.sync += [
-            silence.eq(Mux(moving | self.i_start, 0, silence + 1)),
-            guarded.eq(self.i_settings.watchdog != 0),
-            limit.eq(Mux(guarded, self.i_settings.watchdog, PATIENCE)),
-            quiet.eq((silence >= limit) & ~moving),
-        ]
-        return silence, guarded, quiet
 
     def _collect_errors(self, m):
         """The units' errors, as late as `_find_oldest`."""

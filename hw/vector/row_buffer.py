@@ -44,6 +44,8 @@ class RowBuffer(wiring.Component):
         ``row`` counts from ``first_row``.
     o_waiting : Out
         A command waits for a complete row tile.
+    o_empty : Out
+        All column tiles are free; a cycle late.
     o_error : Out
         Strobe: a group is beyond ``row_columns``. The buffer works again after a reset.
     """
@@ -62,6 +64,7 @@ class RowBuffer(wiring.Component):
             "i_command": In(stream.Signature(ROW_COMMAND)),
             "o": Out(stream.Signature(row_element(lanes))),
             "o_waiting": Out(1),
+            "o_empty": Out(1),
             "o_error": Out(1),
         })
 
@@ -110,6 +113,7 @@ class RowBuffer(wiring.Component):
             ]
         m.d.sync += [
             self.o_error.eq(put & (self.i.p.column_tile >= tiles)),
+            self.o_empty.eq(free == self.slots),
             freed.eq(Mux(tile_read, widths.o.payload + 1, 0)),
             free.eq(Mux(filled, left - 1, left)),
             room.eq(Mux(filled, left > 1, left != 0)),  # free != 0, of which the drain's path has no time to hear

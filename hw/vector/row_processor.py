@@ -36,6 +36,8 @@ class RowProcessor(wiring.Component):
         Pulse: the last write of the oldest instruction was taken, a cycle ago or more.
     o_error : Out(ERROR)
         For a cycle, about the oldest instruction; no `o_done` follows, and no instruction is started until reset.
+    o_empty : Out
+        The row buffer holds nothing; a cycle late.
     o_events : Out(ROW_EVENTS)
     i_load_residual, i_load_norm, o_saturated, o_store, o_store_data, i_store_done
         Ports of `hw.vector.row_units.ROW_UNITS`.
@@ -60,6 +62,7 @@ class RowProcessor(wiring.Component):
                 "o_right": Out(stream.Signature(self._right.o.payload.shape())),
                 "o_done": Out(1),
                 "o_error": Out(ERROR),
+                "o_empty": Out(1),
                 "o_events": Out(ROW_EVENTS),
                 **passed,
             }
@@ -100,6 +103,7 @@ class RowProcessor(wiring.Component):
             progress.i_row_leaves.eq(Mux(progress.i_gives_codes, code_row_taken, row_taken)),
             progress.i_written.eq(~self._left.o_busy & ~self._right.o_busy),
             progress.i_answered.eq(Cat(self.units[name].o_done for name in own).any()),
+            self.o_empty.eq(buffer.o_empty),
             self.o_events.row_wait_buffer.eq(buffer.o_waiting),
         ]
         for name in self.units:

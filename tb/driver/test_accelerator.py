@@ -187,15 +187,40 @@ def test_a_token_id_beyond_the_vocabulary_is_an_error_of_the_accelerator_too(acc
 def test_a_time_out_says_so_and_the_accelerator_takes_the_next_run(rtl, monkeypatch):
     program = case().program
     index = next(i for i, instruction in enumerate(program.instructions) if instruction.opcode is Opcode.QMM)
-    monkeypatch.setattr(rtl, "watchdog", 50_000)
+    monkeypatch.setattr(rtl, "watchdog", 0)
+    monkeypatch.setattr(rtl, "deadline", 0)
     rtl.load(patched(program, index, wait_row=9999))
     monkeypatch.setattr(rtl, "timeout", 20_000 / CLOCK_HZ)
     with pytest.raises(RunTimeout, match=r"busy after 0.0002 s.*longer timeout"):
         rtl.run(case().inputs[0])
-    with pytest.raises(RunTimeout):  # the watchdog has not fired yet
-        rtl.load(program)
+    rtl.load(program)  # the run was aborted
     monkeypatch.undo()
-    assert works(rtl)  # waits for the watchdog, then starts afresh
+    assert works(rtl)
+
+
+def test_a_run_ends_at_its_deadline(rtl, monkeypatch):
+    program = case().program
+    index = next(i for i, instruction in enumerate(program.instructions) if instruction.opcode is Opcode.QMM)
+    monkeypatch.setattr(rtl, "watchdog", 0)
+    monkeypatch.setattr(rtl, "deadline", 10_000)
+    rtl.load(patched(program, index, wait_row=9999))
+    with pytest.raises(RunError, match="DEADLINE"):
+        rtl.run(case().inputs[0])
+    assert 10_000 <= rtl.counters()["cycles"] <= 10_050
+    monkeypatch.undo()
+    assert works(rtl)
+
+
+def test_a_program_that_leaves_rows_is_an_error_and_the_next_run_is_right(accelerator):
+    """The classifier's product gives more row tiles than are taken: one flipped bit of its instruction."""
+    program = case().program
+    last = max(i for i, instruction in enumerate(program.instructions) if instruction.opcode is Opcode.QMM)
+    accelerator.load(patched(program, last, row_tiles=program.instructions[last].row_tiles + 2))
+    for _ in range(2):
+        with pytest.raises(RunError, match=f"LEFTOVER at instruction {len(program.instructions) - 1} "):
+            accelerator.run(case().inputs[0])
+    for _ in range(4):
+        assert works(accelerator)
 
 
 def test_a_reset_in_the_middle_is_noticed(rtl, monkeypatch):

@@ -59,6 +59,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "frontend.fetch.Fetch": {"axi_bits": 64},
     "frontend.issue.IssueQueue": {},
     "frontend.scheduler.Scheduler": {"axi_bits": 64},
+    "frontend.watchdog.Watchdog": {},
     "lib.block_memory.BlockMemory": {"memory_bytes": 256, "axi_bits": 64, "bank_words": 16},
     "lib.skid.Skid": {"shape": 8},
     "lib.stream_queue.StreamQueue": {"shape": 8, "depth": 4},

@@ -85,7 +85,7 @@ class Bench:
         self.dut, self.axi_bits, self.dma_queue = dut, parameters()["axi_bits"], parameters()["dma_queue"]
         self.rng = np.random.default_rng(seed)
         self.stall = stall
-        for name in ("i_start", "i_done", "i_error", "i_write_error", "i_settings"):
+        for name in ("i_start", "i_done", "i_error", "i_write_error", "i_settings", "i_stop", "i_leftover"):
             getattr(dut, name).value = 0
         self.memory = AxiMemory(dut, "axi_", SIZE, stall, self.rng)
         self.monitor = AxiMonitor(dut, "axi__", self.axi_bits)
@@ -106,7 +106,7 @@ class Bench:
         self.ended = None
         self.events = dict.fromkeys(SCHEDULER_EVENTS.members, 0)
         self.ready = [0, 0, 0]
-        self.was_reset = False
+        self.released = self.was_reset = False
         self.failed = False
 
     async def _play(self):
@@ -118,8 +118,9 @@ class Bench:
                 dut.i_done.value = dut.i_error.value = dut.i_write_error.value = 0
                 continue
             self._observe()
+            self.released |= bool(dut.o_busy.value and not dut.o_reset.value)
             if dut.o_reset.value:
-                self.was_reset = True
+                self.was_reset |= self.released and bool(dut.o_busy.value)
                 self.started = [deque() for _ in Queue]
             self._act()
 

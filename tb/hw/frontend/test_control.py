@@ -9,6 +9,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiResp
 
 from hw.frontend.control import FAILURE, SETTINGS, Control, event_layout
+from hw.instruction import ERROR
 from isa.errors import Error
 from isa.presets import preset
 from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, RegisterAccess, Status
@@ -43,7 +44,9 @@ class Bench:
     async def _watch(self):
         while True:
             await RisingEdge(self.dut.clk)
-            self.starts += int(not self.dut.rst.value and self.dut.o_start.value)
+            if not self.dut.rst.value and self.dut.o_start.value:
+                self.starts += 1
+                self.dut.i_busy.value = 1
 
     async def write(self, register, value, response=AxiResp.OKAY):
         address = ADDRESS[register] if isinstance(register, str) else register
@@ -142,7 +145,6 @@ async def starts_once_and_holds_settings_while_busy(dut):
     await bench.write("control", 2)
     assert bench.starts == 0
     await bench.write("control", 1)
-    dut.i_busy.value = 1
     await ClockCycles(dut.clk, 2)
     assert bench.starts == 1
     for register in SETTING_REGISTERS:
@@ -165,7 +167,6 @@ async def latches_errors_until_the_next_start(dut):
     await start_clock(dut)
     for error, instruction in [(Error.NO_HALT, 65535), (Error.ILLEGAL_OPCODE, 0), (Error.AXI_READ, 1234)]:
         await bench.write("control", 1)
-        dut.i_busy.value = 1
         await ClockCycles(dut.clk, 2)
         assert await bench.read("status") == 1 << Status.BUSY
         assert await bench.read("error_code") == 0
@@ -177,6 +178,59 @@ async def latches_errors_until_the_next_start(dut):
 
 
 @cocotb.test()
+async def stops_a_run_that_the_host_aborts_or_that_takes_too_long(dut):
+    bench = Bench(dut, 0.2, 11)
+    await start_clock(dut)
+
+    def stop():
+        value = unpack(ERROR, [int(dut.o_stop.value)])
+        return Error(int(value["code"][0])) if value["valid"][0] else None
+
+    await bench.write("control", 2)  # nothing is going on
+    await ClockCycles(dut.clk, 3)
+    for _ in range(2):
+        await bench.write("control", 1)
+        await ClockCycles(dut.clk, 100)
+        assert stop() is None
+        await bench.write("control", 2)
+        await ClockCycles(dut.clk, 20)
+        assert stop() is Error.ABORTED
+        await bench.end((Error.ABORTED, 3))
+        await ClockCycles(dut.clk, 3)
+        assert stop() is None
+        assert await bench.read("error_code") == Error.ABORTED
+    for deadline in (40, 300):
+        await bench.write("deadline", deadline)
+        starting = cocotb.start_soon(bench.write("control", 1))
+        while not dut.o_start.value:
+            await RisingEdge(dut.clk)
+        cycles = 0
+        while stop() is None:
+            await RisingEdge(dut.clk)
+            cycles += 1
+        assert stop() is Error.DEADLINE
+        assert deadline <= cycles <= deadline + 5
+        await starting
+        await bench.end((Error.DEADLINE, 3))
+
+
+@cocotb.test()
+async def a_run_that_ends_without_a_word_is_lost(dut):
+    bench = Bench(dut, 0.2, 12)
+    await start_clock(dut)
+    await bench.write("interrupt_enable", 1)
+    for _ in range(2):
+        await bench.write("control", 1)
+        await ClockCycles(dut.clk, 30)
+        dut.i_busy.value = 0
+        await ClockCycles(dut.clk, 3)
+        assert dut.o_interrupt.value == 1
+        assert await bench.read("status") == 1 << Status.ERROR
+        assert await bench.read("error_code") == Error.LOST
+        await bench.write("interrupt", 1)
+
+
+@cocotb.test()
 async def interrupts_until_acknowledged(dut):
     bench = Bench(dut, 0.1, 7)
     await start_clock(dut)
@@ -184,7 +238,6 @@ async def interrupts_until_acknowledged(dut):
         for enabled in (1, 0):
             await bench.write("interrupt_enable", enabled)
             await bench.write("control", 1)
-            dut.i_busy.value = 1
             await ClockCycles(dut.clk, 5)
             assert dut.o_interrupt.value == 0
             await bench.end(failure)
@@ -211,14 +264,16 @@ async def counts_events_while_busy(dut):
         for place, name in enumerate(events):  # different rates, so that no two counters agree by chance
             events[name] *= bench.rng.random(cycles) < 0.1 + 0.04 * place
         words = pack(layout, events)
-        dut.i_events.value = words[0]
-        await bench.write("control", 1)
-        await ClockCycles(dut.clk, 3)
-        dut.i_busy.value = 1
-        for word in words:
+        dut.i_events.value = 0
+        starting = cocotb.start_soon(bench.write("control", 1))
+        while not dut.o_start.value:
+            await RisingEdge(dut.clk)
+        for word in words[:-1]:
             dut.i_events.value = word
             await RisingEdge(dut.clk)
-        dut.i_busy.value = 0
+        dut.i_events.value = words[-1]
+        await bench.end()
+        await starting
         await ClockCycles(dut.clk, 5)
         assert await bench.read("counter_cycles") == cycles
         for name, amounts in events.items():

@@ -7,9 +7,10 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.axi.axi import Tag
 from hw.frontend.scheduler import SCHEDULER_EVENTS
+from hw.instruction import ERROR
 from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, queue_of
-from tb.hw.frontend.scheduler_bench import IMAGE, PROGRAM, Bench, SchedulerWithReader
+from tb.hw.frontend.scheduler_bench import IMAGE, PROGRAM, Bench, SchedulerWithReader, one
 from tb.lib.harness import SIMULATORS, reset, simulate, start_clock
 
 
@@ -44,13 +45,16 @@ async def fetches_beside_dma_traffic(dut):
     beats = bench.rng.integers(1, 40, 60)
     address = bench.rng.integers(0, 0x1000 // width - 40, 60) * width
     tags = bench.rng.choice([Tag.LOAD, Tag.INDEX, Tag.ROW], 60)
-    bench.source.send({"address": address, "beats": beats, "tag": tags})
-    received = cocotb.start_soon(bench.sink.receive(int(beats.sum())))
     program = bench.program(60)
     words = bench.put(program)
-    assert await bench.run() == "done"
+    bench.stuck = {59}  # between runs there is no traffic
+    running = cocotb.start_soon(bench.run())
+    await ClockCycles(dut.clk, 5)
+    bench.source.send({"address": address, "beats": beats, "tag": tags})
+    got = await bench.sink.receive(int(beats.sum()))
+    bench.stuck = set()
+    assert await running == "done"
     bench.check_seen(program, words)
-    got = await received
     places = zip(address.tolist(), beats.tolist(), strict=True)
     assert got["data"].tolist() == [beat for place in places for beat in bench.memory.beats(*place, bench.axi_bits)]
     assert got["tag"].tolist() == np.repeat(tags, beats).tolist()
@@ -240,6 +244,48 @@ async def watchdog_names_the_oldest_instruction(dut):
     assert dut.o_busy.value == 1
     bench.stuck = set()
     assert await running == "done"
+
+
+@cocotb.test()
+async def stops_when_told_to(dut):
+    bench = Bench(dut, 0.2, 15)
+    await start_clock(dut)
+    dut.i_stop.value = one(ERROR, valid=1, code=Error.ABORTED)  # of no run
+    await ClockCycles(dut.clk, 5)
+    assert not dut.o_busy.value
+    dut.i_stop.value = 0
+    for wait, place in ((0, 0), (1, 0), (2, 0), (200, 5)):
+        bench.stuck = {place}
+        bench.put(bench.program(12), watchdog=0)
+        running = cocotb.start_soon(bench.run())
+        await ClockCycles(dut.clk, 1 + wait)
+        dut.i_stop.value = one(ERROR, valid=1, code=Error.ABORTED)
+        assert await running == (Error.ABORTED, place)
+        dut.i_stop.value = 0
+        bench.stuck = set()
+        await bench.check(5)
+
+
+@cocotb.test()
+async def halt_with_a_buffer_that_is_not_empty_is_an_error(dut):
+    bench = Bench(dut, 0.2, 16)
+    await start_clock(dut)
+    for count in (0, 1, 30):
+        dut.i_leftover.value = 1
+        bench.put(bench.program(count))
+        assert await bench.run() == (Error.LEFTOVER, count)
+        dut.i_leftover.value = 0
+        await bench.check(5)
+
+
+@cocotb.test()
+async def units_are_in_reset_between_runs(dut):
+    bench = Bench(dut, 0.2, 17)
+    await start_clock(dut)
+    for _ in range(3):
+        await ClockCycles(dut.clk, 5)
+        assert dut.o_reset.value == dut.o_discard.value == 1
+        await bench.check(20)
 
 
 @cocotb.test()

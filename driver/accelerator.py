@@ -8,7 +8,7 @@ from driver.errors import RunError, RunTimeout, TransportError, WrongDevice, Wro
 from driver.transport import Transport
 from golden.model import Input
 from isa.errors import Error
-from isa.registers import ADDRESS, IDENTIFICATION, VERSION, Control, Status
+from isa.registers import ADDRESS, IDENTIFICATION, LENGTHS, VERSION, Control, Status
 from program.memory_image import pack_input, unpack_output
 from program.placement import SLOTS, Placement
 from program.program import Program
@@ -135,7 +135,7 @@ class Accelerator(Generic[AnyTransport]):
         lengths = np.broadcast_to(tokens if lengths is None else np.asarray(lengths), len(samples)).tolist()
         # All of them before any runs: a bad sample must not cost those before it.
         packed = [pack_input(self.program, sample, length) for sample, length in zip(samples, lengths)]
-        outputs = [unpack_output(self.program, data) for data in self._stream(packed, lengths)]
+        outputs = [unpack_output(self.program, data) for data in self._stream(packed, [(length,) for length in lengths])]
         return np.stack(outputs) if batch else outputs[0]
 
     def abort(self) -> None:
@@ -149,7 +149,7 @@ class Accelerator(Generic[AnyTransport]):
         return {name: self._read(f"counter_{name}") for name in self.transport.counters}
 
     def _stream(self, packed, lengths):
-        """Content of region OUTPUT for each packed input, one inference ahead."""
+        """Content of region OUTPUT for each packed input, one run ahead; ``lengths`` are those of the samples of each."""
         if not packed:
             return
         self._wait_until_idle()
@@ -167,10 +167,11 @@ class Accelerator(Generic[AnyTransport]):
     def _send(self, index, data):
         self.transport.write_memory(self.placement.inputs[index % SLOTS], data)
 
-    def _start(self, index, length):
+    def _start(self, index, lengths):
         self._write_address("input_base", self.placement.inputs[index % SLOTS])
         self._write_address("output_base", self.placement.outputs[index % SLOTS])
-        self._write("length", length)
+        for name, length in zip(LENGTHS, lengths):
+            self._write(name, length)
         self._write("control", 1 << Control.START)
 
     def _finish(self):

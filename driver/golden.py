@@ -10,7 +10,7 @@ from isa.config import AcceleratorConfig
 from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Region, decode
 from isa.machine import Machine
-from isa.registers import ADDRESS, IDENTIFICATION, REGISTERS, VERSION, Control, RegisterAccess, Status
+from isa.registers import ADDRESS, IDENTIFICATION, LENGTHS, REGISTERS, VERSION, Control, RegisterAccess, Status
 from program.verify.interpreter import MachineError, execute
 
 _NAME = {address: name for name, address in ADDRESS.items()}
@@ -89,7 +89,7 @@ class GoldenTransport(Transport):
         image, inputs, output = (self._region(name) for name in ("image", "input", "output"))
         instructions = _Instructions(image, self._registers["program_offset"], self._registers["program_length"])
         regions = {Region.IMAGE: image.data, Region.INPUT: inputs.data}
-        machine = Machine(self.config, regions, len(output), self._registers["length"])
+        machine = Machine(self.config, regions, len(output), [self._registers[name] for name in LENGTHS])
         machine.memories[None] = bytearray(output)  # only what the program stores changes
         try:
             for index in range(instructions.count):

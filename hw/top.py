@@ -29,6 +29,7 @@ from hw.vector.row_processor import RowProcessor
 from hw.vector.row_units import ROW_EVENTS
 from isa.config import AcceleratorConfig
 from isa.instruction import Memory, Queue
+from isa.resolve import limit_units
 
 
 class Core(wiring.Component):
@@ -78,8 +79,6 @@ class Core(wiring.Component):
         wiring.connect(m, rows.o_right, qmm.i_right_row)
         m.d.comb += [
             dma.i_settings.eq(self.i_settings),
-            qmm.length.eq(self.i_settings.length),
-            rows.i_length.eq(self.i_settings.length),
             rows.i_rows.valid.eq(qmm.o_rows.valid),
             rows.i_rows.payload.eq(qmm.o_rows.payload),
             qmm.o_rows.ready.eq(rows.i_rows.ready),
@@ -170,7 +169,7 @@ class Top(wiring.Component):
 
         axi_bits = self.config.axi_bits
         m.submodules.control = control = Control(self.config)
-        m.submodules.scheduler = scheduler = Scheduler(axi_bits, self.config.dma_queue)
+        m.submodules.scheduler = scheduler = Scheduler(axi_bits, limit_units(self.config), self.config.dma_queue)
         m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(axi_bits))
         m.submodules.reader = reader = AxiReader(axi_bits)
         m.submodules.writer = writer = AxiWriter(axi_bits)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 INSTRUCTION_BITS = 512
 INSTRUCTION_BYTES = INSTRUCTION_BITS // 8
+SAMPLE_BITS = 3
+SAMPLES = 1 << SAMPLE_BITS  #: that one run can work on, each with its own length
 
 
 class Opcode(IntEnum):
@@ -86,13 +88,22 @@ def s(name: str, bits: int, meaning: str) -> Field:
     return Field(name, bits, True, meaning)
 
 
-#: First fields of every instruction. It starts when each queue has completed at least so many instructions.
+#: Of a length, and of the number of a token.
+TOKEN_BITS = 16
+
+#: First fields of every instruction. It starts when each queue has completed at least so many instructions; of which sample
+#: it is, and which of its sizes count that one's tokens, `isa.resolve` asks.
 HEADER = (
     u("opcode", 8, "see the list of instructions"),
     u("wait_dma", 16, "start when the DMA queue has completed at least this many instructions"),
     u("wait_qmm", 16, "the same for the QMM queue"),
     u("wait_row", 16, "the same for the ROW queue"),
-    u("reserved", 8, "0"),
+    u("sample", SAMPLE_BITS, "whose length limits it: register LENGTH of that number"),
+    u("limit_rows", 1, "its rows are tokens: those at and beyond the length are left out"),
+    u("limit_columns", 1, "the same for its columns, the first of which is token 0"),
+    u("limit_words", 1, "the same for its contraction"),
+    u("reserved", 2, "0"),
+    u("first_token", TOKEN_BITS, "which token its first row is, if they are limited"),
 )
 HEADER_BITS = sum(field.bits for field in HEADER)
 
@@ -105,6 +116,13 @@ def require(condition: bool, message: str) -> None:
     """Raise `Illegal` with ``message`` unless the condition holds."""
     if not condition:
         raise Illegal(message)
+
+
+class Limit(NamedTuple):
+    """How a size follows from the tokens that there are."""
+
+    flag: str  #: the field of the header that says whether it does
+    unit: str  #: the size of `isa.config.AcceleratorConfig` that says how many tokens make 1 of it; "" for 1
 
 
 @dataclass(frozen=True)
@@ -129,6 +147,8 @@ class Operation:
     colour: ClassVar[str] = "#000000"
     #: Behind the header.
     fields: ClassVar[tuple[Field, ...]] = ()
+    #: Of its fields, the sizes that a length limits, see `isa.resolve`.
+    limits: ClassVar[Mapping[str, Limit]] = {}
 
     def __init__(self, opcode: Opcode):
         self.opcode = opcode

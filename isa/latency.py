@@ -13,6 +13,8 @@ RESCALE = 7
 STREAM_QUEUE = 2
 #: `hw.lib.skid`
 SKID = 1
+#: `hw.frontend.resolve`: cycles that an instruction stays at its input.
+RESOLVE = 4
 #: Stages of `hw.vector.norm_statistics` before and behind its reciprocal square root.
 NORM_SUMS, NORM_GAIN = 5, 7
 #: Of the argument of a norm's reciprocal square root.

@@ -1,6 +1,6 @@
 """The state that instructions change, as the reference models it, and the few ways in which they do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,8 +31,8 @@ class Machine:
         What can be read: IMAGE and INPUT.
     output_bytes : int
         Size of region OUTPUT.
-    length : int
-        The LENGTH register.
+    lengths : sequence of int
+        Of each sample; 0 for those behind the last.
 
     Attributes
     ----------
@@ -43,10 +43,14 @@ class Machine:
     """
 
     def __init__(
-        self, config: AcceleratorConfig, regions: Mapping[Region, bytes | memoryview], output_bytes: int, length: int
+        self,
+        config: AcceleratorConfig,
+        regions: Mapping[Region, bytes | memoryview],
+        output_bytes: int,
+        lengths: Sequence[int],
     ):
         c = self.config = config
-        self.regions, self.length = regions, length
+        self.regions, self.lengths = regions, tuple(lengths)
         self.memories: dict[Memory | None, Any] = {
             Memory.LEFT: np.zeros((c.left_depth, c.rows, c.depth // 8), np.uint8),
             Memory.RIGHT: np.zeros((c.right_depth, c.columns, c.depth // 8), np.uint8),

@@ -4,7 +4,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from isa.errors import Error
-from isa.instruction import Queue, opcodes_of
+from isa.instruction import SAMPLES, Queue, opcodes_of
 
 IDENTIFICATION = 0x4E525442  # "BTRN"
 VERSION = 3
@@ -55,6 +55,10 @@ COUNTERS = (
 )
 COUNTER_BASE = 0x100
 
+#: Registers of the lengths, by sample.
+LENGTHS = tuple(f"length{sample}" for sample in range(SAMPLES))
+LENGTH_BASE = 0x60
+
 REGISTERS = (
     Register("identification", 0x00, RegisterAccess.READ, "0x4E525442"),
     Register("version", 0x04, RegisterAccess.READ, "of this map"),
@@ -72,12 +76,20 @@ REGISTERS = (
     Register("output_base_high", 0x34, RegisterAccess.WRITE, ""),
     Register("program_offset", 0x38, RegisterAccess.WRITE, "of the first instruction in region IMAGE"),
     Register("program_length", 0x3C, RegisterAccess.WRITE, "instructions, HALT included"),
-    Register("length", 0x40, RegisterAccess.WRITE, "tokens of this input that are not padding"),
     Register("watchdog", 0x44, RegisterAccess.WRITE, "cycles without progress before an error; 0 is off"),
     Register("deadline", 0x48, RegisterAccess.WRITE, "cycles that a run may take before an error; 0 is off"),
     Register("shape", 0x50, RegisterAccess.READ, "log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24"),
     Register("lanes", 0x54, RegisterAccess.READ, "log2 of row lanes in bits 7:0, of the AXI width in 15:8"),
     Register("configuration", 0x58, RegisterAccess.READ, "checksum of all sizes, see `isa.config`; must be the program's"),
+    *(
+        Register(
+            name,
+            LENGTH_BASE + 4 * sample,
+            RegisterAccess.WRITE,
+            f"tokens of sample {sample} that are not padding, 16 bit; 0: there is no such sample",
+        )
+        for sample, name in enumerate(LENGTHS)
+    ),
     *(
         Register(f"counter_{name}", COUNTER_BASE + 4 * index, RegisterAccess.READ, meaning)
         for index, (name, meaning) in enumerate(COUNTERS)

@@ -118,7 +118,7 @@ int bittern_start(struct bittern *device, const int32_t *input, uint32_t length)
     if (read_register(device, BITTERN_STATUS) & BITTERN_STATUS_BUSY) return BITTERN_TIMEOUT;
     for (uint64_t i = 0; i < program->input_bytes / 4; i++) device->memory[device->input / 4 + i] = input_word(program, input, i);
     sync(device, device->input, program->input_bytes);
-    write_register(device, BITTERN_LENGTH, length);
+    write_register(device, BITTERN_LENGTH0, length);
     write_register(device, BITTERN_INTERRUPT, 1);
     write_register(device, BITTERN_CONTROL, BITTERN_CONTROL_START);
     return BITTERN_OK;

@@ -21,12 +21,19 @@
 #define BITTERN_OUTPUT_BASE_HIGH 0x034u /* read/write */
 #define BITTERN_PROGRAM_OFFSET 0x038u /* read/write: of the first instruction in region IMAGE */
 #define BITTERN_PROGRAM_LENGTH 0x03Cu /* read/write: instructions, HALT included */
-#define BITTERN_LENGTH 0x040u /* read/write: tokens of this input that are not padding */
 #define BITTERN_WATCHDOG 0x044u /* read/write: cycles without progress before an error; 0 is off */
 #define BITTERN_DEADLINE 0x048u /* read/write: cycles that a run may take before an error; 0 is off */
 #define BITTERN_SHAPE 0x050u /* read: log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24 */
 #define BITTERN_LANES 0x054u /* read: log2 of row lanes in bits 7:0, of the AXI width in 15:8 */
 #define BITTERN_CONFIGURATION 0x058u /* read: checksum of all sizes, see `isa.config`; must be the program's */
+#define BITTERN_LENGTH0 0x060u /* read/write: tokens of sample 0 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH1 0x064u /* read/write: tokens of sample 1 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH2 0x068u /* read/write: tokens of sample 2 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH3 0x06Cu /* read/write: tokens of sample 3 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH4 0x070u /* read/write: tokens of sample 4 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH5 0x074u /* read/write: tokens of sample 5 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH6 0x078u /* read/write: tokens of sample 6 that are not padding, 16 bit; 0: there is no such sample */
+#define BITTERN_LENGTH7 0x07Cu /* read/write: tokens of sample 7 that are not padding, 16 bit; 0: there is no such sample */
 #define BITTERN_COUNTER_CYCLES 0x100u /* read: cycles from START to the end */
 #define BITTERN_COUNTER_INSTRUCTIONS 0x104u /* read: instructions completed */
 #define BITTERN_COUNTER_QMM_BUSY 0x108u /* read: cycles in which the array accumulated */

@@ -6,6 +6,7 @@ from codesign.cycles.events import Events
 from codesign.cycles.memory import ExternalMemory
 from codesign.cycles.timing import Timing
 from isa.instruction import INSTRUCTION_BITS, Queue, queue_of
+from isa.latency import RESOLVE
 from isa.sizes import STARTED
 from program.program import Program
 
@@ -67,7 +68,7 @@ class Frontend:
     def _dispatch(self):
         arrived = self.memory.fetched
         counts = dict.fromkeys(Queue, 0)
-        time = beat = 0
+        time = beat = sent = 0
         for index, instruction in enumerate(self.program.instructions):
             for _ in range(self.beats):
                 while len(arrived) <= beat:
@@ -75,10 +76,11 @@ class Frontend:
                 time = max(time + 1, arrived[beat] + 2)
                 beat += 1
             self._assembled.post(time)
-            time += 2
+            time = max(time + 1 + RESOLVE, sent + 1)
+            sent = time + 2
             queue = queue_of(instruction)
             if queue is None:  # HALT
-                self.halted.post(time)
+                self.halted.post(sent)
                 return
             place = counts[queue]
             counts[queue] += 1
@@ -91,8 +93,8 @@ class Frontend:
                     while len(started) < before:
                         yield started
                     moved = max(moved, started[before - 1][0])
-                time = max(time, moved + 1)
-            self._dispatched[queue].post((time, index))
+                sent = max(sent, moved + 1)
+            self._dispatched[queue].post((sent, index))
 
     def _issue(self, queue):
         dispatched, started, ready = self._dispatched[queue], self.started[queue], self.ready[queue]

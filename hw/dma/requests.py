@@ -194,7 +194,6 @@ class DmaRequests(wiring.Component):
         settings, placement = self.i_settings, self.o_placement
         beat_bytes, per_beat = self.axi_bits // 8, self.axi_bits // INDEX_BITS
         is_gather = Signal()
-        shifted = Signal(ADDRESS_BITS)
         row_words = Signal(range(256 * self.axi_bits // self.word_bits))
         spare_words = Signal(signed(1 + max(len(row_words), len(gather.words))))
         bases = {Region.IMAGE: settings.image_base, Region.INPUT: settings.input_base,
@@ -207,12 +206,9 @@ class DmaRequests(wiring.Component):
                 is_gather.eq(gather.opcode == Opcode.GATHER),
                 table.eq(base_of[load.region] + load.offset),
                 indices.eq(base_of[gather.index_region] + gather.index_offset),
-                shifted.eq(Mux(gather.opcode == Opcode.GATHER, 0, settings.length << load.index_shift)),
                 row_words.eq(gather.row_beats * (self.axi_bits // self.word_bits)),
             ]
         with m.If(second):
-            with m.If(load.index_shift.any()):
-                m.d.sync += table.eq(table + shifted)
             foreign = (gather.region > max(Region)) | (gather.index_region > max(Region))
             m.d.sync += [
                 impossible[0].eq(is_gather & (foreign | (gather.count == 0))),

@@ -29,7 +29,7 @@ class Qmm(wiring.Component):
 
     Members
     -------
-    i : In(stream(ISSUE));  length : In(16)
+    i : In(stream(ISSUE))
     i_left_load, i_right_load, i_constant : In(stream)
         LOAD and GATHER writes, see `OperandMemory` and `Drain`.
     i_left_row, i_right_row : In(stream)
@@ -60,7 +60,6 @@ class Qmm(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(ISSUE)),
-                "length": In(16),
                 "i_left_load": like(self._left.i_load),
                 "i_right_load": like(self._right.i_load),
                 "i_left_row": like(self._left.i_row),
@@ -110,7 +109,6 @@ class Qmm(wiring.Component):
         m.d.comb += [
             left.read_address.eq(sequencer.left_address),
             right.read_address.eq(sequencer.right_address),
-            sequencer.length.eq(self.length),
             array.left.eq(left.o),
             array.right.eq(right.o),
             Cat(array.first, array.twice, array.subtract, array.last, array.enable).eq(control),

@@ -67,8 +67,6 @@ class Sequencer(wiring.Component):
     Members
     -------
     i : In(stream(ISSUE))
-    length : In(16)
-        Valid tokens of this run.
     left_address, right_address : Out;  enable, first, twice, subtract, last : Out
         Words to read and what the array does with them; meant for the same cycle.
     o_tile : Out(stream)
@@ -95,7 +93,6 @@ class Sequencer(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(ISSUE)),
-                "length": In(16),
                 "left_address": Out(range(left_depth)),
                 "right_address": Out(range(right_depth)),
                 "enable": Out(1),
@@ -148,8 +145,8 @@ class Sequencer(wiring.Component):
                 at.right_start.eq(ahead.right_top),
                 at.target_row.eq(ahead.f.destination_base),
                 at.target_column.eq(ahead.f.destination_column >> log2(self.columns)),
-                at.limit_all.eq(ahead.width),
-                at.remaining.eq(ahead.width),
+                at.limit_all.eq(ahead.f.columns),
+                at.remaining.eq(ahead.f.columns),
             ]
 
         # What leaves: addresses, checked, control, and the descriptor of the tile.
@@ -273,7 +270,6 @@ class Sequencer(wiring.Component):
         """The next instruction, and what takes a cycle to know of it."""
         f = Signal(instruction_layout(Opcode.QMM), name="ahead")
         valid, ready, taken = Signal(name="ahead_valid"), Signal(name="ahead_ready"), Signal(name="ahead_taken")
-        width = Signal(16, name="ahead_width")
         pairs = Signal(signed(8), name="ahead_pairs")
         counts = [Signal(LEFT, name=f"ahead_{name}") for name in ("words", "column_tiles", "row_tiles")]
         tops = [Signal(ADDRESS_BITS, name=f"ahead_{side}_top") for side in ("left", "right")]
@@ -290,14 +286,13 @@ class Sequencer(wiring.Component):
         m.d.sync += [
             *(count.eq(f[name] - 2) for count, name in zip(counts, ("words", "column_tiles", "row_tiles"))),
             pairs.eq(f.left_bits * f.right_bits - 2),
-            width.eq(Mux(f.mask & (self.length < f.columns), self.length, f.columns)),
             *(
                 top.eq(_after(f[f"{side}_base"], f[f"{side}_plane"], count))
                 for side, top, count in zip(("left", "right"), tops, planes)
             ),
         ]
         return SimpleNamespace(
-            f=f, valid=valid, ready=ready, taken=taken, malformed=registered(m, self._malformed(f)), width=width,
+            f=f, valid=valid, ready=ready, taken=taken, malformed=registered(m, self._malformed(f)),
             pairs=pairs, words=counts[0], column_tiles=counts[1], row_tiles=counts[2], left_top=tops[0], right_top=tops[1],
             left_planes=planes[0], right_planes=planes[1],
         )  # fmt: skip

@@ -10,11 +10,13 @@ from hw.axi.axi import ADDRESS_BITS, AxiLite
 from hw.instruction import ERROR
 from isa.config import AcceleratorConfig
 from isa.errors import Error
+from isa.instruction import SAMPLES, TOKEN_BITS
 from isa.registers import (  # fmt: skip
     ADDRESS,
     COUNTER_BASE,
     COUNTERS,
     IDENTIFICATION,
+    LENGTHS,
     REGISTERS,
     VERSION,
     RegisterAccess,
@@ -33,7 +35,7 @@ SETTINGS = data.StructLayout({
     "output_base": ADDRESS_BITS,
     "program_offset": 32,
     "program_length": 32,
-    "length": 16,
+    "lengths": data.ArrayLayout(TOKEN_BITS, SAMPLES),
     "watchdog": 32,
 })  # fmt: skip
 
@@ -41,7 +43,8 @@ SETTINGS = data.StructLayout({
 FAILURE = data.StructLayout({"valid": 1, "code": range(max(Error) + 1), "instruction": 16})
 
 # Bits kept of registers that are narrower than 32.
-_WIDTHS = {"image_base_high": 8, "input_base_high": 8, "output_base_high": 8, "length": 16, "interrupt_enable": 1}
+_WIDTHS = dict.fromkeys(LENGTHS, TOKEN_BITS)
+_WIDTHS |= {"image_base_high": 8, "input_base_high": 8, "output_base_high": 8, "interrupt_enable": 1}
 
 
 def event_layout(row_lanes):
@@ -109,8 +112,9 @@ class Control(wiring.Component):
 
         for name in ("image_base", "input_base", "output_base"):
             m.d.comb += self.o_settings[name].eq(Cat(stored[f"{name}_low"], stored[f"{name}_high"]))
-        for name in ("program_offset", "program_length", "length", "watchdog"):
+        for name in ("program_offset", "program_length", "watchdog"):
             m.d.comb += self.o_settings[name].eq(stored[name])
+        m.d.comb += [self.o_settings.lengths[sample].eq(stored[name]) for sample, name in enumerate(LENGTHS)]
 
         # Later statements win: an event that ends a run is not lost to software clearing the one before.
         done, error = Signal(), Signal()

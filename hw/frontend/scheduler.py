@@ -10,6 +10,7 @@ from hw.axi.axi import READ_REQUEST, read_data_layout
 from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.fetch import Fetch
 from hw.frontend.issue import IssueQueue
+from hw.frontend.resolve import Resolve
 from hw.frontend.watchdog import Watchdog
 from hw.instruction import ERROR, ISSUE
 from isa.errors import Error
@@ -47,6 +48,8 @@ class Scheduler(wiring.Component):
     ----------
     axi_bits : int
         Width of the reader's beats.
+    units : dict of str to int
+        See `Resolve`.
     dma_queue : int
         Instructions that wait in the DMA queue; 8 in each of the others.
 
@@ -80,8 +83,8 @@ class Scheduler(wiring.Component):
     o_events : Out(SCHEDULER_EVENTS)
     """
 
-    def __init__(self, axi_bits: int, dma_queue: int = 8):
-        self.axi_bits, self.dma_queue = axi_bits, dma_queue
+    def __init__(self, axi_bits: int, units: dict[str, int], dma_queue: int = 8):
+        self.axi_bits, self.units, self.dma_queue = axi_bits, units, dma_queue
         self._depth = queue_depths(dma_queue)
         super().__init__({
             "i_start": In(1),
@@ -125,16 +128,20 @@ class Scheduler(wiring.Component):
 
         # Everything an instruction can do to the program's flow is decided here.
         ending, missing_halt = Signal(), Signal()
-        queues, dispatch, halts, decode_error = self._dispatch(m, fetch, running, empty)
-        past_end = Signal()
-        m.d.sync += past_end.eq((fetch.o.p.index == settings.program_length[:16]) & ~fetch.o.valid)
+        m.submodules.resolve = resolve = ResetInserter(empty)(Resolve(self.units))
+        wiring.connect(m, fetch.o, resolve.i)
+        m.d.comb += resolve.i_lengths.eq(settings.lengths)
+        queues, dispatch, halts, decode_error = self._dispatch(m, resolve.o, running, empty)
+        past_end, next_index = Signal(), Signal(16)
+        m.d.comb += next_index.eq(Mux(resolve.o.valid, resolve.o.p.index, fetch.o.p.index))
+        m.d.sync += past_end.eq((fetch.o.p.index == settings.program_length[:16]) & ~fetch.o.valid & ~resolve.o.valid)
         with m.If(running & ~ending):
             m.d.sync += [ending.eq(halts | past_end), missing_halt.eq(past_end)]
         m.d.comb += [fetch.i_count.eq(settings.program_length), fetch.i_stop.eq(ending)]
 
         completed, unfinished, done_count, finished = self._count(m, queues, dispatch, running & ending, fetch.o_idle)
         errors = self._collect_errors(m)
-        oldest, oldest_of_all = self._find_oldest(m, queues, fetch.o.p.index)
+        oldest, oldest_of_all = self._find_oldest(m, queues, next_index)
 
         m.submodules.watchdog = watchdog = Watchdog()
         m.d.comb += [
@@ -171,7 +178,7 @@ class Scheduler(wiring.Component):
                     m.d.sync += running.eq(0)
                     m.d.comb += following.eq(State.DONE)
                     with m.If(self.i_leftover):
-                        fail(Error.LEFTOVER, fetch.o.p.index)
+                        fail(Error.LEFTOVER, next_index)
                 with m.If(watchdog.o_expired):
                     fail(Error.WATCHDOG, oldest_of_all)
                 with m.If(self.i_stop.valid):
@@ -179,7 +186,7 @@ class Scheduler(wiring.Component):
                 with m.If(finished & missing_halt):
                     fail(Error.NO_HALT, settings.program_length[:16])
                 with m.If(decode_error.valid):
-                    fail(decode_error.code, fetch.o.p.index)
+                    fail(decode_error.code, resolve.o.p.index)
                 for queue in reversed(Queue):
                     with m.If(errors[queue].valid):
                         fail(errors[queue].code, oldest[queue])
@@ -205,8 +212,8 @@ class Scheduler(wiring.Component):
         ]
         return m
 
-    def _dispatch(self, m, fetch, running, empty):
-        """Instructions from ``fetch`` to the queues.
+    def _dispatch(self, m, resolved, running, empty):
+        """Instructions from the stream ``resolved`` to the queues.
 
         Returns these, when one gets an instruction, and, held for a cycle, HALT and what cannot be decoded.
         """
@@ -216,21 +223,21 @@ class Scheduler(wiring.Component):
                 IssueQueue(self._depth[queue], STARTED[queue], used_bits(queue))
             )
             wiring.connect(m, unit.o, wiring.flipped(port))
-            m.d.comb += [unit.i.p.bits.eq(fetch.o.p.bits), unit.i.p.index.eq(fetch.o.p.index)]
+            m.d.comb += [unit.i.p.bits.eq(resolved.p.bits), unit.i.p.index.eq(resolved.p.index)]
             queues.append(unit)
         target, halts = Signal(3), Signal()
         decode_error = Signal(ERROR)
         dispatch = Signal()
         m.d.comb += [
             dispatch.eq((target & Cat(unit.i.ready for unit in queues)).any()),
-            fetch.o.ready.eq(dispatch),
+            resolved.ready.eq(dispatch),
         ]
         m.d.comb += [queues[queue].i.valid.eq(target[queue]) for queue in Queue]
         m.d.sync += [target.eq(0), halts.eq(0), decode_error.valid.eq(0)]
-        with m.If(fetch.o.valid & ~dispatch & running):
-            with m.If(fetch.o.p.error):
+        with m.If(resolved.valid & ~dispatch & running):
+            with m.If(resolved.p.error):
                 m.d.sync += [decode_error.valid.eq(1), decode_error.code.eq(Error.AXI_READ)]
-            with m.Else(), m.Switch(fetch.o.p.bits[:8]):
+            with m.Else(), m.Switch(resolved.p.bits[:8]):
                 for opcode in Opcode:
                     queue = operation(opcode).queue
                     if queue is not None:

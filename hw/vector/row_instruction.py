@@ -56,8 +56,6 @@ class RowInstruction(wiring.Component):
     Members
     -------
     i : In(stream of `ISSUE`)
-    i_length : In(16)
-        The LENGTH register.
     i_starts : In
         The instruction has started: the next one may come.
     i_failed : In
@@ -74,7 +72,6 @@ class RowInstruction(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(ISSUE)),
-                "i_length": In(16),
                 "i_starts": In(1),
                 "i_failed": In(1),
                 "o_checked": Out(1),
@@ -89,13 +86,12 @@ class RowInstruction(wiring.Component):
         m = Module()
         bits = Signal(INSTRUCTION_BITS, reset_less=True)
         fields = RowFields(bits, self.o_kind)
-        masked = fields.get("mask") & (self.i_length < fields["columns"])
         m.d.comb += [
             self.o_bits.eq(bits),
             self.o_kind.eq(Cat(fields["opcode"] == unit.opcode.value for unit in ROW_UNITS)),
         ]
         m.d.sync += [
-            self.o_sizes.columns.eq(Mux(masked, self.i_length, fields["columns"])),
+            self.o_sizes.columns.eq(fields["columns"]),
             self.o_sizes.elements.eq(fields["rows"] * fields["groups"]),
             self.o_bad.eq(self._bad(fields)),
         ]

@@ -26,8 +26,6 @@ class RowProcessor(wiring.Component):
     i : In(stream of `ISSUE`)
         Instructions. The next one is taken and checked while one runs, and starts when all rows of that have left their
         unit; its rows are read from the buffer before.
-    i_length : In(16)
-        The LENGTH register.
     i_rows : In(stream)
         From the drain, see `hw.vector.row_buffer.RowBuffer`.
     o_left, o_right : Out(stream)
@@ -56,7 +54,6 @@ class RowProcessor(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(ISSUE)),
-                "i_length": In(16),
                 "i_rows": In(stream.Signature(self._buffer.i.payload.shape())),
                 "o_left": Out(stream.Signature(self._left.o.payload.shape())),
                 "o_right": Out(stream.Signature(self._right.o.payload.shape())),
@@ -94,7 +91,6 @@ class RowProcessor(wiring.Component):
 
         own = [name for name, unit in self.units.items() if not gives_codes(unit)]
         m.d.comb += [
-            following.i_length.eq(self.i_length),
             following.i_starts.eq(starts),
             following.i_failed.eq(failed),
             progress.i_starts.eq(starts),

@@ -18,12 +18,12 @@ EXTERNAL = (
 
 
 class Load(Operation):
-    """Fills words, of one memory, from a region; with ``index_shift`` an entry chosen by LENGTH."""
+    """Fills words, of one memory, from a region; with ``index_shift`` an entry chosen by the sample's length."""
 
     queue, colour = Queue.DMA, "#8d99ae"
     fields = (
         *EXTERNAL,
-        u("index_shift", 5, "not 0: the offset is increased by LENGTH << index_shift"),
+        u("index_shift", 5, "not 0: the offset is increased by the length << index_shift"),
         u("memory", 3, "destination, see Memory"),
         u("address", 16, "first word address"),
         u("beats", 24, "AXI beats; beat i is chunk i % (W/A) of word i // (W/A), W the memory's width"),
@@ -49,8 +49,7 @@ class Load(Operation):
 
     def execute(self, i: Instruction, machine: Machine) -> None:
         memory = machine.memories[Memory(i.memory)]
-        offset = i.offset + (machine.length << i.index_shift if i.index_shift else 0)
-        data = machine.fetch(i.region, offset, i.beats * machine.config.axi_bits // 8)
+        data = machine.fetch(i.region, i.offset, i.beats * machine.config.axi_bits // 8)
         words = data.view(memory.dtype).reshape(-1, *memory.shape[1:])
         memory[i.address + np.arange(len(words))] = words
 

@@ -1,5 +1,7 @@
 """QMM: a product of two operands on chip, rescaled, to an operand memory or to the row buffer."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from golden.codes import Kind
@@ -8,7 +10,7 @@ from golden.rescale import rescale_folded
 from isa.bounds import Bounds, check_bits, check_member, check_positive
 from isa.config import AcceleratorConfig
 from isa.footprint import Access, codes, grid, whole
-from isa.instruction import Destination, Instruction, Memory, Operation, Queue, require, s, u
+from isa.instruction import Destination, Instruction, Limit, Memory, Operation, Queue, require, s, u
 from isa.layout import ceil_div
 from isa.machine import Machine
 
@@ -40,13 +42,14 @@ class Qmm(Operation):
         u("destination_column", 16, "first column in the result's rows, a multiple of C"),
         u("destination_bits", 4, "bit planes of the codes, 1..8"),
         u("columns", 16, "columns at and beyond it get code 0"),
-        u("mask", 1, "columns at and beyond LENGTH get code 0 too"),
         u("constant_base", 16, "word address of the rescale constants of column (row) 0"),
         u("constant_by_row", 1, "constants are indexed by output row, not column"),
         u("shift", 5, "rescale shift"),
         s("low", 17, "lower clip bound"),
         s("high", 17, "upper clip bound"),
     )
+
+    limits: ClassVar = {"columns": Limit("limit_columns", "")}
 
     def check(self, i: Instruction, bounds: Bounds) -> None:
         config = bounds.config
@@ -60,9 +63,7 @@ class Qmm(Operation):
         columns = i.column_tiles * config.columns
         require(0 < i.columns <= columns, f"has {i.columns} columns in {i.column_tiles} tiles of {config.columns}")
         if i.destination == Destination.ROWS:
-            require(
-                columns <= config.row_columns, f"gives rows of {columns} columns, row_columns is {config.row_columns}"
-            )
+            require(columns <= config.row_columns, f"gives rows of {columns} columns, row_columns is {config.row_columns}")
             require(i.low >= -(1 << 15) and i.high < 1 << 15, f"clips to {i.low}..{i.high}, which is not 16 bit")
         else:
             check_bits(Kind.UNSIGNED, i.destination_bits, "destination")
@@ -109,8 +110,6 @@ class Qmm(Operation):
             scale, offset = scale[: len(t), None], offset[: len(t), None]
         y = rescale_folded(t, scale, offset, i.shift, i.low, i.high)
         y[:, i.columns :] = 0
-        if i.mask:
-            y[:, machine.length :] = 0
         if i.destination == Destination.ROWS:
             machine.row_buffer += list(y.reshape(i.row_tiles, config.rows, -1))
         else:

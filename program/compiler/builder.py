@@ -130,7 +130,7 @@ class Builder:
         fields = left.read_fields("left") | right.read_fields("right")
         fields |= {
             "words": left.words, "row_tiles": row_tiles, "column_tiles": column_tiles,
-            "destination": Destination.ROWS, "columns": columns, "mask": int(mask),
+            "destination": Destination.ROWS, "columns": columns, "limit_columns": int(mask),
             "constant_base": scaling.constant, "constant_by_row": int(scaling.by_row), "shift": scaling.shift,
             "low": scaling.low, "high": scaling.high,
         }  # fmt: skip

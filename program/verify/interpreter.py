@@ -1,5 +1,6 @@
 """The interpreter: a program on modelled memories, instruction by instruction, each as `isa.instructions` says."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from isa.errors import Error
 from isa.instruction import Instruction, Region, operation
 from isa.machine import Fault, Machine
+from isa.resolve import resolve
 from program.memory_image import unpack_output, unpack_symbol
 from program.program import Program
 
@@ -27,9 +29,9 @@ class Result(NamedTuple):
     saturated: int
 
 
-def run(program: Program, input_data: bytes, length: int) -> Result:
-    """Run one sample, packed by `memory_image.pack_input`. Raises MachineError."""
-    machine = Interpreter(program, input_data, length)
+def run(program: Program, input_data: bytes, lengths: Sequence[int]) -> Result:
+    """Run on inputs packed by `memory_image.pack_input`, one of each length. Raises MachineError."""
+    machine = Interpreter(program, input_data, lengths)
     tensors: dict[str, np.ndarray] = {}
     ready: dict[int, list[str]] = {}
     for name, symbol in program.symbols.items():
@@ -46,9 +48,9 @@ class Interpreter(Machine):
     ``memories`` is as `memory_image.unpack_symbol` takes it.
     """
 
-    def __init__(self, program: Program, input_data: bytes, length: int):
+    def __init__(self, program: Program, input_data: bytes, lengths: Sequence[int]):
         regions = {Region.IMAGE: program.image, Region.INPUT: bytes(input_data)}
-        super().__init__(program.config, regions, program.output.bytes, length)
+        super().__init__(program.config, regions, program.output.bytes, lengths)
         self.program = program
 
     def step(self, index: int) -> None:
@@ -59,7 +61,8 @@ class Interpreter(Machine):
 def execute(machine: Machine, index: int, instruction: Instruction) -> None:
     """Execute an instruction, the one at ``index`` of its program. Raises MachineError."""
     try:
-        operation(instruction.opcode).execute(instruction, machine)
+        resolved = resolve(instruction, machine.lengths, machine.config)
+        operation(resolved.opcode).execute(resolved, machine)
     except Fault as fault:
         raise MachineError(fault.code, index, str(fault)) from None
     except IndexError as error:

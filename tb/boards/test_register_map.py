@@ -9,7 +9,7 @@ import pytest
 from driver.errors import TransportError
 from formats.files import ROOT
 from isa.errors import Error
-from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, Control, RegisterAccess, Status
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, LENGTHS, REGISTERS, VERSION, Control, RegisterAccess, Status
 from sim.simulation import Simulation
 from tb.driver.cases import CONFIG
 
@@ -53,7 +53,7 @@ def test_the_documentation_has_every_register():
 def test_the_rtl_answers_at_the_addresses_of_the_header_and_nowhere_else(header):
     addresses = {header[f"BITTERN_{register.name.upper()}"]: register for register in REGISTERS}
     kept = dict.fromkeys(("image_base_high", "input_base_high", "output_base_high"), 0xFF)
-    kept |= {"length": 0xFFFF, "interrupt_enable": 1, "control": 0, "interrupt": 0}
+    kept |= dict.fromkeys(LENGTHS, 0xFFFF) | {"interrupt_enable": 1, "control": 0, "interrupt": 0}
     with Simulation(CONFIG, memory_bytes=4096) as simulation:
         for address in range(0, 0x1000, 4):
             if address not in addresses:

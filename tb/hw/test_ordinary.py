@@ -21,6 +21,7 @@ from hw.engine.dpu_ultrascale import Ultrascale
 from hw.engine.operand_memory import OperandMemory
 from hw.top import Top
 from isa.config import AcceleratorConfig
+from isa.resolve import limit_units
 
 #: About the smallest there is: outside `hw.emit` memories are written out bit by bit.
 CONFIG = AcceleratorConfig(
@@ -58,7 +59,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "frontend.control.Control": {"config": CONFIG},
     "frontend.fetch.Fetch": {"axi_bits": 64},
     "frontend.issue.IssueQueue": {},
-    "frontend.scheduler.Scheduler": {"axi_bits": 64},
+    "frontend.resolve.Resolve": {"units": limit_units(CONFIG)},
+    "frontend.scheduler.Scheduler": {"axi_bits": 64, "units": limit_units(CONFIG)},
     "frontend.watchdog.Watchdog": {},
     "lib.block_memory.BlockMemory": {"memory_bytes": 256, "axi_bits": 64, "bank_words": 16},
     "lib.skid.Skid": {"shape": 8},

@@ -87,7 +87,7 @@ class Bench:
         """One inference; the logits, or None after an error."""
         data = pack_input(program, inputs, length)
         self.memory.bytes[INPUT : INPUT + len(data)] = np.frombuffer(data, np.uint8)
-        await self.write("length", length)
+        await self.write("length0", length)
         await self.write("control", 1)
         for _ in range(PATIENCE):
             await RisingEdge(self.dut.clk)
@@ -150,7 +150,7 @@ async def recovers_from_reset_and_from_errors(dut):
     bench = Bench(dut, 0.2, rng)
     await start_clock(dut)
     await bench.load(program)
-    await bench.write("length", length)
+    await bench.write("length0", length)
     await bench.write("control", 1)
     for _ in range(700):
         await RisingEdge(dut.clk)

@@ -101,7 +101,7 @@ def test_fields_that_do_not_fit_an_instruction_are_refused():
     class Wide(Operation):
         fields = (Field("wide", INSTRUCTION_BITS, False, ""),)
 
-    with pytest.raises(ValueError, match="HALT have 576 bits, an instruction 512"):
+    with pytest.raises(ValueError, match="HALT have 592 bits, an instruction 512"):
         Wide(Opcode.HALT)
 
 

@@ -18,7 +18,7 @@ def test_the_residual_memory_is_cut_in_banks_of_4096_words():
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_memories_of_the_reference_have_these_shapes(name):
     config = preset(name)
-    machine = Machine(config, {}, 0, 0)
+    machine = Machine(config, {}, 0, [])
     for memory in Memory:
         content = machine.memories[memory]
         assert len(content) == depth_of(config, memory)[0] == getattr(config, f"{memory.name.lower()}_depth")

@@ -70,7 +70,7 @@ def assert_right(program, encoder, rng, samples=2):
     """The program computes every tensor of the reference."""
     for inputs, length in random_inputs(rng, encoder, samples):
         expected = encode(encoder, inputs, length)
-        result = run(program, pack_input(program, inputs, length), length)
+        result = run(program, pack_input(program, inputs, length), [length])
         assert result.saturated == expected.pop("saturated")
         assert result.tensors.keys() == expected.keys()
         for name, tensor in expected.items():
@@ -85,7 +85,7 @@ def assert_right_in_any_order(program, encoder, rng, prefer):
     """
     ((inputs, length),) = random_inputs(rng, encoder, 1)
     expected = encode(encoder, inputs, length)
-    machine = Interpreter(program, pack_input(program, inputs, length), length)
+    machine = Interpreter(program, pack_input(program, inputs, length), [length])
     ready = {}
     for name, symbol in program.symbols.items():
         ready.setdefault(symbol.ready, []).append(name)

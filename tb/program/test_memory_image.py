@@ -45,7 +45,7 @@ def test_a_bad_input_is_refused(case):
 def test_the_logits_of_all_tokens_are_unpacked(case):
     encoder, program = case
     inputs, length = random_inputs(np.random.default_rng(0), encoder, 2)[1]
-    machine = Interpreter(program, pack_input(program, inputs, length), length)
+    machine = Interpreter(program, pack_input(program, inputs, length), [length])
     for index in range(len(program.instructions)):
         machine.step(index)
     logits = unpack_output(program, machine.memories[None])
@@ -57,8 +57,8 @@ def test_the_interpreter_reports_what_the_hardware_would(case):
     inputs, length = random_inputs(np.random.default_rng(0), encoder, 1)[0]
     data = pack_input(program, inputs, length)
     with pytest.raises(MachineError, match=r"instruction 0: byte .* is outside region IMAGE"):
-        run(changed(program, 0, region=0, offset=1 << 24), data, length)
+        run(changed(program, 0, region=0, offset=1 << 24), data, [length])
     if encoder.config.input is Input.TOKENS:
         gather = next(i for i, name in enumerate(program.names) if "gathered" in name)
         with pytest.raises(MachineError, match=f"instruction {gather}: index 16 is not below 16"):
-            run(program, b"\x10\0\0\0" + data[4:], length)
+            run(program, b"\x10\0\0\0" + data[4:], [length])

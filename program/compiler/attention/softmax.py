@@ -21,7 +21,7 @@ class _Softmax(ScoreLowering):
             first = tile * rows
             fields = {
                 "rows": min(tiles * rows, tokens - first), "first_row": first, "groups": self._groups(builder, tokens),
-                "columns": tokens, "left_enable": 1, "bits": block.probability.bits, "mask": 1, "step": block.step,
+                "columns": tokens, "left_enable": 1, "bits": block.probability.bits, "limit_columns": 1, "step": block.step,
                 "step_shift": block.step_shift,
             } | scores.weights.write_fields("left")  # fmt: skip
             steps.append(Draft(scores.name, Opcode.SOFTMAX, fields, writes=(scores.weights.use(tiles, tile=tile),)))

@@ -133,7 +133,7 @@ def load(transport, program, used):
 def infer(transport, program, inputs, length):
     """Logits of one sample, or the error code."""
     transport.write_memory(INPUT, pack_input(program, inputs, length))
-    transport.write_register(ADDRESS["length"], length)
+    transport.write_register(ADDRESS["length0"], length)
     transport.write_register(ADDRESS["control"], 1)
     while (status := transport.read_register(ADDRESS["status"])) & 1:
         pass

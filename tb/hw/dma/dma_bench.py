@@ -18,7 +18,7 @@ from hw.dma.placer import dma_write_layout, memory_chunks, memory_depths
 from hw.frontend.control import SETTINGS
 from hw.instruction import ERROR, ISSUE
 from isa.errors import Error
-from isa.instruction import Instruction, Memory, Opcode, Region, encode
+from isa.instruction import SAMPLES, Instruction, Memory, Opcode, Region, encode
 from isa.presets import preset
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
@@ -27,7 +27,6 @@ from tb.lib.payload import pack, unpack
 
 SIZE = 1 << 18
 BASES = {Region.IMAGE: 0x1000, Region.INPUT: 0x9040, Region.OUTPUT: 0x30000}
-LENGTH = 37
 
 tiny = preset("tiny")
 CONFIGS = {
@@ -123,10 +122,9 @@ class Bench:
         self.layout = dma_write_layout(self.config)
         self.source = StreamSource(dut, "i", ISSUE, stall, self.rng)
         self.sink = StreamSink(dut, "o", self.layout, stall, self.rng)
-        settings = {name: np.zeros(1, int) for name in SETTINGS.members}
+        settings = {name: np.zeros(1, int) for name in SETTINGS.members} | {"lengths": np.zeros((1, SAMPLES), int)}
         for region, base in BASES.items():
             settings[f"{region.name.lower()}_base"] = np.array([base])
-        settings["length"] = np.array([LENGTH])
         dut.i_fetch__valid.value, dut.o_fetch__ready.value = 0, 1
         (dut.i_settings.value,) = pack(SETTINGS, settings)
         self.done = self.cycles = self.waits = 0
@@ -169,8 +167,7 @@ class Bench:
         i, config = instruction, self.config
         if i.opcode is Opcode.LOAD:
             chunks = memory_chunks(config)[i.memory]
-            offset = i.offset + (LENGTH << i.index_shift if i.index_shift else 0)
-            data = self.beats(i.region, offset, i.beats)
+            data = self.beats(i.region, i.offset, i.beats)
             return [(0, i.memory, n % chunks, i.address + n // chunks, value) for n, value in enumerate(data)]
         per_beat = config.axi_bits // 32
         packed = self.beats(i.index_region, i.index_offset, -(-i.count // per_beat))
@@ -191,9 +188,8 @@ class Bench:
         chunks, depth = memory_chunks(self.config)[memory % 5], memory_depths(self.config)[memory % 5]
         words = int(self.rng.integers(1, min(depth, max(2, 40 // chunks)) + 1))
         beats = max(1, words * chunks - int(self.rng.integers(chunks)) * int(self.rng.random() < 0.3))
-        shift = int(self.rng.choice([0, 6, 8]))
         defaults = {
-            "region": int(self.rng.integers(3)), "offset": int(self.rng.integers(500)) * self.width, "index_shift": shift,
+            "region": int(self.rng.integers(3)), "offset": int(self.rng.integers(500)) * self.width,
             "memory": memory, "address": int(self.rng.integers(depth - words + 1)), "beats": beats,
         }  # fmt: skip
         return Instruction(Opcode.LOAD, defaults | fields)

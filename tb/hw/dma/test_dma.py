@@ -116,7 +116,7 @@ async def a_fetch_does_not_wait_for_a_long_load(dut, latency):
     await start_clock(dut)
     fetch = StreamSource(dut, "i_fetch", READ_REQUEST, 0.0, bench.rng)
     beats = memory_chunks(bench.config)[Memory.LEFT] * bench.config.left_depth
-    load = bench.load(memory=Memory.LEFT, address=0, beats=beats, region=Region.IMAGE, offset=0, index_shift=0)
+    load = bench.load(memory=Memory.LEFT, address=0, beats=beats, region=Region.IMAGE, offset=0)
     for wait in (130, 131, 142):
         checking = cocotb.start_soon(bench.check([load]))
         await ClockCycles(dut.clk, wait)
@@ -145,7 +145,7 @@ async def refuses_instructions_that_make_no_sense(dut):
     row_words = 2 * bench.config.axi_bits // bench.config.depth
     for bad in [
         bench.load(beats=0), bench.load(memory=5), bench.load(memory=7), bench.load(region=3),
-        bench.load(offset=bench.width // 2), bench.load(index_shift=1),
+        bench.load(offset=bench.width // 2),
         bench.gather(count=0), bench.gather(row_beats=0), bench.gather(words=0), bench.gather(region=3),
         bench.gather(index_region=3), bench.gather(offset=1), bench.gather(index_offset=bench.width // 2),
         bench.gather(row_beats=2, words=row_words + 1),
@@ -198,7 +198,7 @@ async def reports_read_errors(dut):
     bench = Bench(dut, 0.1, 8)
     await start_clock(dut)
     for good in ([], [bench.load()], [bench.gather(), bench.load()]):
-        bad = bench.load(region=Region.IMAGE, offset=0x4000, index_shift=0, beats=9, memory=Memory.LEFT, address=0)
+        bad = bench.load(region=Region.IMAGE, offset=0x4000, beats=9, memory=Memory.LEFT, address=0)
         start = BASES[Region.IMAGE] + 0x4000
         bench.memory.bad = range(start + 7 * bench.width, start + 8 * bench.width)
         await bench.check_error([i for i in good if i.region != Region.IMAGE], bad, Error.AXI_READ, 7)
@@ -224,7 +224,7 @@ async def errors_keep_their_order_among_many_loads(dut):
         await bench.check_error(good, bench.load(memory=6), Error.SHAPE, after=after)
         bad = bench.load(memory=Memory.LEFT, address=bench.config.left_depth, beats=9)
         await bench.check_error(good, bad, Error.ADDRESS_RANGE, after=after)
-        bad = bench.load(memory=Memory.LEFT, address=0, beats=9, region=Region.IMAGE, offset=0x4000, index_shift=0)
+        bad = bench.load(memory=Memory.LEFT, address=0, beats=9, region=Region.IMAGE, offset=0x4000)
         start = BASES[Region.IMAGE] + 0x4000
         bench.memory.bad = range(start + 7 * bench.width, start + 8 * bench.width)
         await bench.check_error(good, bad, Error.AXI_READ, 7, after=after)

@@ -42,7 +42,7 @@ class Bench:
         }
         self.instructions = StreamSource(dut, "i", shape["i"], stall, rng)
         self.rows = StreamSink(dut, "o_rows", shape["o_rows"], stall, rng)
-        for silent in (dut.length, dut.i_left_row__valid, dut.i_right_row__valid):
+        for silent in (dut.i_left_row__valid, dut.i_right_row__valid):
             silent.value = 0
         self.index = 0
 
@@ -193,7 +193,6 @@ async def writes_codes_that_multiply_again(dut, side):
         zeros = np.zeros((bits, tiles, words, banks, c.depth // 8), np.uint8)
         await bench.load(f"{side}_load", zeros, 100)
         limited = int(rng.integers(0, columns + 1))
-        dut.length.value = limited
         bench.send(
             **fields
             | dict(
@@ -206,7 +205,7 @@ async def writes_codes_that_multiply_again(dut, side):
                 destination_tile=words,
                 destination_bits=bits,
                 destination_column=start,
-                mask=1,
+                columns=limited,
             )
         )
         await bench.wait_done()

@@ -31,7 +31,6 @@ class Bench:
         self.counts = Counter()
         self.steps, self.ends, self.tiles, self.errors, self.in_flight = [], [], [], [], 0
         dut.tile_done.value = 0
-        dut.length.value = 0
 
     def random_fields(self, **fields):
         """A legal instruction; ``fields`` are set as given."""
@@ -54,7 +53,7 @@ class Bench:
             operands[f"{side}_base"] = most if rng.random() < 0.3 else int(rng.integers(0, most + 1))
         result = {name: int(rng.integers(0, 1 << bits)) for name, bits in (
             ("destination_base", 16), ("destination_plane", 16), ("destination_tile", 8), ("constant_base", 16),
-            ("constant_by_row", 1), ("mask", 1), ("shift", 5))}  # fmt: skip
+            ("constant_by_row", 1), ("shift", 5))}  # fmt: skip
         result |= {"low": int(rng.integers(-(1 << 16), 1)), "high": int(rng.integers(0, 1 << 16))}
         result |= {"destination": int(rng.integers(0, 3)), "destination_bits": int(rng.integers(1, 9))}
         result["destination_column"] = int(rng.integers(0, 20)) * unit.columns
@@ -102,17 +101,16 @@ class Bench:
                 return
         raise AssertionError(f"still active after {cycles} cycles")
 
-    async def check(self, *instructions, length=0):
+    async def check(self, *instructions):
         """Everything that ``instructions`` must do, done."""
         self.steps, self.ends, self.tiles, self.counts = [], [], [], Counter()
-        self.dut.length.value = length
         await self.send(*instructions)
         await self.wait_idle()
         steps = [step for fields in instructions for step in expected_steps(fields)]
         assert len(self.steps) == len(steps), f"{len(self.steps)} steps, not {len(steps)}"
         for index, (got, step) in enumerate(zip(self.steps, steps)):
             assert got == step, f"step {index} is {dict(zip(STEP, got))}, not {dict(zip(STEP, step))}"
-        tiles = [tile for fields in instructions for tile in expected_tiles(self.unit, fields, length)]
+        tiles = [tile for fields in instructions for tile in expected_tiles(self.unit, fields)]
         got = unpack(tile_layout(self.unit.columns), self.tiles)
         assert len(self.tiles) == len(tiles)
         for name in got:
@@ -137,8 +135,7 @@ def expected_steps(f):
                     yield left, right, first, double and word == 0, subtract, last
 
 
-def expected_tiles(unit, f, length):
-    width = min(length, f["columns"]) if f["mask"] else f["columns"]
+def expected_tiles(unit, f):
     banks = unit.columns if f["destination"] == Destination.RIGHT else unit.rows
     for row in range(f["row_tiles"]):
         for column in range(f["column_tiles"]):
@@ -148,7 +145,7 @@ def expected_tiles(unit, f, length):
                 "constant_address": f["constant_base"] + (0 if f["constant_by_row"] else column),
                 "row_tile": row, "column_tile": column, "constant_by_row": f["constant_by_row"],
                 "shift": f["shift"], "low": f["low"], "high": f["high"],
-                "limit": min(max(width - column * unit.columns, 0), unit.columns),
+                "limit": min(max(f["columns"] - column * unit.columns, 0), unit.columns),
                 "destination": f["destination"],
                 "address": f["destination_base"] + row * unit.rows // banks * f["destination_tile"]
                 + first_column // unit.depth,
@@ -168,7 +165,7 @@ async def visits_everything_in_order(dut, stall):
     await start_clock(dut)
     bench.watch()
     for _ in range(12):
-        await bench.check(bench.random_fields(), length=int(rng.integers(0, 20)))
+        await bench.check(bench.random_fields())
 
 
 @cocotb.test()

@@ -16,7 +16,19 @@ from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.scheduler import SCHEDULER_EVENTS, Scheduler, used_bits
 from hw.instruction import ERROR, ISSUE
 from isa.errors import Error
-from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, encode, operation, queue_of
+from isa.instruction import (
+    INSTRUCTION_BYTES,
+    SAMPLES,
+    Instruction,
+    Opcode,
+    Queue,
+    decode,
+    encode,
+    operation,
+    queue_of,
+)
+from isa.presets import preset
+from isa.resolve import limit_units, resolve
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
 from tb.lib.harness import StreamSink, StreamSource, parameters
@@ -24,12 +36,14 @@ from tb.lib.payload import pack, unpack
 
 SIZE = 1 << 16
 IMAGE, PROGRAM = 0x1000, 0x240
+CONFIG = preset("tiny")
+UNITS = limit_units(CONFIG)
 
 
 class SchedulerWithReader(wiring.Component):
     def __init__(self, axi_bits, dma_queue):
         self.axi_bits, self.dma_queue = axi_bits, dma_queue
-        members = dict(Scheduler(axi_bits, dma_queue).signature.members)
+        members = dict(Scheduler(axi_bits, UNITS, dma_queue).signature.members)
         for name in ("o_request", "i_data", "i_progress", "i_idle"):
             del members[name]
         super().__init__(
@@ -43,7 +57,7 @@ class SchedulerWithReader(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.scheduler = scheduler = Scheduler(self.axi_bits, self.dma_queue)
+        m.submodules.scheduler = scheduler = Scheduler(self.axi_bits, UNITS, self.dma_queue)
         m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(self.axi_bits))
         m.submodules.reader = reader = AxiReader(self.axi_bits)
         wiring.connect(m, scheduler.o_request, arbiter.i_fetch)
@@ -75,7 +89,10 @@ class SchedulerWithReader(wiring.Component):
 
 
 def one(layout, **fields):
-    return pack(layout, {name: np.array([value], object if value >> 62 else int) for name, value in fields.items()})[0]
+    def batch(value):
+        return np.array([value], object if np.ndim(value) == 0 and value >> 62 else int)
+
+    return pack(layout, {name: batch(value) for name, value in fields.items()})[0]
 
 
 class Bench:
@@ -189,9 +206,10 @@ class Bench:
             raw = np.frombuffer(word.to_bytes(INSTRUCTION_BYTES, "little"), np.uint8)
             place = IMAGE + offset + len(words) * INSTRUCTION_BYTES
             self.memory.bytes[place - INSTRUCTION_BYTES : place] = raw
+        self.lengths = self.rng.integers(0, 1 << 16, SAMPLES)
         self.dut.i_settings.value = one(
             SETTINGS, image_base=IMAGE, input_base=0, output_base=0, program_offset=offset,
-            program_length=len(program) if length is None else length, length=0, watchdog=watchdog,
+            program_length=len(program) if length is None else length, lengths=self.lengths, watchdog=watchdog,
         )  # fmt: skip
         return words
 
@@ -210,15 +228,22 @@ class Bench:
         return self.ended
 
     def check_seen(self, program, words, complete=True):
-        """Each queue saw its instructions in order, without the bits that its unit does not look at."""
+        """Each queue saw its instructions in order, resolved, without the bits that its unit does not look at."""
         for queue in Queue:
             mask = (1 << used_bits(queue)) - 1
             expected = [
-                (index, words[index] & mask) for index, i in enumerate(program)
+                (index, self.resolved(words[index]) & mask) for index, i in enumerate(program)
                 if queue_of(i) is queue
             ]  # fmt: skip
             seen = self.seen[queue]
             assert seen == (expected if complete else expected[: len(seen)])
+
+    def resolved(self, word):
+        """An instruction as its lengths leave it; what no field names stays."""
+        instruction = decode(word.to_bytes(INSTRUCTION_BYTES, "little"))
+        whole = operation(instruction.opcode).bits
+        left = resolve(instruction, self.lengths.tolist(), CONFIG)
+        return word >> whole << whole | int.from_bytes(encode(left), "little")
 
     async def check(self, count=30, **settings):
         program = self.program(count)

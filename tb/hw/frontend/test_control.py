@@ -12,13 +12,13 @@ from hw.frontend.control import FAILURE, SETTINGS, Control, event_layout
 from hw.instruction import ERROR
 from isa.errors import Error
 from isa.presets import preset
-from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, REGISTERS, VERSION, RegisterAccess, Status
+from isa.registers import ADDRESS, COUNTERS, IDENTIFICATION, LENGTHS, REGISTERS, VERSION, RegisterAccess, Status
 from tb.lib.harness import SIMULATORS, parameters, reset, simulate, start_clock
 from tb.lib.payload import pack, unpack
 
 NOT_SETTINGS = ("control", "interrupt", "interrupt_enable")
 SETTING_REGISTERS = [r for r in REGISTERS if r.access is RegisterAccess.WRITE and r.name not in NOT_SETTINGS]
-KEPT_BITS = {"image_base_high": 8, "input_base_high": 8, "output_base_high": 8, "length": 16}
+KEPT_BITS = {"image_base_high": 8, "input_base_high": 8, "output_base_high": 8} | dict.fromkeys(LENGTHS, 16)
 
 
 class Bench:
@@ -61,7 +61,7 @@ class Bench:
 
     def settings(self):
         (values,) = [unpack(SETTINGS, [int(self.dut.o_settings.value)])]
-        return {name: int(value[0]) for name, value in values.items()}
+        return {name: value[0].tolist() for name, value in values.items()}
 
     async def end(self, failure=None):
         """The last cycle of a run."""
@@ -88,8 +88,9 @@ async def keeps_what_is_written(dut, stall):
         settings = bench.settings()
         for region in ("image", "input", "output"):
             assert settings[f"{region}_base"] == values[f"{region}_base_low"] | values[f"{region}_base_high"] << 32
-        for name in ("program_offset", "program_length", "length", "watchdog"):
+        for name in ("program_offset", "program_length", "watchdog"):
             assert settings[name] == values[name]
+        assert settings["lengths"] == [values[name] for name in LENGTHS]
     assert bench.starts == 0
 
 
@@ -141,7 +142,7 @@ async def obeys_byte_strobes(dut):
 async def starts_once_and_holds_settings_while_busy(dut):
     bench = Bench(dut, 0.3, 5)
     await start_clock(dut)
-    await bench.write("length", 77)
+    await bench.write("length3", 77)
     await bench.write("control", 2)
     assert bench.starts == 0
     await bench.write("control", 1)
@@ -157,7 +158,7 @@ async def starts_once_and_holds_settings_while_busy(dut):
     assert await bench.read("interrupt_enable") == 1
     await bench.end()
     assert bench.starts == 1
-    assert bench.settings()["length"] == 77
+    assert bench.settings()["lengths"] == [0, 0, 0, 77, 0, 0, 0, 0]
     assert await bench.read("status") == 1 << Status.DONE
 
 
@@ -285,14 +286,14 @@ async def reset_clears_everything(dut):
     bench = Bench(dut, 0.3, 9)
     await start_clock(dut)
     await bench.write("watchdog", 0xFFFFFFFF)
-    writing = cocotb.start_soon(bench.master.write(ADDRESS["length"], b"\x05\x00\x00\x00"))
+    writing = cocotb.start_soon(bench.master.write(ADDRESS["length0"], b"\x05\x00\x00\x00"))
     await ClockCycles(dut.clk, 3)
     await reset(dut)
     writing.cancel()
     await ClockCycles(dut.clk, 2)
     assert await bench.read("watchdog") == 0
     assert await bench.read("status") == 0
-    assert await bench.read("length") == 0
+    assert await bench.read("length0") == 0
 
 
 @pytest.mark.parametrize("simulator", SIMULATORS)

@@ -10,6 +10,7 @@ from hw.frontend.scheduler import SCHEDULER_EVENTS
 from hw.instruction import ERROR
 from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Opcode, Queue, queue_of
+from isa.latency import RESOLVE
 from tb.hw.frontend.scheduler_bench import IMAGE, PROGRAM, Bench, SchedulerWithReader, one
 from tb.lib.harness import SIMULATORS, reset, simulate, start_clock
 
@@ -152,7 +153,7 @@ async def dispatches_and_issues_quickly(dut):
     watching.cancel()
     beats = INSTRUCTION_BYTES * 8 // bench.axi_bits
     # A memory of the bench answers a read after some 10 cycles.
-    assert issued[-1] - issued[0] <= 59 * (beats + 4)
+    assert issued[-1] - issued[0] <= 59 * (beats + RESOLVE + 1)
 
 
 @cocotb.test()

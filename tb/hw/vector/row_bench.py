@@ -88,7 +88,7 @@ class Bench:
         self.saturated = self.expected_saturated = 0
         self.done, self.errors = 0, []
         self.milestones = []
-        dut.i_length.value, dut.i_store_done.value = 0, 0
+        dut.i_store_done.value = 0
         self.tasks = [cocotb.start_soon(self._watch())]
         self.start_sinks()
 
@@ -155,19 +155,17 @@ class Bench:
     def softmax(self, rows, groups, **fields):
         """Send a random SOFTMAX; what it must leave in memory."""
         rng = self.rng
-        columns, length = (int(n) for n in rng.integers(1, groups * self.config.row_lanes + 1, 2))
-        self.dut.i_length.value = length
+        columns = int(rng.integers(1, groups * self.config.row_lanes + 1))
         fields = {
             "rows": rows, "groups": groups, "columns": columns, "bits": int(rng.integers(1, 9)),
-            "mask": int(rng.integers(2)), "step": int(rng.integers(2**15, 2**16)), "step_shift": int(rng.integers(8, 16)),
+            "step": int(rng.integers(2**15, 2**16)), "step_shift": int(rng.integers(8, 16)),
             "left_enable": 1, "first_row": self.first_row(), **fields,
         }  # fmt: skip
         place = self.left.place(rng, fields["first_row"] + rows, groups, fields["bits"])
         scores = rng.integers(-300, 300, (rows, groups * self.config.row_lanes))
         self.send_instruction(Opcode.SOFTMAX, fields | {f"left_{name}": value for name, value in place.items()})
         self.send_rows(scores)
-        real = min(length, columns) if fields["mask"] else columns
-        codes = softmax(scores, real, fields["step"], fields["step_shift"], fields["bits"])
+        codes = softmax(scores, columns, fields["step"], fields["step_shift"], fields["bits"])
         self.left.expect(codes, fields["bits"], place, fields["first_row"])
         self._milestone()
 

@@ -48,7 +48,7 @@ async def instructions_run_back_to_back(dut, stall):
     for _ in range(30):
         match int(bench.rng.integers(5)):
             case 0 | 1:
-                bench.softmax(int(bench.rng.integers(1, 6)), 3, mask=0)
+                bench.softmax(int(bench.rng.integers(1, 6)), 3)
             case 2 | 3:
                 bench.norm(int(bench.rng.integers(1, 6)), 2)
             case _:
@@ -67,7 +67,7 @@ async def the_next_instruction_loses_only_the_latency_of_its_unit(dut):
     async def cycles_of(count):
         start, before = get_sim_time("ns"), bench.done
         for _ in range(count):
-            bench.softmax(1, 1, mask=0, bits=1)
+            bench.softmax(1, 1, bits=1)
         await bench.finish(before + count)
         return round((get_sim_time("ns") - start) / 5)
 
@@ -85,7 +85,7 @@ async def codes_wait_for_those_of_the_instruction_before(dut):
         task.cancel()
     dut.o_left__ready.value = 0
     for _ in range(3):
-        bench.softmax(1, 1, mask=0, bits=8)
+        bench.softmax(1, 1, bits=8)
     await ClockCycles(dut.clk, 300)
     assert bench.done == 0
     bench.start_sinks()
@@ -106,7 +106,7 @@ async def an_error_is_about_its_own_instruction(dut):
         for task in bench.sinks:
             task.cancel()
         dut.o_left__ready.value = 0
-        bench.softmax(1, 1, mask=0, bits=8)
+        bench.softmax(1, 1, bits=8)
         names = {field.name for field in operation(opcode).fields}
         fields = {name: value for name, value in (good | wrong).items() if name in names}
         bench.send_instruction(opcode, fields)
@@ -149,7 +149,6 @@ def bad_instructions(config):
     yield Opcode.SOFTMAX, {"groups": c.row_columns // c.row_lanes + 1}, Error.SHAPE
     yield Opcode.SOFTMAX, {"columns": 2 * c.row_lanes + 1}, Error.SHAPE
     yield Opcode.SOFTMAX, {"columns": 0}, Error.SHAPE
-    yield Opcode.SOFTMAX, {"mask": 1}, Error.SHAPE
     yield Opcode.SOFTMAX, {"bits": 0}, Error.SHAPE
     yield Opcode.SOFTMAX, {"bits": 9}, Error.SHAPE
     yield Opcode.SOFTMAX, {"left_base": left, "left_plane": 1}, Error.ADDRESS_RANGE
@@ -175,7 +174,6 @@ async def bad_instructions_are_errors_and_the_next_program_runs(dut):
         "width_reciprocal": 2**28, "region": 2,
     }  # fmt: skip
     for opcode, fields, error in bad_instructions(bench.config):
-        dut.i_length.value = 0
         done = bench.done
         names = {field.name for field in operation(opcode).fields}
         fields = {name: value for name, value in (good | fields).items() if name in names}

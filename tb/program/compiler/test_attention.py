@@ -82,7 +82,7 @@ def test_every_row_of_every_head_is_taken_once_and_keys_beyond_the_length_are_ma
             assert scores.column_tiles == -(-case.tokens // case.config.columns)
             assert scores.columns == case.tokens
             assert scores.destination == (Destination.ROWS if softmax else Destination.LEFT)
-        assert all(i.mask for i in writers)
+        assert all(i.limit_columns for i in writers)
         if softmax:
             rows = [row for i in writers for row in range(i.first_row, i.first_row + i.rows)]
             assert rows == list(range(case.tokens))
@@ -118,7 +118,7 @@ def test_the_heads_of_values_are_whole_tiles_in_the_order_of_the_context(case):
 def test_what_a_head_leaves_of_its_words_is_zero(case):
     """Codes 0 add nothing to a count; ones there would, to every score and every sum of the output projection."""
     ((inputs, _),) = random_inputs(np.random.default_rng(0), case.encoder, 1)
-    machine = Interpreter(case.program, pack_input(case.program, inputs, case.tokens), case.tokens)
+    machine = Interpreter(case.program, pack_input(case.program, inputs, case.tokens), [case.tokens])
     for memory in (Memory.LEFT, Memory.RIGHT):
         machine.memories[memory][:] = 255
     checked = {"query": "column", "key": "column", "context": "column", "value": "row"}

@@ -100,7 +100,7 @@ def test_the_mean_is_that_of_the_reference_for_every_length(codes):
     program = compiled(encoder, preset("small"))
     pooled = set()
     for length in range(1, TOKENS + 1):
-        result = run(program, pack_input(program, inputs, length), length)
+        result = run(program, pack_input(program, inputs, length), [length])
         expected = encode(encoder, inputs, length)
         assert np.array_equal(result.tensors["pooled"], expected["pooled"])
         assert np.array_equal(result.logits, expected["logits"])

@@ -85,7 +85,7 @@ class Case:
         instructions = emit(steps, thresholds(steps, self.config))
         program: Any = SimpleNamespace(config=self.config, instructions=instructions, image=bytes(self.builder.image.data),
                                   output=SimpleNamespace(bytes=0))  # fmt: skip
-        machine = Interpreter(program, b"", self.rows)
+        machine = Interpreter(program, b"", [self.rows])
         for index in range(len(instructions)):
             machine.step(index)
         return machine

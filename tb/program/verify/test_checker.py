@@ -204,7 +204,7 @@ def test_a_changed_program_that_passes_still_computes_the_same_in_every_order(ca
         passed += 1
         outcomes = set()
         for prefer in list(permutations(Queue))[::2]:
-            machine = Interpreter(mutant, pack_input(mutant, inputs, length), length)
+            machine = Interpreter(mutant, pack_input(mutant, inputs, length), [length])
             for step in orders(mutant, prefer):
                 machine.step(step)
             outcomes.add(bytes(machine.memories[None]))

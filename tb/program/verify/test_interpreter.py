@@ -1,6 +1,5 @@
 """The interpreter where programs of the compiler do not reach: row instructions cut into parts, and their footprints."""
 
-
 import numpy as np
 import pytest
 
@@ -17,7 +16,7 @@ CODES = (Memory.LEFT, Memory.RIGHT)
 
 def machine(config, instructions, rng):
     """With random memories, no image, and the rows that ``instructions`` take in the row buffer."""
-    found = Machine(config, {}, 0, 0)
+    found = Machine(config, {}, 0, [])
     for memory, content in found.memories.items():
         if memory is not None and memory is not Memory.CONSTANT:
             content[:] = rng.integers(0, 100, content.shape)

@@ -66,6 +66,11 @@ class Symbol:
         return positions(self.columns, self.column_segment, self.column_stride)
 
 
+def sample_name(batch: int, sample: int, name: str) -> str:
+    """What a tensor or product of one sample of a batch is called: as it is, where there is but one."""
+    return name if batch == 1 else f"sample{sample}.{name}"
+
+
 def positions(count: int, segment: int, stride: int) -> NDArray[np.int64]:
     """0 .. count - 1 in segments that are ``stride`` apart, ``(count,)`` int64."""
     index = np.arange(count)
@@ -74,7 +79,8 @@ def positions(count: int, segment: int, stride: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class InputLayout:
-    """Region INPUT: token ids (32 bit each) or patch codes as the left operand they become, see `memory_image`."""
+    """A sample in region INPUT: token ids (32 bit each) or patch codes as the left operand they become, see
+    `memory_image`. Samples of a batch follow one another, ``bytes`` each."""
 
     input: Input
     tokens: Count
@@ -86,7 +92,7 @@ class InputLayout:
 
 @dataclass(frozen=True)
 class OutputLayout:
-    """Region OUTPUT: rows of logits, 16 bit each."""
+    """A sample in region OUTPUT: rows of logits, 16 bit each. Samples of a batch follow one another, ``bytes`` each."""
 
     head: Head
     rows: Count
@@ -113,10 +119,11 @@ class Program:
 
     ``image`` is the content of region IMAGE, the instructions at ``program_offset`` included; ``names`` says of
     each instruction what it computes; ``symbols`` are the tensors of `golden.encoder.encode` in the order
-    in which they are ready.
+    in which they are ready, those of a batch by `sample_name`. A run computes ``batch`` samples.
     """
 
     config: AcceleratorConfig
+    batch: int
     instructions: tuple[Instruction, ...]
     names: tuple[str, ...]
     image: bytes
@@ -129,8 +136,18 @@ class Program:
     @property
     def bounds(self) -> Bounds:
         """What its instructions must stay within."""
-        sizes = {Region.IMAGE: len(self.image), Region.INPUT: self.input.bytes, Region.OUTPUT: self.output.bytes}
+        sizes = {Region.IMAGE: len(self.image), Region.INPUT: self.input_bytes, Region.OUTPUT: self.output_bytes}
         return Bounds(self.config, sizes, self.input.tokens)
+
+    @property
+    def input_bytes(self) -> int:
+        """Size of region INPUT."""
+        return self.batch * self.input.bytes
+
+    @property
+    def output_bytes(self) -> int:
+        """Size of region OUTPUT."""
+        return self.batch * self.output.bytes
 
     @property
     def instruction_bytes(self) -> int:

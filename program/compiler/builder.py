@@ -15,7 +15,7 @@ from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from isa.memory import banks, word_bits
 from program.compiler.graph import At, Buffer, Draft, Op, Operand, Use, WeightCut
 from program.compiler.image import ImageBuilder
-from program.program import CompileError
+from program.program import CompileError, sample_name
 
 
 class Scaling(NamedTuple):
@@ -31,15 +31,25 @@ class Scaling(NamedTuple):
 class Builder:
     """Operations, image and symbols as they grow.
 
-    ``splits`` says into how many parts the weights of a product are cut, by name; 1 for those it does not name.
+    ``splits`` says into how many parts the weights of a product are cut, by name; 1 for those it does not name. ``batch``
+    is the number of samples that a run computes.
     """
 
-    def __init__(self, config: AcceleratorConfig, splits: Mapping[str, int]):
+    def __init__(self, config: AcceleratorConfig, splits: Mapping[str, int], batch: int = 1):
         self.config = config
         self.splits = splits
+        self.batch = batch
         self.image = ImageBuilder(config.axi_bits)
         self.ops = []
         self.symbols = {}
+
+    def of(self, sample: int, name: str) -> str:
+        """What something of a sample is called."""
+        return sample_name(self.batch, sample, name)
+
+    def operands(self, name: str, memory: Memory, tiles: int, words: int, code_format: Format) -> list[Operand]:
+        """An operand for each sample."""
+        return [self.operand(self.of(sample, name), memory, tiles, words, code_format) for sample in range(self.batch)]
 
     def word_bytes(self, memory: Memory) -> int:
         return word_bits(self.config, memory) // 8
@@ -66,26 +76,28 @@ class Builder:
         buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
         return Operand(buffer, tiles, words, code_format)
 
-    def load(self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, parts: int = 1) -> Buffer:
-        """A buffer that LOADs fill, from the image or from the start of another region: one, or one for each of so many
+    def load(
+        self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, offset: int = 0, parts: int = 1
+    ) -> Buffer:
+        """A buffer that LOADs fill, from the image or from ``offset`` on in another region: one, or one for each of so many
         ``parts`` of whole words."""
-        offset = self.image.add(name, data) if region is Region.IMAGE else 0
+        offset = self.image.add(name, data) if region is Region.IMAGE else offset
         buffer = Buffer(name, memory, ceil_div(len(data), self.word_bytes(memory)))
         size = ceil_div(buffer.size, parts)
         for first in range(0, buffer.size, size):
             self._fetch(buffer, first, min(size, buffer.size - first), region, offset, 0)
         return buffer
 
-    def load_by_length(self, name: str, memory: Memory, entries: Sequence[bytes]) -> Buffer:
-        """A buffer that a LOAD fills with one of the entries (bytes), chosen by LENGTH."""
+    def load_by_length(self, name: str, memory: Memory, entries: Sequence[bytes], sample: int) -> Buffer:
+        """A buffer that a LOAD fills with one of the entries (bytes), chosen by the length of a sample."""
         size = max(len(entries[0]), self.image.beat)
         shift = (size - 1).bit_length()
         offset = self.image.add(name, b"".join(entry.ljust(1 << shift, b"\0") for entry in entries))
         buffer = Buffer(name, memory, ceil_div(len(entries[0]), self.word_bytes(memory)))
-        self._fetch(buffer, 0, buffer.size, Region.IMAGE, offset, shift)
+        self._fetch(buffer, 0, buffer.size, Region.IMAGE, offset, shift, sample)
         return buffer
 
-    def _fetch(self, buffer, first, words, region, offset, index_shift):
+    def _fetch(self, buffer, first, words, region, offset, index_shift, sample=0):
         """A LOAD of some words of a buffer whose first word is at ``offset``."""
         word = self.word_bytes(buffer.memory)
         fields = {
@@ -93,15 +105,18 @@ class Builder:
             "beats": words * word // self.image.beat, "index_shift": index_shift,
         }  # fmt: skip
         use = Use(buffer, np.arange(first, first + words))
-        buffer.fetches.append(Draft(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,)))
+        buffer.fetches.append(Draft(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,), sample=sample))
 
     def weight(
-        self, name: str, memory: Memory, codes: NDArray[np.integer], code_format: Format, region: Region = Region.IMAGE
-    ) -> Operand:
-        """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words."""
+        self, name: str, memory: Memory, codes: NDArray[np.integer], code_format: Format, region: Region = Region.IMAGE,
+        sample: int = 0,
+    ) -> Operand:  # fmt: skip
+        """An operand that a LOAD fills: codes (rows, depth), zero-padded to whole tiles and words; in another region than
+        the image, that of a sample, as many bytes each."""
         data = pack_operand(codes, code_format.bits, banks(self.config, memory), self.config.depth)
         tiles = ceil_div(codes.shape[0], banks(self.config, memory))
-        return Operand(self.load(name, memory, data, region), tiles, self.words(codes.shape[1]), code_format)
+        buffer = self.load(name, memory, data, region, sample * len(data))
+        return Operand(buffer, tiles, self.words(codes.shape[1]), code_format)
 
     def constants(self, name: str, scale: NDArray[np.int64], offset: NDArray[np.int64]) -> Buffer:
         """Rescale constants, folded, (channels,) each, in whole words."""
@@ -124,9 +139,9 @@ class Builder:
     def qmm(
         self, name: str, left: Operand, right: Operand, row_tiles: int, column_tiles: int, scaling: Scaling, columns: int, *,
         target: Operand | None = None, column: int = 0, row: Draft | None = None, mask: bool = False,
-        split: WeightCut | None = None,
+        split: WeightCut | None = None, sample: int = 0,
     ) -> Op:  # fmt: skip
-        """Add a product, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
+        """Add a product of a sample, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
         fields = left.read_fields("left") | right.read_fields("right")
         fields |= {
             "words": left.words, "row_tiles": row_tiles, "column_tiles": column_tiles,
@@ -147,7 +162,8 @@ class Builder:
             writes = (target.use(row_tiles if left_memory else channels, words, word=word),)
         constants = scaling.constant.offset + np.arange(channels if scaling.by_row else column_tiles)
         reads = (left.use(row_tiles), right.use(column_tiles), Use(scaling.constant.buffer, constants))
-        steps = [Draft(name, Opcode.QMM, fields, reads, writes), *([] if row is None else [row])]
+        name = self.of(sample, name)
+        steps = [Draft(name, Opcode.QMM, fields, reads, writes, sample), *([] if row is None else [row])]
         self.ops.append(Op(name, steps, split))
         return self.ops[-1]
 

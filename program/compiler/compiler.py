@@ -10,7 +10,7 @@ from program.compiler.schedule import emit, order, resolve, thresholds
 from program.program import CompileError, Program, Symbol
 
 
-def compile_encoder(encoder: Encoder, config: AcceleratorConfig) -> Program:
+def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1) -> Program:
     """Compile ``encoder`` for an accelerator.
 
     Parameters
@@ -32,7 +32,7 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig) -> Program:
     check_encoder(encoder)
     splits = {}
     while True:
-        lowering = Lowering(encoder, config, splits)
+        lowering = Lowering(encoder, config, splits, batch)
         try:
             issued = allocate(lowering.builder.ops, config)
             break
@@ -44,6 +44,7 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig) -> Program:
     offset = image.add("program", b"".join(map(encode_instruction, instructions)))
     return Program(
         config=config,
+        batch=batch,
         instructions=tuple(instructions),
         names=tuple(step.name for step in steps),
         image=bytes(image.data),

@@ -53,13 +53,14 @@ class Use(NamedTuple):
 
 @dataclass(eq=False)
 class Draft:
-    """An instruction: its fields, with `At` for addresses, and what it touches."""
+    """An instruction: its fields, with `At` for addresses, what it touches, and whose of a batch it is."""
 
     name: str
     opcode: Opcode
     fields: Fields
     reads: tuple[Use, ...] = ()
     writes: tuple[Use, ...] = ()
+    sample: int = 0
 
     @property
     def buffers(self) -> list[Buffer]:

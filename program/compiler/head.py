@@ -30,10 +30,11 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
         x = _mean(lowering)
     tiles = builder.row_tiles(rows)
     if encoder.pooler is not None:
-        target = builder.operand("pooler", Memory.LEFT, tiles, lowering.width_words, encoder.pooler.codes)
+        target = builder.operands("pooler", Memory.LEFT, tiles, lowering.width_words, encoder.pooler.codes)
         pooler = Product(builder, "pooler", x, encoder.pooler, lowering.width, lowering.width, target)
         pooler.compute(rows)
-        lowering.symbol("pooler", pooler.steps, target, rows, model.width)
+        for sample in lowering.samples:
+            lowering.symbol("pooler", sample, pooler.steps[sample], target[sample], rows, model.width)
         x = target
     groups = ceil_div(model.classes, c.row_lanes)
     if round_up(model.classes, c.columns) > c.row_columns:
@@ -41,34 +42,38 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
             f"the number of classes is {model.classes}, but a row of logits has at most {c.row_columns} columns; raise "
             "row_columns or choose a larger preset"
         )
-    fields: Fields = {"rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": 0}
-    store = Draft("logits", Opcode.STORE, fields)
-    Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes)).compute(rows, row=store)
-    row_bytes = groups * c.row_lanes * 2
-    lowering.plain_symbol("logits", [store], None, 0, row_bytes, rows, model.classes)
-    return OutputLayout(model.head, rows, model.classes, row_bytes)
+    layout = OutputLayout(model.head, rows, model.classes, groups * c.row_lanes * 2)
+    classifier = Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes))
+    for sample in lowering.samples:
+        offset = sample * layout.bytes
+        fields: Fields = {
+            "rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": offset,
+        }  # fmt: skip
+        store = Draft(builder.of(sample, "logits"), Opcode.STORE, fields, sample=sample)
+        classifier.compute(rows, [sample], row=store)
+        lowering.plain_symbol("logits", sample, [store], None, offset, layout.row_bytes, rows, model.classes)
+    return layout
 
 
 def _mean(lowering):
-    """The pooled codes in row 0 of a left operand.
+    """The pooled codes in row 0 of a left operand for each sample.
 
     Tokens are the contraction, so the codes are transposed by a product with an identity; then a row of LENGTH ones
     sums them. That row and the constants depend on LENGTH: tables hold them for every length.
     """
     builder, c, n, d = lowering.builder, lowering.config, lowering.model.tokens, lowering.model.width
     x, pooling = lowering.x_right, lowering.encoder.pooling
-    codes, words = x.format, builder.words(n)
+    codes, words = x[0].format, builder.words(n)
     bipolar = codes.kind is Kind.BIPOLAR
     # A bipolar value -1 or 1 becomes code 0 or 1 again: (t + 1) >> 1, the 1 being the rounding.
     unchanged = Requantization(np.ones(d, np.int64), np.zeros(d, np.int64), int(bipolar))
     identity = Linear(np.eye(d, dtype=np.int64), BIT, unchanged, codes)
     tiles = round_up(d, max(c.rows, c.columns)) // c.columns
-    transposed = builder.operand("transposed", Memory.RIGHT, tiles, words, codes)
+    transposed = builder.operands("transposed", Memory.RIGHT, tiles, words, codes)
     Product(builder, "transposed", x, identity, lowering.width, lowering.width, transposed, transposed=True).compute(n)
 
     check_product("pooled", c, BIT, codes, n)
     masks = [pack_operand((np.arange(n)[None] < length).astype(np.int64), 1, c.rows, c.depth) for length in range(n + 1)]
-    mask = Operand(builder.load_by_length("pooled.mask", Memory.LEFT, masks), 1, words, BIT)
     offset = fold_rounding(pooling.constants.offset, pooling.constants.shift)
     channels = round_up(c.rows, c.columns)
     builder.check_offsets("pooled", offset)
@@ -76,9 +81,14 @@ def _mean(lowering):
         pack_constants(*(pad_to(part[length : length + 1], channels) for part in (pooling.constants.scale, offset)))
         for length in range(n + 1)
     ]
-    constant = builder.load_by_length("pooled.constants", Memory.CONSTANT, entries)
-    target = builder.operand("pooled", Memory.LEFT, 1, lowering.width_words, pooling.output)
-    scaling = Scaling(At(constant), True, pooling.constants.shift, *pooling.output.range)
-    op = builder.qmm("pooled", mask, transposed, 1, ceil_div(d, c.columns), scaling, d, target=target)
-    lowering.symbol("pooled", op.steps, target, 1, d)
-    return target
+    pooled = builder.operands("pooled", Memory.LEFT, 1, lowering.width_words, pooling.output)
+    for sample, target in enumerate(pooled):
+        own = builder.of(sample, "pooled")
+        mask = Operand(builder.load_by_length(f"{own}.mask", Memory.LEFT, masks, sample), 1, words, BIT)
+        constant = builder.load_by_length(f"{own}.constants", Memory.CONSTANT, entries, sample)
+        scaling = Scaling(At(constant), True, pooling.constants.shift, *pooling.output.range)
+        op = builder.qmm(
+            "pooled", mask, transposed[sample], 1, ceil_div(d, c.columns), scaling, d, target=target, sample=sample
+        )
+        lowering.symbol("pooled", sample, op.steps, target, 1, d)
+    return pooled

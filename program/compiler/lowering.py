@@ -25,19 +25,22 @@ NORM_AHEAD = 2
 
 
 class Lowering:
-    """Walks an encoder; afterwards ``builder`` has the operations, ``input`` and ``output`` the layouts."""
+    """Walks an encoder once, computing each product for all samples of a batch while its weights are on chip; afterwards
+    ``builder`` has the operations, ``input`` and ``output`` the layouts."""
 
-    def __init__(self, encoder: Encoder, config: AcceleratorConfig, splits: Mapping[str, int]):
+    def __init__(self, encoder: Encoder, config: AcceleratorConfig, splits: Mapping[str, int], batch: int = 1):
         self.encoder, self.config = encoder, config
         self.model = encoder.config
-        self.builder = Builder(config, splits)
+        self.builder = Builder(config, splits, batch)
+        self.samples = range(batch)
         n, d = self.model.tokens, self.model.width
         self.row_tiles = self.builder.row_tiles(n)
         self.width = np.arange(d)
         self.width_words = self.builder.words(d)
         self.groups = self.builder.row_groups(d, "the width of the model")
-        self.x_left: Operand
-        self.x_right: Operand | None = None
+        #: Codes of each sample from the last norm, as left and, where that transposes, as right operands.
+        self.x_left: list[Operand] = []
+        self.x_right: list[Operand] = []
         self._embed()
         for index, layer in enumerate(encoder.layers):
             last = index + 1 == len(encoder.layers)
@@ -51,13 +54,13 @@ class Lowering:
         self.output = lower_head(self)
 
     def symbol(
-        self, name: str, steps: Sequence[Draft], operand: Operand, rows: int, columns: int, *,
+        self, name: str, sample: int, steps: Sequence[Draft], operand: Operand, rows: int, columns: int, *,
         row_map: tuple[int, int] | None = None, column_map: tuple[int, int] | None = None, transposed: bool = False,
     ) -> None:  # fmt: skip
-        """Record where a tensor lives; a map is (segment, stride), see `program.Symbol`."""
+        """Record where a tensor of a sample lives; a map is (segment, stride), see `program.Symbol`."""
         row_segment, row_stride = row_map or (rows, rows)
         column_segment, column_stride = column_map or (columns, columns)
-        self.builder.symbols[name] = steps, {
+        self.builder.symbols[self.builder.of(sample, name)] = steps, {
             "memory": operand.buffer.memory, "base": At(operand.buffer, operand.first), "plane": operand.plane,
             "tile": operand.tile, "format": operand.format, "rows": rows, "columns": columns,
             "row_segment": row_segment, "row_stride": row_stride, "column_segment": column_segment,
@@ -65,10 +68,11 @@ class Lowering:
         }  # fmt: skip
 
     def plain_symbol(
-        self, name: str, steps: Sequence[Draft], memory: Memory | None, base: int | At, tile: int, rows: int, columns: int
-    ) -> None:
-        """Record where a tensor of 16-bit elements lives."""
-        self.builder.symbols[name] = steps, {
+        self, name: str, sample: int, steps: Sequence[Draft], memory: Memory | None, base: int | At, tile: int, rows: int,
+        columns: int,
+    ) -> None:  # fmt: skip
+        """Record where a tensor of a sample, of 16-bit elements, lives."""
+        self.builder.symbols[self.builder.of(sample, name)] = steps, {
             "memory": memory, "base": base, "plane": 0, "tile": tile, "format": None, "rows": rows,
             "columns": columns, "row_segment": rows, "row_stride": rows, "column_segment": columns,
             "column_stride": columns, "transposed": False,
@@ -82,89 +86,113 @@ class Lowering:
         if model.input is Input.PATCHES:
             codes = embedding.input_format
             zero = np.zeros((model.tokens, model.input_size), np.int64)
-            patches = builder.weight("patches", Memory.LEFT, zero, codes, Region.INPUT)
+            patches = [
+                builder.weight(builder.of(sample, "patches"), Memory.LEFT, zero, codes, Region.INPUT, sample)
+                for sample in self.samples
+            ]
             projection = Product(builder, "embedding.projection", patches, embedding.linear,
                                  np.arange(model.input_size), self.width)  # fmt: skip
             self._normed(projection, norm)
-            size = patches.buffer.size * builder.word_bytes(Memory.LEFT)
+            size = patches[0].buffer.size * builder.word_bytes(Memory.LEFT)
         else:
             codes = embedding.linear.weight_format
-            gathered = self._gather(embedding.linear.weight, codes)
+            size = round_up(4 * model.tokens, builder.image.beat)
+            gathered = self._gather(embedding.linear.weight, codes, size)
             check_product("embedding.projection", self.config, codes, BIT, 1)
             identity = builder.weight("embedding.identity", Memory.RIGHT, np.eye(model.width, dtype=np.int64), BIT)
             constants = embedding.linear.constants
             scale, offset = builder.fold(constants, codes, BIT, 1)
             constant = builder.constants("embedding.projection", scale, offset)
             scaling = Scaling(At(constant), False, constants.shift, LOW, HIGH)
-            for tile, step in enumerate(norm):
-                builder.qmm("embedding.projection", gathered.part(tile=tile), identity, 1, identity.tiles, scaling,
-                            model.width, row=step)  # fmt: skip
-            size = round_up(4 * model.tokens, builder.image.beat)
+            for sample in self.samples:
+                for tile, step in enumerate(norm[sample]):
+                    builder.qmm("embedding.projection", gathered[sample].part(tile=tile), identity, 1, identity.tiles,
+                                scaling, model.width, row=step, sample=sample)  # fmt: skip
         self.input = InputLayout(model.input, model.tokens, model.input_size, codes, size)
 
-    def _gather(self, table, codes):
-        """Rows of the table by token id, one GATHER a plane."""
+    def _gather(self, table, codes, index_bytes):
+        """Rows of the table by token id for each sample, one GATHER a plane; ids are ``index_bytes`` for each sample."""
         builder, c = self.builder, self.config
-        rows = builder.operand("embedding.gathered", Memory.LEFT, self.row_tiles, self.width_words, codes)
+        gathered = builder.operands("embedding.gathered", Memory.LEFT, self.row_tiles, self.width_words, codes)
         row_bytes = round_up(self.width_words * c.depth // 8, builder.image.beat)
         planes = np.frombuffer(pack_operand(table, codes.bits, 1, c.depth), np.uint8).reshape(codes.bits, len(table), -1)
         packed = pad_to(planes, codes.bits, len(table), row_bytes)
         for plane in range(codes.bits):
-            fields: Fields = {
-                "region": Region.IMAGE, "offset": builder.image.add(f"embedding.table{plane}", packed[plane].tobytes()),
-                "index_region": Region.INPUT, "index_offset": 0, "count": self.model.tokens, "limit": len(table),
-                "row_beats": row_bytes // builder.image.beat, "words": rows.words,
-                "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
-            }  # fmt: skip
-            step = Draft(f"embedding.gathered plane {plane}", Opcode.GATHER, fields, writes=(Use(rows.buffer),))
-            rows.buffer.fetches.append(step)
-        return rows
+            offset = builder.image.add(f"embedding.table{plane}", packed[plane].tobytes())
+            for sample, rows in enumerate(gathered):
+                fields: Fields = {
+                    "region": Region.IMAGE, "offset": offset, "index_region": Region.INPUT,
+                    "index_offset": sample * index_bytes, "count": self.model.tokens, "limit": len(table),
+                    "row_beats": row_bytes // builder.image.beat, "words": rows.words,
+                    "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
+                }  # fmt: skip
+                name = builder.of(sample, f"embedding.gathered plane {plane}")
+                step = Draft(name, Opcode.GATHER, fields, writes=(Use(rows.buffer),), sample=sample)
+                rows.buffer.fetches.append(step)
+        return gathered
 
     def _norm(self, name, norm, transposes, residual=None):
-        """The NORMs that end a block, one for each row tile: the new stream, and its codes left and, for ``transposes``,
-        right. They are steps yet to be added to the products that feed them."""
+        """The NORMs that end a block, for each sample one for each row tile: the new stream, and its codes left and, for
+        ``transposes``, right. They are steps yet to be added to the products that feed them."""
         builder, c = self.builder, self.config
         n, d, groups = self.model.tokens, self.model.width, self.groups
         if residual is not None:
-            parts = max(1, n // c.rows)
-            self.residual = builder.load("embedding.position", Memory.RESIDUAL, residual, parts=parts)
+            parts, name_of = max(1, n // c.rows), "embedding.position"
+            self.residual = [
+                builder.load(builder.of(sample, name_of), Memory.RESIDUAL, residual, parts=parts) for sample in self.samples
+            ]
         zero = np.zeros(d, np.int64)
         to_residual = norm.residual or Requantization(zero, zero, 0)
         constants = (to_residual.scale, to_residual.offset, norm.codes.scale, norm.codes.offset)
         data = pack_norm(*(pad_to(part, groups * c.row_lanes) for part in constants))
         constant = builder.load(f"{name}.norm", Memory.NORM, data)
-        self.x_left = builder.operand(f"{name}.codes", Memory.LEFT, self.row_tiles, self.width_words, norm.output)
-        self.x_right = None
+        self.x_left = builder.operands(f"{name}.codes", Memory.LEFT, self.row_tiles, self.width_words, norm.output)
+        self.x_right = []
         fields = {
             "groups": groups, "columns": d, "left_enable": 1, "bits": norm.output.bits,
             "constant_base": At(constant), "rms": int(norm.rms),
             "keep_sum": int(norm.residual is None), "width_reciprocal": width_reciprocal(d),
             "epsilon": norm.epsilon, "residual_shift": to_residual.shift, "code_shift": norm.codes.shift,
             "low": norm.output.range[0], "high": norm.output.range[1],
-        } | self.x_left.write_fields("left")  # fmt: skip
+        }  # fmt: skip
         if transposes:
-            self.x_right = builder.operand(
-                f"{name}.codes right", Memory.RIGHT, ceil_div(n, c.columns), self.width_words, norm.output
-            )
-            fields |= self.x_right.write_fields("right") | {"right_enable": 1}
+            tiles = ceil_div(n, c.columns)
+            self.x_right = builder.operands(f"{name}.codes right", Memory.RIGHT, tiles, self.width_words, norm.output)
+        return [self._norm_steps(name, sample, fields, constant) for sample in self.samples]
+
+    def _norm_steps(self, name, sample, fields, constant):
+        """Those of a sample."""
+        c, n, d, groups, left, residual = (
+            self.config, self.model.tokens, self.model.width, self.groups, self.x_left[sample], self.residual[sample],
+        )  # fmt: skip
+        right = self.x_right[sample] if self.x_right else None
+        fields = fields | left.write_fields("left")
+        if right is not None:
+            fields |= right.write_fields("right") | {"right_enable": 1}
         steps = []
         for first in range(0, n, c.rows):
             rows = min(c.rows, n - first)
-            stream = Use(self.residual, np.arange(first * groups, (first + rows) * groups))
-            writes = [stream, self.x_left.use(1, tile=first // c.rows)]
-            if self.x_right is not None:
-                right = first // c.columns
-                writes.append(self.x_right.use(ceil_div(first + rows, c.columns) - right, tile=right))
-            mine = {"rows": rows, "first_row": first, "residual_base": At(self.residual, first * groups)}
-            steps.append(Draft(f"{name}.norm", Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes)))
-        self.plain_symbol(f"{name}.residual", steps, Memory.RESIDUAL, At(self.residual), groups, n, d)
-        self.symbol(f"{name}.codes", steps, self.x_left, n, d)
+            stream = Use(residual, np.arange(first * groups, (first + rows) * groups))
+            writes = [stream, left.use(1, tile=first // c.rows)]
+            if right is not None:
+                tile = first // c.columns
+                writes.append(right.use(ceil_div(first + rows, c.columns) - tile, tile=tile))
+            mine = {"rows": rows, "first_row": first, "residual_base": At(residual, first * groups)}
+            own = self.builder.of(sample, f"{name}.norm")
+            steps.append(Draft(own, Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes), sample))
+        self.plain_symbol(f"{name}.residual", sample, steps, Memory.RESIDUAL, At(residual), groups, n, d)
+        self.symbol(f"{name}.codes", sample, steps, left, n, d)
         return steps
 
-    def _normed(self, product, norm, tile=None):
-        """Add a product to the row buffer and its NORM: for one row tile, or all of them."""
-        for index in range(self.row_tiles) if tile is None else [tile]:
-            product.compute(self.model.tokens, tile=index, tiles=1, row=norm[index])
+    @property
+    def _row_tiles_of_all(self):
+        """``(sample, row tile)`` of all samples, in order."""
+        return [(sample, tile) for sample in self.samples for tile in range(self.row_tiles)]
+
+    def _normed(self, product, norm):
+        """Add a product to the row buffer and its NORMs."""
+        for sample, tile in self._row_tiles_of_all:
+            product.compute(self.model.tokens, [sample], tile=tile, tiles=1, row=norm[sample][tile])
 
     def _feed_forward(self, name, block, attention, output, attended, transposes):
         """Output projection of the attention, then both products of the feed-forward block.
@@ -172,20 +200,28 @@ class Lowering:
         Row tiles of the output projection run ahead: of the end of attention, which they need not all wait for, and of
         those of the first product, which wait for their norm.
         """
-        builder, tokens, tiles = self.builder, self.model.tokens, self.row_tiles
+        builder, tokens = self.builder, self.model.tokens
         hidden_width = np.arange(self.model.feed_forward)
         words = builder.words(self.model.feed_forward)
-        hidden = builder.operand(f"{name}.hidden", Memory.LEFT, tiles, words, block.up.output)
+        hidden = builder.operands(f"{name}.hidden", Memory.LEFT, self.row_tiles, words, block.up.codes)
         up = Product(builder, f"{name}.hidden", self.x_left, block.up, self.width, hidden_width, hidden)
-        for tile in range(tiles + NORM_AHEAD):
-            if tile == min(NORM_AHEAD, tiles):
+        todo = self._row_tiles_of_all
+        finish = len(todo) - self.row_tiles + min(NORM_AHEAD, self.row_tiles)
+        for index in range(len(todo) + NORM_AHEAD):
+            if index == finish:
                 attention.finish()
-            if tile < tiles:
-                self._normed(output, attended, tile)
-            if tile >= NORM_AHEAD and up.whole:
-                up.compute(tokens, tile=tile - NORM_AHEAD, tiles=1)
+            if index < len(todo):
+                sample, tile = todo[index]
+                if tile == 0:
+                    attention.attend(sample)
+                output.compute(tokens, [sample], tile=tile, tiles=1, row=attended[sample][tile])
+            if index >= NORM_AHEAD and up.whole:
+                sample, tile = todo[index - NORM_AHEAD]
+                up.compute(tokens, [sample], tile=tile, tiles=1)
         if not up.whole:
             up.compute(tokens)
-        self.symbol(f"{name}.hidden", up.steps, hidden, tokens, self.model.feed_forward)
+        for sample in self.samples:
+            steps = up.steps[sample]
+            self.symbol(f"{name}.hidden", sample, steps, hidden[sample], tokens, self.model.feed_forward)
         norm = self._norm(name, block.norm, transposes)
         self._normed(Product(builder, f"{name}.output", hidden, block.down, hidden_width, self.width), norm)

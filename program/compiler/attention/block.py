@@ -22,20 +22,21 @@ from program.program import positions
 if TYPE_CHECKING:
     from program.compiler.lowering import Lowering
 
-#: Heads whose queries of all row tiles but the last are computed before anything that needs the last one.
+#: Heads whose queries of all row tiles but the last are computed before anything that needs the last one, in a batch of 1.
 QUERIES_AHEAD = 4
-#: Row tiles from which on the last head's are computed in two halves.
+#: Row tiles from which on those of the last head of the last sample are computed in two halves.
 LEAST_TO_HALVE = 4
 
 
 class AttentionLowering:
-    """Query, key, value, scores and context of one block; `context` is the operand for the output projection.
+    """Query, key, value, scores and context of one block; `context` has each sample's operand for the output projection.
 
     Queries and keys give each head whole words, since a head is a contraction of its own. Values and context give
     it whole tiles of columns, since its context is a product of its own. What a head leaves of its last word is zero:
     the engine clears a word with its first tile.
 
-    Everything is cut by head: while a row unit works on one, the engine computes all that the next one needs.
+    Everything is cut by head, and a head is computed for one sample after another: its weights are used by all before
+    those of the next are, and while a row unit works on one, the engine computes all that the next one needs.
     """
 
     def __init__(self, lowering: "Lowering", name: str, block: AttentionBlock):
@@ -56,31 +57,45 @@ class AttentionLowering:
         self._queries_and_keys()
         self._values()
         self._place_constants()
-        self.context = self.builder.operand(
+        self.context = self.builder.operands(
             f"{name}.context", Memory.LEFT, lowering.row_tiles, self.builder.words(self.padded_inner), block.context_format
         )
-        self._context_steps = []
-        weights = self._scores(0)
-        for head in range(self.heads - 1):
-            self._compute_queries_and_keys(head + 1)
-            self._compute_values(head)
-            following = self._scores(head + 1)
-            self._context(head, weights)
-            weights = following
-        self._compute_values(self.heads - 1)
-        self._last = weights
-        self._context(self.heads - 1, weights, self._bands(self.heads - 1)[:1])
+        self._context_steps = [[] for _ in lowering.samples]
+        self._units = [(head, sample) for head in range(self.heads) for sample in lowering.samples]
+        self._done = 0
+        self._compute_queries_and_keys(*self._units[0])
+        self._weights = self._scores(*self._units[0])
+
+    def attend(self, sample: int) -> None:
+        """Add what the context of a sample needs, but for what `finish` does."""
+        last = (self.heads - 1, sample)
+        while self._units[self._done] != self._units[-1]:
+            unit, following = self._units[self._done : self._done + 2]
+            self._compute_queries_and_keys(*following)
+            self._compute_values(*unit)
+            weights = self._scores(*following)
+            self._context(*unit, self._weights)
+            self._weights = weights
+            self._done += 1
+            if unit == last:
+                return
+        self._compute_values(*last)
+        self._context(*last, self._weights, self._bands(*last)[:1])
 
     def finish(self) -> None:
-        """Add what the constructor leaves out, so that the first row tiles of the output projection can come before it."""
-        self._context(self.heads - 1, self._last, self._bands(self.heads - 1)[1:])
-        self._name_tensors()
+        """Add what `attend` leaves out of the last sample, so that the first row tiles of its output projection can come
+        before it."""
+        last = self._units[-1]
+        self._context(*last, self._weights, self._bands(*last)[1:])
+        for sample in self.lowering.samples:
+            self._name_tensors(sample)
 
-    def _bands(self, head):
+    def _bands(self, head, sample):
         """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head
         (an odd one is left over), so that what comes behind attention can begin during its row unit."""
         tiles = self.lowering.row_tiles
-        half = tiles // 2 if self.kind.in_row_unit and head + 1 == self.heads and tiles >= LEAST_TO_HALVE else tiles
+        halved = self.kind.in_row_unit and (head, sample) == self._units[-1] and tiles >= LEAST_TO_HALVE
+        half = tiles // 2 if halved else tiles
         return [(tile, min(half, tiles - tile)) for tile in range(0, tiles, half)]
 
     def _queries_and_keys(self):
@@ -88,8 +103,8 @@ class AttentionLowering:
         words = self.heads * self.head_words
         # Keys are computed in tiles of R rows and read in tiles of C columns.
         key_tiles = ceil_div(low.row_tiles * self.config.rows, self.config.columns)
-        self.query = builder.operand(f"{self.name}.query", Memory.LEFT, low.row_tiles, words, block.query.codes)
-        self.key = builder.operand(f"{self.name}.key", Memory.RIGHT, key_tiles, words, block.key.codes)
+        self.query = builder.operands(f"{self.name}.query", Memory.LEFT, low.row_tiles, words, block.query.codes)
+        self.key = builder.operands(f"{self.name}.key", Memory.RIGHT, key_tiles, words, block.key.codes)
         stride = self.head_words * self.config.depth
         cuts = [(head * stride, head * stride + self.head_columns) for head in range(self.heads)]
         in_words = positions(self.inner, self.head_width, stride)
@@ -97,15 +112,22 @@ class AttentionLowering:
             Product(builder, f"{self.name}.{part}", low.x_left, layer, low.width, in_words, target, cuts=cuts)
             for part, layer, target in (("query", block.query, self.query), ("key", block.key, self.key))
         )
-        # While the norm of the last row tile is under way, the others can be used already.
-        self.ahead = min(self.heads, QUERIES_AHEAD) if low.row_tiles > 1 else 0
+        # While the norm of the last row tile is under way, the others can be used already, and so can other samples.
+        self.ahead = min(self.heads, QUERIES_AHEAD) if low.row_tiles > 1 and builder.batch == 1 else 0
         for head in range(self.ahead):
-            self.query_product.compute(self.tokens, head, tiles=low.row_tiles - 1)
-        self._compute_queries_and_keys(0)
+            self.query_product.compute(self.tokens, cut=head, tiles=low.row_tiles - 1)
 
-    def _compute_queries_and_keys(self, head):
-        self.query_product.compute(self.tokens, head, tile=self.lowering.row_tiles - 1 if head < self.ahead else 0)
-        self.key_product.compute(self.tokens, head)
+    def _compute_queries_and_keys(self, head, sample):
+        tile = self.lowering.row_tiles - 1 if head < self.ahead else 0
+        self._compute(self.query_product, sample, head, tile)
+        self._compute(self.key_product, sample, head)
+
+    def _compute(self, product, sample, cut, tile=0):
+        """A sample's part of a cut; with the first, those of all where the weights come in pieces."""
+        if product.whole:
+            product.compute(self.tokens, [sample], cut, tile)
+        elif sample == 0:
+            product.compute(self.tokens, None, cut, tile)
 
     def _values(self):
         """Values, transposed: heads together that make whole tiles of rows and of columns."""
@@ -114,19 +136,19 @@ class AttentionLowering:
         size = self.value_heads * self.head_columns
         count = ceil_div(self.heads, self.value_heads)
         words = builder.words(self.tokens)
-        self.value = builder.operand(
+        self.value = builder.operands(
             f"{self.name}.value", Memory.RIGHT, count * size // c.columns, words, self.block.value.codes
         )
         cuts = [(index * size, (index + 1) * size) for index in range(count)]
-        assert low.x_right is not None, "attention follows a norm that transposes"
+        assert low.x_right, "attention follows a norm that transposes"
         self.value_product = Product(
             builder, f"{self.name}.value", low.x_right, self.block.value, low.width, self.in_tiles, self.value,
             cuts=cuts, transposed=True,
         )  # fmt: skip
 
-    def _compute_values(self, head):
+    def _compute_values(self, head, sample):
         if head % self.value_heads == 0:
-            self.value_product.compute(self.tokens, head // self.value_heads)
+            self._compute(self.value_product, sample, head // self.value_heads)
 
     def _place_constants(self):
         """Constants of the scores, one per head, repeated for its columns, and of the context."""
@@ -141,35 +163,37 @@ class AttentionLowering:
             builder.place(offset, self.in_tiles, self.padded_inner),
         )
 
-    def _name_tensors(self):
+    def _name_tensors(self, sample):
         symbol, name, n, c = self.lowering.symbol, self.name, self.tokens, self.config
         for part, product, codes in (("query", self.query_product, self.query), ("key", self.key_product, self.key)):
-            symbol(f"{name}.{part}", product.steps, codes, n, self.inner,
+            symbol(f"{name}.{part}", sample, product.steps[sample], codes[sample], n, self.inner,
                    column_map=(self.head_width, self.head_words * c.depth))  # fmt: skip
-        symbol(f"{name}.value", self.value_product.steps, self.value, n, self.inner,
+        symbol(f"{name}.value", sample, self.value_product.steps[sample], self.value[sample], n, self.inner,
                column_map=(self.head_width, self.head_columns), transposed=True)  # fmt: skip
-        symbol(f"{name}.context", self._context_steps, self.context, n, self.inner,
+        symbol(f"{name}.context", sample, self._context_steps[sample], self.context[sample], n, self.inner,
                column_map=(self.head_width, self.head_columns))  # fmt: skip
 
-    def _scores(self, head):
+    def _scores(self, head, sample):
         """Weights of the values of a head, as the left operand of its context."""
         low, builder, block = self.lowering, self.builder, self.block
         name = weights_name(self.name, head)
         check_product(f"{self.name}.scores", self.config, block.query.codes, block.key.codes, self.head_width)
-        weights = builder.operand(name, Memory.LEFT, low.row_tiles, builder.words(self.tokens), block.probability)
+        own, words = builder.of(sample, name), builder.words(self.tokens)
+        weights = builder.operand(own, Memory.LEFT, low.row_tiles, words, block.probability)
         word = head * self.head_words
         bounds = clip_bounds(ATTENTION_KINDS[low.model.attention].score_format(block))
         scores = Scores(
-            name, f"{self.name}.scores{head}", self.query.part(word=word, words=self.head_words),
-            self.key.part(word=word, words=self.head_words), self.token_tiles,
+            name, f"{self.name}.scores{head}", self.query[sample].part(word=word, words=self.head_words),
+            self.key[sample].part(word=word, words=self.head_words), self.token_tiles,
             Scaling(At(self.score_constant, head * self.token_tiles), False, block.score.shift, *bounds),
-            weights, self._bands(head),
+            weights, self._bands(head, sample), sample,
         )  # fmt: skip
-        low.symbol(name, self.kind.lower(builder, self.tokens, block, scores), weights, self.tokens, self.tokens)
+        steps = self.kind.lower(builder, self.tokens, block, scores)
+        low.symbol(name, sample, steps, weights, self.tokens, self.tokens)
         return weights
 
-    def _context(self, head, weights, bands=None):
-        """Add the context of a head, for all row tiles or those of some bands."""
+    def _context(self, head, sample, weights, bands=None):
+        """Add the context of a head of a sample, for all row tiles or those of some bands."""
         c, block = self.config, self.block
         name = f"{self.name}.context{head}"
         check_product(name, c, block.probability, block.value.codes, self.tokens)
@@ -177,10 +201,10 @@ class AttentionLowering:
         scaling = Scaling(
             At(self.context_constant, first // c.columns), False, block.context.shift, *block.context_format.range
         )
-        value = self.value.part(tile=first // c.columns)
-        for tile, tiles in self._bands(head) if bands is None else bands:
+        value = self.value[sample].part(tile=first // c.columns)
+        for tile, tiles in self._bands(head, sample) if bands is None else bands:
             op = self.builder.qmm(
                 name, weights.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
-                self.head_width, target=self.context.part(tile=tile), column=first,
+                self.head_width, target=self.context[sample].part(tile=tile), column=first, sample=sample,
             )  # fmt: skip
-            self._context_steps += op.steps
+            self._context_steps[sample] += op.steps

@@ -9,7 +9,7 @@ from program.compiler.graph import Draft, Operand
 
 
 class Scores(NamedTuple):
-    """A head's product of queries and keys.
+    """The product of queries and keys of a head, of a sample.
 
     ``name`` is that of the weights, ``product`` that of the scores themselves. ``key_tiles`` are tiles of C keys; ``bands``
     (tile, tiles) of the row tiles that are computed together.
@@ -23,6 +23,7 @@ class Scores(NamedTuple):
     scaling: Scaling
     weights: Operand
     bands: list[tuple[int, int]]
+    sample: int
 
 
 class ScoreLowering(ABC):

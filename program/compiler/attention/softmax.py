@@ -24,9 +24,11 @@ class _Softmax(ScoreLowering):
                 "columns": tokens, "left_enable": 1, "bits": block.probability.bits, "limit_columns": 1, "step": block.step,
                 "step_shift": block.step_shift,
             } | scores.weights.write_fields("left")  # fmt: skip
-            steps.append(Draft(scores.name, Opcode.SOFTMAX, fields, writes=(scores.weights.use(tiles, tile=tile),)))
+            written = (scores.weights.use(tiles, tile=tile),)
+            name = builder.of(scores.sample, scores.name)
+            steps.append(Draft(name, Opcode.SOFTMAX, fields, writes=written, sample=scores.sample))
             builder.qmm(scores.product, scores.query.part(tile=tile), scores.key, tiles, scores.key_tiles, scores.scaling,
-                        tokens, row=steps[-1])  # fmt: skip
+                        tokens, row=steps[-1], sample=scores.sample)  # fmt: skip
         return steps
 
 

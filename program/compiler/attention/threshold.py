@@ -12,7 +12,7 @@ class _Threshold(ScoreLowering):
     def lower(self, builder, tokens, block, scores):
         tiles = builder.row_tiles(tokens)
         return builder.qmm(scores.name, scores.query, scores.key, tiles, scores.key_tiles, scores.scaling, tokens,
-                           target=scores.weights, mask=True).steps  # fmt: skip
+                           target=scores.weights, mask=True, sample=scores.sample).steps  # fmt: skip
 
 
 KIND = _Threshold()

@@ -66,7 +66,7 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
     if kept.exists():
         result = json.loads(kept.read_text())
     else:
-        result = _run(case, program, library, inputs, length, encode(encoder, inputs, length), progress)
+        result = _run(case, program, library, inputs, length, [encode(encoder, inputs, length)], progress)
         write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,
@@ -86,7 +86,7 @@ def _key(case, config, library, program, inputs):
 def _run(case, program, library, inputs, length, expected, progress):
     with simulated_accelerator(program, case.latency, case.bandwidth, library) as accelerator:
         accelerator.load(program)
-        run = compared(accelerator, program, inputs, length, expected, progress)
+        run = compared(accelerator, program, inputs[None], [length], expected, progress)
     result = {"passed": run.problem is None, "problem": run.problem, "tensors_compared": run.tensors}
     if run.logits is None:
         return result

@@ -9,7 +9,7 @@ from driver.transport import Transport
 from golden.model import Input
 from isa.errors import Error
 from isa.registers import ADDRESS, IDENTIFICATION, LENGTHS, VERSION, Control, Status
-from program.memory_image import pack_input, unpack_output
+from program.memory_image import pack_batch, unpack_output
 from program.placement import SLOTS, Placement
 from program.program import Program
 
@@ -104,19 +104,20 @@ class Accelerator(Generic[AnyTransport]):
         self.program = program
 
     def run(self, inputs: Any, lengths: Any = None) -> np.ndarray:
-        """Run one sample, or a batch in order; the next input and the last output move while the accelerator computes.
+        """Run one sample, or several in order, as many together as the program computes in a run; the next inputs and the
+        last outputs move while the accelerator computes.
 
         Parameters
         ----------
         inputs : int array
-            Token ids (tokens,) or patch codes (tokens, input_size), or a batch of them with one axis more in front.
+            Token ids (tokens,) or patch codes (tokens, input_size), or samples of them with one axis more in front.
         lengths : int, int array or None
-            Tokens of each sample that are not padding, (batch,) for a batch; None: all.
+            Tokens of each sample that are not padding, (samples,) for several; None: all.
 
         Returns
         -------
         int64 array
-            Logits (classes,), or (tokens, classes) for a per-token head; (batch, ...) for a batch.
+            Logits (classes,), or (tokens, classes) for a per-token head; (samples, ...) for several.
 
         Raises
         ------
@@ -129,14 +130,17 @@ class Accelerator(Generic[AnyTransport]):
         if self.program is None:
             raise WrongProgram("no program is loaded; call load(program) first")
         inputs = np.asarray(inputs)
-        batch = inputs.ndim == (2 if self.program.input.input is Input.TOKENS else 3)
-        samples = inputs if batch else inputs[None]
-        tokens = self.program.input.tokens
+        several = inputs.ndim == (2 if self.program.input.input is Input.TOKENS else 3)
+        samples = inputs if several else inputs[None]
+        program, tokens = self.program, self.program.input.tokens
         lengths = np.broadcast_to(tokens if lengths is None else np.asarray(lengths), len(samples)).tolist()
+        runs = [slice(first, first + program.batch) for first in range(0, len(samples), program.batch)]
         # All of them before any runs: a bad sample must not cost those before it.
-        packed = [pack_input(self.program, sample, length) for sample, length in zip(samples, lengths)]
-        outputs = [unpack_output(self.program, data) for data in self._stream(packed, [(length,) for length in lengths])]
-        return np.stack(outputs) if batch else outputs[0]
+        packed = [pack_batch(program, samples[run], lengths[run]) for run in runs]
+        outputs = []
+        for run, data in zip(runs, self._stream(packed, [lengths[run] for run in runs])):
+            outputs += [unpack_output(program, data, sample) for sample in range(len(samples[run]))]
+        return np.stack(outputs) if several else outputs[0]
 
     def abort(self) -> None:
         """End what is running with error ABORTED, whatever it waits for; nothing happens if nothing runs. The next `run` or
@@ -162,7 +166,7 @@ class Accelerator(Generic[AnyTransport]):
             self._finish()
             if more:
                 self._start(index + 1, lengths[index + 1])
-            yield self.transport.read_memory(self.placement.outputs[index % SLOTS], self.program.output.bytes)
+            yield self.transport.read_memory(self.placement.outputs[index % SLOTS], self.program.output_bytes)
 
     def _send(self, index, data):
         self.transport.write_memory(self.placement.inputs[index % SLOTS], data)

@@ -15,10 +15,10 @@ from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Memory
 from isa.instruction import decode as decode_instruction
 from isa.memory import depth_of
-from program.program import ImagePart, InputLayout, OutputLayout, Program, ProgramError, Symbol
+from program.program import MOST_SAMPLES, ImagePart, InputLayout, OutputLayout, Program, ProgramError, Symbol
 from program.verify.checker import check
 
-FORMAT = "bittern-program-1"
+FORMAT = "bittern-program-2"
 #: Memories that a symbol can be in, beside region OUTPUT.
 TENSORS = (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL)
 
@@ -27,6 +27,7 @@ class ProgramFile(Part):
     """The JSON of a program: the fields of `program.program.Program` but for what the image holds."""
 
     config: AcceleratorConfig
+    batch: Annotated[int, Meta(ge=1, le=MOST_SAMPLES)]
     program_offset: Annotated[int, Meta(ge=0)]
     names: tuple[str, ...]
     input: InputLayout
@@ -48,6 +49,7 @@ def save(program: Program, path: str | Path) -> None:
     """Write a program; the file appears whole or not at all. The instructions are those in the image."""
     description = {
         "config": asdict(program.config),
+        "batch": program.batch,
         "program_offset": program.program_offset,
         "names": program.names,
         "input": asdict(program.input),
@@ -83,10 +85,11 @@ def _build(file, image):
             end = piece.offset + piece.size
             raise ValueError(f"pieces: {piece.name!r} must end inside the image of {len(image)} bytes, not at {end}")
     for name, symbol in file.symbols.items():
-        _check_symbol(symbol, file.config, len(file.names), entry("symbols", name))
+        _check_symbol(symbol, file, entry("symbols", name))
     parts = (image[start : start + INSTRUCTION_BYTES] for start in range(offset, offset + size, INSTRUCTION_BYTES))
     return Program(
         config=file.config,
+        batch=file.batch,
         instructions=tuple(map(decode_instruction, parts)),
         names=file.names,
         image=image,
@@ -98,21 +101,24 @@ def _build(file, image):
     )
 
 
-def _check_symbol(symbol, config, instructions, name):
+def _check_symbol(symbol, file, name):
     if symbol.memory is not None:
         if symbol.memory not in TENSORS:
             held = ", ".join(f"{memory.value} ({memory.name})" for memory in TENSORS)
             raise ValueError(f"{name}.memory must be null or one of {held}, which hold tensors, not {symbol.memory.value}")
-        words, _ = depth_of(config, symbol.memory)
+        words, _ = depth_of(file.config, symbol.memory)
         if symbol.base >= words:
             raise ValueError(f"{name}.base must be below the {words} words of {symbol.memory.name}, not {symbol.base}")
+    elif symbol.base % file.output.bytes or symbol.base >= file.batch * file.output.bytes:
+        size = file.output.bytes
+        raise ValueError(f"{name}.base must be that of one of {file.batch} outputs of {size} bytes each, not {symbol.base}")
     if symbol.format is not None:
         _check_format(symbol.format, entry(name, "format"))
     if (symbol.format is not None) != (symbol.memory in (Memory.LEFT, Memory.RIGHT)):
         raise ValueError(f"{name}.format must be that of the codes in LEFT and RIGHT, null elsewhere, not {symbol.format}")
     for index in symbol.writers:
-        if index >= instructions:
-            raise ValueError(f"{name}.writers must be below the number of instructions, {instructions}, not {index}")
+        if index >= len(file.names):
+            raise ValueError(f"{name}.writers must be below the number of instructions, {len(file.names)}, not {index}")
 
 
 def _check_format(form, name):

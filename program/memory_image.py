@@ -1,6 +1,6 @@
 """What crosses the border of a transport: inputs packed, outputs and tensors unpacked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from program.program import Program
 
 
 def pack_input(program: Program, inputs: NDArray[np.integer], length: int) -> bytes:
-    """Content of region INPUT for one sample.
+    """What region INPUT holds of one sample.
 
     Parameters
     ----------
@@ -45,10 +45,20 @@ def pack_input(program: Program, inputs: NDArray[np.integer], length: int) -> by
     return pack_operand(inputs, layout.format.bits, program.config.rows, program.config.depth)
 
 
-def unpack_output(program: Program, data: bytes | bytearray | memoryview) -> NDArray[np.int64]:
-    """Logits from the content of region OUTPUT: (classes,) int64, or (tokens, classes) for a per-token head."""
+def pack_batch(program: Program, inputs: Sequence[NDArray[np.integer]], lengths: Sequence[int]) -> bytes:
+    """Content of region INPUT for samples and their lengths, as many as a run computes or fewer. Raises ValueError for more,
+    and as `pack_input`."""
+    if not 1 <= len(inputs) <= program.batch:
+        raise ValueError(f"a run of this program takes 1..{program.batch} inputs, not {len(inputs)}; compile a larger batch")
+    packed = [pack_input(program, sample, length) for sample, length in zip(inputs, lengths, strict=True)]
+    return b"".join(packed).ljust(program.input_bytes, b"\0")
+
+
+def unpack_output(program: Program, data: bytes | bytearray | memoryview, sample: int = 0) -> NDArray[np.int64]:
+    """Logits of a sample from the content of region OUTPUT: (classes,) int64, or (tokens, classes) for a per-token head."""
     layout = program.output
-    rows = np.frombuffer(data, "<i2", layout.bytes // 2).reshape(layout.rows, -1)[:, : layout.columns]
+    stored = np.frombuffer(data, "<i2", layout.bytes // 2, sample * layout.bytes)
+    rows = stored.reshape(layout.rows, -1)[:, : layout.columns]
     logits = rows.astype(np.int64)
     return logits if layout.head is Head.TOKEN else logits[0]
 
@@ -67,7 +77,7 @@ def unpack_symbol(program: Program, name: str, memories: Mapping[Memory | None, 
     """
     symbol = program.symbols[name]
     if symbol.memory is None:
-        return unpack_output(program, memories[None])
+        return unpack_output(program, memories[None], symbol.base // program.output.bytes)
     memory = memories[symbol.memory]
     if symbol.memory is Memory.RESIDUAL:
         words = symbol.base + np.arange(symbol.rows)[:, None] * symbol.tile + np.arange(symbol.tile)

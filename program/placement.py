@@ -25,6 +25,6 @@ class Placement:
     @classmethod
     def of(cls, program: Program, slots: int = SLOTS) -> "Placement":
         """The layout of ``program`` with so many places for inputs, and as many for outputs."""
-        sizes = [len(program.image), *[program.input.bytes] * slots, *[program.output.bytes] * slots]
+        sizes = [len(program.image), *[program.input_bytes] * slots, *[program.output_bytes] * slots]
         image, *places, end = accumulate((-(-size // AXI_PAGE) * AXI_PAGE for size in sizes), initial=0)
         return cls(image, tuple(places[:slots]), tuple(places[slots:]), end)

@@ -1,5 +1,6 @@
 """Compares everything the RTL computes with the reference, at the moment it is computed."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from isa.instruction import Memory, Opcode
 from isa.memory import word_bits
 from program.memory_image import unpack_symbol
-from program.program import Program
+from program.program import Program, sample_name
 from sim.simulation import Simulation
 
 
@@ -40,19 +41,24 @@ class Comparison:
     simulation : Simulation
     program : program.program.Program
         As it should be, whatever is loaded.
-    expected : dict
-        All tensors of the sample, from `golden.encoder.encode`.
+    expected : sequence of dict
+        All tensors of each sample, from `golden.encoder.encode`; those of samples beyond are not compared.
     """
 
-    def __init__(self, simulation: Simulation, program: Program, expected: dict[str, Any]):
-        self._simulation, self.program, self.expected = simulation, program, expected
+    def __init__(self, simulation: Simulation, program: Program, expected: Sequence[Mapping[str, Any]]):
+        self._simulation, self.program = simulation, program
+        self.expected = {
+            sample_name(program.batch, sample, name): tensor
+            for sample, tensors in enumerate(expected)
+            for name, tensor in tensors.items()
+        }
         #: Tensors compared so far.
         self.count = 0
         #: The difference at the earliest instruction, or None.
         self.first: Difference | None = None
         self._ready: dict[int, list[str]] = {}
         for name, symbol in self.program.symbols.items():
-            if symbol.memory is not None:
+            if symbol.memory is not None and name in self.expected:
                 self._ready.setdefault(symbol.ready, []).append(name)
 
     def completed(self, index: int) -> None:
@@ -66,8 +72,10 @@ class Comparison:
             self._check(index, name, self.expected[name], unpack_symbol(self.program, name, {symbol.memory: memory}))
 
     def finished(self, logits: np.ndarray) -> None:
-        """Compare the output; the index is that of the instruction that stored it."""
-        self._check(self.program.symbols["logits"].ready, "logits", self.expected["logits"], logits)
+        """Compare the outputs, (samples, ...); the index is that of the instruction that stored them."""
+        for sample, got in enumerate(logits):
+            name = sample_name(self.program.batch, sample, "logits")
+            self._check(self.program.symbols[name].ready, name, self.expected[name], got)
 
     def _check_load(self, index, instruction):
         memory = Memory(instruction.memory)

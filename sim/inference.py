@@ -1,8 +1,8 @@
-"""One inference on the simulated RTL, every tensor compared with the reference: what `bittern sim` and the benches run."""
+"""One run on the simulated RTL, every tensor compared with the reference: what `bittern sim` and the benches run."""
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from sim.watch import watch
 
 @dataclass(frozen=True)
 class Inference:
-    """What one inference gave. Where the accelerator reported an error, ``logits`` is None.
+    """What one run gave: ``logits`` (samples, ...), or None where the accelerator reported an error.
 
     ``problem`` is the first tensor that differs, the error, or a wrong count of saturations, in one sentence; None if all
     is as it should be. ``counters`` are the accelerator's by name, ``events`` those of the run. Simulating it took
@@ -63,20 +63,20 @@ def compared(
     accelerator: Accelerator[Simulation],
     program: Program,
     inputs: np.ndarray,
-    length: int,
-    expected: dict[str, Any],
+    lengths: Sequence[int],
+    expected: Sequence[Mapping[str, Any]],
     progress: RunProgress,
 ) -> Inference:
-    """Run one sample and compare everything.
+    """Run the samples of a batch, or fewer, and compare everything.
 
     Parameters
     ----------
     accelerator : Accelerator on a `Simulation`
         With ``program`` loaded; or a damaged copy of it, to see it found.
-    inputs, length
-        See `program.memory_image.pack_input`.
-    expected : dict
-        All tensors of the sample, from `golden.encoder.encode`.
+    inputs, lengths
+        See `program.memory_image.pack_batch`.
+    expected : sequence of dict
+        All tensors of each sample, from `golden.encoder.encode`.
     progress : sim.progress.RunProgress
         Shows the run.
 
@@ -86,13 +86,13 @@ def compared(
         On Ctrl-C.
     """
     simulation, output = accelerator.transport, accelerator.placement.outputs[0]
-    simulation.write_memory(output, bytes(program.output.bytes))  # the last inference's logits must not count
+    simulation.write_memory(output, bytes(program.output_bytes))  # the last inference's logits must not count
     comparison, logits, error = Comparison(simulation, program, expected), None, None
     progress.start_run(len(program.instructions) - 1)
     started, first = time.process_time(), simulation.cycle
     try:
         with watch(simulation, program, comparison.completed, progress.watch):
-            logits = accelerator.run(inputs, length)
+            logits = accelerator.run(inputs, lengths)
     except RunError as stop:
         error = str(stop)
     finally:
@@ -101,7 +101,8 @@ def compared(
     seconds, simulated = time.process_time() - started, simulation.cycle - first
     if logits is not None:
         comparison.finished(logits)
-        if counters["saturations"] != expected["saturated"]:
-            error = f"{counters['saturations']} residual elements saturated, expected {expected['saturated']}"
+        saturated = sum(tensors["saturated"] for tensors in expected)
+        if counters["saturations"] != saturated:
+            error = f"{counters['saturations']} residual elements saturated, expected {saturated}"
     problem = str(comparison.first) if comparison.first is not None else error
     return Inference(logits, problem, comparison.count, counters, simulation.events, simulated, seconds)

@@ -115,7 +115,8 @@ def _run_samples(bundle, accelerator, program, count, console):
     with RunProgress(console, count, "inferences") as progress:
         for index in range(count):
             inputs, length = samples.inputs[index], int(samples.lengths[index])
-            runs.append(compared(accelerator, program, inputs, length, encode(bundle.encoder, inputs, length), progress))
+            expected = [encode(bundle.encoder, inputs, length)]
+            runs.append(compared(accelerator, program, inputs[None], [length], expected, progress))
             if runs[-1].logits is None:  # what the RTL holds after an error need not be worth comparing
                 break
     return runs

@@ -9,7 +9,7 @@ from isa.errors import Error
 from isa.instruction import Instruction, Region, operation
 from isa.machine import Fault, Machine
 from isa.resolve import resolve
-from program.memory_image import unpack_output, unpack_symbol
+from program.memory_image import unpack_symbol
 from program.program import Program
 
 
@@ -22,9 +22,8 @@ class MachineError(ValueError):
 
 
 class Result(NamedTuple):
-    """Logits as in `golden.encoder.encode`, all tensors by name, and the number of saturated residual elements."""
+    """All tensors by the names of ``program.symbols``, and the number of saturated residual elements."""
 
-    logits: np.ndarray
     tensors: dict[str, np.ndarray]
     saturated: int
 
@@ -39,7 +38,7 @@ def run(program: Program, input_data: bytes, lengths: Sequence[int]) -> Result:
     for index in range(len(program.instructions)):
         machine.step(index)
         tensors |= {name: unpack_symbol(program, name, machine.memories) for name in ready.get(index, ())}
-    return Result(unpack_output(program, machine.memories[None]), tensors, machine.saturated)
+    return Result(tensors, machine.saturated)
 
 
 class Interpreter(Machine):
@@ -50,7 +49,7 @@ class Interpreter(Machine):
 
     def __init__(self, program: Program, input_data: bytes, lengths: Sequence[int]):
         regions = {Region.IMAGE: program.image, Region.INPUT: bytes(input_data)}
-        super().__init__(program.config, regions, program.output.bytes, lengths)
+        super().__init__(program.config, regions, program.output_bytes, lengths)
         self.program = program
 
     def step(self, index: int) -> None:

@@ -59,9 +59,9 @@ def any_config(rng, **changes):
             continue
 
 
-def compiled(encoder, config):
+def compiled(encoder, config, batch=1):
     """The program, found safe."""
-    program = compile_encoder(encoder, config)
+    program = compile_encoder(encoder, config, batch)
     check(program)
     return program
 
@@ -75,7 +75,6 @@ def assert_right(program, encoder, rng, samples=2):
         assert result.tensors.keys() == expected.keys()
         for name, tensor in expected.items():
             assert np.array_equal(result.tensors[name], tensor), name
-        assert np.array_equal(result.logits, expected["logits"])
 
 
 def assert_right_in_any_order(program, encoder, rng, prefer):

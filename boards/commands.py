@@ -7,7 +7,7 @@ from pathlib import Path
 from boards.board import Tool
 from boards.registry import all_boards
 from formats.errors import UsageError
-from isa.options import add_accelerator, chosen_accelerator
+from isa.options import add_accelerator, add_batch, chosen_accelerator
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,6 +19,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--on", default="golden", help="golden: the reference (default); rtl: the simulation; /dev/uio0; /dev/ttyUSB0"
     )
     add_accelerator(run, "small")
+    add_batch(run)
     run.add_argument("--top", type=int, default=3, help="classes printed of each (default: %(default)s)")
     run.add_argument("--timeout", type=float, default=60.0, help="seconds for one inference (default: %(default)g)")
     run.add_argument("--baud", type=int, help="of a serial line (default: that of the board's own bitstream)")
@@ -27,6 +28,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     image = commands.add_parser("image", help="compile a bundle to a program image for the C library")
     image.add_argument("bundle", type=Path)
     add_accelerator(image, "zcu102")
+    add_batch(image)
     image.add_argument("--output", type=Path, help="file (default: the bundle's name, .image, here)")
     image.set_defaults(run=_image)
 
@@ -75,7 +77,7 @@ def _image(options):
 
     path = options.output or Path(options.bundle.name).with_suffix(".image")
     config = chosen_accelerator(options).config
-    write_image(compile_encoder(load(options.bundle).encoder, config), path)
+    write_image(compile_encoder(load(options.bundle).encoder, config, options.batch), path)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 

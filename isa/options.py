@@ -1,4 +1,5 @@
-"""Command-line options that choose an accelerator, the same for every command: ``--preset`` and ``--set``."""
+"""Command-line options that choose an accelerator and a batch, the same for every command: ``--preset``, ``--set`` and
+``--batch``."""
 
 import argparse
 from dataclasses import fields, replace
@@ -27,6 +28,14 @@ def add_accelerator(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="PARAMETER=NUMBER",
         help="change a parameter of the preset, as in rows=8; may be repeated",
+    )  # fmt: skip
+
+
+def add_batch(parser: argparse.ArgumentParser) -> None:
+    """Add ``--batch`` to a parser; whether it can be, the compiler says."""
+    parser.add_argument(
+        "--batch", type=int, default=1, metavar="SAMPLES",
+        help="samples computed in a run, for all of which weights are read once (default: %(default)s)",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from formats.errors import UsageError
 from formats.files import ROOT
-from isa.options import add_accelerator, chosen_accelerator
+from isa.options import add_accelerator, add_batch, chosen_accelerator
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,6 +15,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         "--bundle", action="append", type=Path, help="bundle file, may be repeated; all: those in bundles/ (default)"
     )
     add_accelerator(sim, "small")
+    add_batch(sim)
     sim.add_argument("--samples", type=int, default=32, help="samples per bundle (default: %(default)s)")
     sim.add_argument("--latency", type=int, default=40, help="external memory: cycles to the first beat (default: 40)")
     sim.add_argument("--bandwidth", type=int, default=256, help="external memory: beats per 256 cycles (default: 256)")
@@ -37,7 +38,7 @@ def _sim(options):
     from sim.report import Options, simulate
 
     settings = Options(
-        preset=chosen.name, config=chosen.config, samples=options.samples, latency=options.latency,
+        preset=chosen.name, config=chosen.config, samples=options.samples, batch=options.batch, latency=options.latency,
         bandwidth=options.bandwidth, output=options.output, flip=flip,
     )  # fmt: skip
     console = Console(highlight=False)

@@ -38,13 +38,15 @@ STALLS = (
 class Options:
     """What `simulate` is asked for.
 
-    ``preset`` is what ``config`` is called; ``flip`` (offset, bit) corrupts the RTL's copy of the image, to see it caught.
+    ``preset`` is what ``config`` is called, ``batch`` the samples that a run computes; ``flip`` (offset, bit) corrupts the
+    RTL's copy of the image, to see it caught.
     Raises UsageError for a memory that cannot be.
     """
 
     preset: str = "small"
     config: AcceleratorConfig = PRESETS["small"]
     samples: int = 32
+    batch: int = 1
     latency: int = 40
     bandwidth: int = 256
     output: Path = Path("build/sim")
@@ -69,9 +71,9 @@ def simulate(path: Path | str, options: Options, console: Console | None = None)
     if not 1 <= options.samples <= available:
         raise UsageError(f"bundle {path} has {available} samples, not {options.samples}; use --samples 1..{available}")
     config = options.config
-    program = compile_encoder(bundle.encoder, config)
+    program = compile_encoder(bundle.encoder, config, options.batch)
     check(program)
-    console.rule(f"[bold]{name}[/] on preset {options.preset}")
+    console.rule(f"[bold]{name}[/] on preset {options.preset}{_in_batches(options)}")
     console.print(_describe(bundle))
     loaded = program if options.flip is None else _flipped(program, *options.flip)
     options.output.mkdir(parents=True, exist_ok=True)
@@ -86,12 +88,17 @@ def simulate(path: Path | str, options: Options, console: Console | None = None)
         runs = _run_samples(bundle, accelerator, program, options.samples, console)
     report = _report(name, bundle, config, options, runs)
     if runs[0].logits is not None:
-        title = f"{name} on preset {options.preset}: one inference, {runs[0].cycles} cycles"
+        what = "one inference" if options.batch == 1 else f"a batch of {options.batch}"
+        title = f"{name} on preset {options.preset}: {what}, {runs[0].cycles} cycles"
         write_picture(program, runs[0].events, options.output / f"{name}.png", title)
         write_trace(program, runs[0].events, options.output / f"{name}.trace.json")
     write_whole(options.output / f"{name}.json", json.dumps(report, indent=1, default=str))
     _print(console, bundle, runs, report, options)
     return report
+
+
+def _in_batches(options):
+    return "" if options.batch == 1 else f", batch {options.batch}"
 
 
 def _describe(bundle):
@@ -110,53 +117,65 @@ def _flipped(program, offset, bit):
 
 
 def _run_samples(bundle, accelerator, program, count, console):
-    """A `sim.inference.Inference` of each of the first samples; the last one may be an error's."""
+    """A `sim.inference.Inference` of each batch of the first samples; the last one may be an error's."""
     samples, runs = bundle.samples, []
-    with RunProgress(console, count, "inferences") as progress:
-        for index in range(count):
-            inputs, length = samples.inputs[index], int(samples.lengths[index])
-            expected = [encode(bundle.encoder, inputs, length)]
-            runs.append(compared(accelerator, program, inputs[None], [length], expected, progress))
+    firsts = range(0, count, program.batch)
+    with RunProgress(console, len(firsts), "runs") as progress:
+        for first in firsts:
+            chosen = slice(first, min(first + program.batch, count))
+            inputs, lengths = samples.inputs[chosen], samples.lengths[chosen].tolist()
+            expected = [encode(bundle.encoder, sample, length) for sample, length in zip(inputs, lengths)]
+            runs.append(compared(accelerator, program, inputs, lengths, expected, progress))
             if runs[-1].logits is None:  # what the RTL holds after an error need not be worth comparing
                 break
     return runs
 
 
-def _predicted(run):
-    """The class of the first token or of the sample; None after an error."""
-    return None if run.logits is None else int(run.logits.reshape(-1, run.logits.shape[-1])[0].argmax())
+def _predictions(runs):
+    """``(class, cycles of its run)`` of each sample, the class being that of the first token or of the sample."""
+    return [
+        (int(logits.reshape(-1, logits.shape[-1])[0].argmax()), run.cycles)
+        for run in runs
+        if run.logits is not None
+        for logits in run.logits
+    ]
 
 
 def _report(name, bundle, config, options, runs):
     whole = [run for run in runs if run.logits is not None]
-    problems = [(index, run.problem) for index, run in enumerate(runs) if run.problem]
+    problems = [(index * options.batch, run.problem) for index, run in enumerate(runs) if run.problem]
     counters = {key: sum(run.counters[key] for run in whole) for key in (whole[0].counters if whole else {})}
     cycles = sum(run.cycles for run in whole)
-    predictions = [[_predicted(run), int(label)] for run, label in zip(runs, bundle.samples.labels)]
+    predictions = [[predicted, int(label)] for (predicted, _), label in zip(_predictions(runs), bundle.samples.labels)]
+    samples = len(predictions)
+    first = None
+    if problems:
+        index, problem = problems[0]
+        first = f"{'sample' if options.batch == 1 else 'batch from sample'} {index}: {problem}"
     return {
         "bundle": name, "preset": options.preset, "config": vars(config), "record": bundle.record,
-        "samples": len(runs),
+        "batch": options.batch, "samples": samples,
         "correct": sum(predicted == label for predicted, label in predictions),
         "predictions": predictions,
         "tensors_compared": sum(run.tensors for run in runs),
-        "first_difference": f"sample {problems[0][0]}: {problems[0][1]}" if problems else None,
-        "cycles_per_inference": cycles / len(whole) if whole else None,
+        "first_difference": first,
+        "cycles_per_inference": cycles / samples if samples else None,
         "engine_utilisation": counters["qmm_busy"] / cycles if cycles else None,
-        "counters_per_inference": {key: value / len(whole) for key, value in counters.items()},
+        "counters_per_inference": {key: value / samples for key, value in counters.items()},
         "simulated_cycles_per_second": sum(run.simulated for run in runs) / max(sum(run.seconds for run in runs), 1e-9),
         "memory_latency_cycles": options.latency, "memory_beats_per_256_cycles": options.bandwidth,
-        "passed": not problems and len(runs) == options.samples,
+        "passed": not problems and samples == options.samples,
     }  # fmt: skip
 
 
 def _print(console, bundle, runs, report, options):
-    table = Table("sample", "predicted", "true", "", "cycles", box=None, pad_edge=False)
-    for index, (run, (predicted, label)) in enumerate(zip(runs, report["predictions"])):
+    table = Table("sample", "predicted", "true", "", "cycles of its run", box=None, pad_edge=False)
+    for index, ((predicted, cycles), label) in enumerate(zip(_predictions(runs), bundle.samples.labels)):
         text = bundle.samples.texts[index][:60] if bundle.samples.texts else ""
-        shown = ("-", "-") if predicted is None else (bundle.labels[predicted], str(run.cycles))
-        table.add_row(str(index), shown[0], bundle.labels[label], text, shown[1])
+        table.add_row(str(index), bundle.labels[predicted], bundle.labels[int(label)], text, str(cycles))
     console.print(table)
-    console.print(f"accuracy over {report['samples']} samples: {report['correct'] / report['samples']:.1%}")
+    if report["samples"]:
+        console.print(f"accuracy over {report['samples']} samples: {report['correct'] / report['samples']:.1%}")
     if report["passed"]:
         console.print(f"all {report['tensors_compared']} intermediate tensors equal")
     else:

@@ -38,7 +38,7 @@ def prepare(bundle: bundle_file.Bundle, items: Sequence[str]) -> tuple[list[str]
     -------
     names : list of str
     inputs, lengths
-        As `driver.accelerator.Accelerator.run` takes them, a batch.
+        As `driver.accelerator.Accelerator.run` takes several.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     config = chosen_accelerator(options).config
     bundle = bundle_file.load(options.bundle)
     names, inputs, lengths = prepare(bundle, options.items)
-    program = compile_encoder(bundle.encoder, config)
+    program = compile_encoder(bundle.encoder, config, options.batch)
     with contextlib.ExitStack() as stack:
         transport = open_transport(options.on, program, options.baud)
         accelerator = stack.enter_context(Accelerator(transport, timeout=options.timeout))
@@ -110,5 +110,5 @@ def run(options: argparse.Namespace) -> int:
             best = np.argsort(-row, kind="stable")[: options.top]
             print(f"{name}: " + ", ".join(f"{bundle.labels[i]} {row[i]:.1%}" for i in best))
     if "cycles" in counters:
-        print(f"{counters['cycles']} cycles for the last inference")
+        print(f"{counters['cycles']} cycles for the last {'inference' if program.batch == 1 else 'batch'}")
     return 0

@@ -11,11 +11,11 @@ from program.program import CompileError
 
 
 class DoesNotFit(Exception):
-    """A buffer found no place at operation ``op``."""
+    """A buffer found no place at operation ``op``, where ``free`` words are free together."""
 
-    def __init__(self, buffer: Buffer, op: Op):
+    def __init__(self, buffer: Buffer, op: Op, free: int):
         super().__init__(buffer.name)
-        self.buffer, self.op = buffer, op
+        self.buffer, self.op, self.free = buffer, op, free
 
 
 @dataclass
@@ -35,17 +35,24 @@ class _Space:
 
     def find(self, size, start, end, from_top):
         """First free address for ``size`` words over operations start .. end, or None."""
-        busy = sorted((t.address, t.address + t.size) for t in self.tenants if t.start <= end and start <= t.end)
-        gaps, edge = [], 0
-        for low, high in busy:
-            if low - edge >= size:
-                gaps.append((edge, low))
-            edge = max(edge, high)
-        if self.depth - edge >= size:
-            gaps.append((edge, self.depth))
+        gaps = [(low, high) for low, high in self.gaps(start, end) if high - low >= size]
         if not gaps:
             return None
         return gaps[-1][1] - size if from_top else gaps[0][0]
+
+    def gaps(self, start, end):
+        """``(first, end)`` of the words that are free over operations start .. end."""
+        busy = sorted((t.address, t.address + t.size) for t in self.tenants if t.start <= end and start <= t.end)
+        gaps, edge = [], 0
+        for low, high in busy:
+            if low > edge:
+                gaps.append((edge, low))
+            edge = max(edge, high)
+        return [*gaps, (edge, self.depth)]
+
+    def largest(self, start, end):
+        """Words that are free together over operations start .. end."""
+        return max(high - low for low, high in self.gaps(start, end))
 
     def take(self, address, size, start, end):
         self.tenants.append(_Tenant(address, size, start, end))
@@ -73,9 +80,10 @@ def allocate(ops: Sequence[Op], config: AcceleratorConfig) -> list[list[Buffer]]
             first.setdefault(buffer, index)
             last[buffer] = index
     for buffer in sorted((b for b in first if not b.fetches), key=lambda b: (first[b], -b.size, b.name)):
-        address = spaces[buffer.memory].find(buffer.size, first[buffer], last[buffer], from_top=False)
+        space = spaces[buffer.memory]
+        address = space.find(buffer.size, first[buffer], last[buffer], from_top=False)
         if address is None:
-            raise DoesNotFit(buffer, ops[first[buffer]])
+            raise DoesNotFit(buffer, ops[first[buffer]], space.largest(first[buffer], last[buffer]))
         _take(spaces, buffer, address, first[buffer], last[buffer])
 
     # More loads than this, and their queue would be full so often that the operations behind could not be fetched.
@@ -104,7 +112,7 @@ def _place_load(spaces, buffer, op, earliest, use, last):
         if address is not None:
             _take(spaces, buffer, address, start, last)
             return issue
-    raise DoesNotFit(buffer, op)
+    raise DoesNotFit(buffer, op, spaces[buffer.memory].largest(use, last))
 
 
 def _take(spaces, buffer, address, start, end):
@@ -112,11 +120,13 @@ def _take(spaces, buffer, address, start, end):
     spaces[buffer.memory].take(address, buffer.size, start, end)
 
 
-def refusal(buffer: Buffer, op: Op, config: AcceleratorConfig) -> CompileError:
-    """The CompileError for a buffer that found no place."""
+def refusal(failure: DoesNotFit, config: AcceleratorConfig, batch: int) -> CompileError:
+    """The CompileError for a buffer that found no place: which memory lacks how many words, and the largest ``batch`` that
+    would fit, 0 for none."""
+    buffer = failure.buffer
     depth, name = depth_of(config, buffer.memory)
     memory = f"the {buffer.memory.name.lower()} memory"
-    have = f"{memory} has {depth}"
-    if buffer.size <= depth:
-        have = f"of the {depth} in {memory} so many are not free together during {op.name}"
-    return CompileError(f"{buffer.name} needs {buffer.size} words, but {have}; raise {name} or choose a larger preset")
+    have = f"of the {depth} in {memory} only {failure.free} are free together during {failure.op.name}"
+    smaller = f", choose a larger preset, or a batch of {batch}, which fits" if batch else " or choose a larger preset"
+    lacking = buffer.size - failure.free
+    return CompileError(f"{buffer.name} needs {buffer.size} words, but {have}: {lacking} are lacking; raise {name}{smaller}")

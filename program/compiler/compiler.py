@@ -7,7 +7,7 @@ from isa.instruction import encode as encode_instruction
 from program.compiler.allocate import DoesNotFit, allocate, refusal
 from program.compiler.lowering import Lowering
 from program.compiler.schedule import emit, order, resolve, thresholds
-from program.program import CompileError, Program, Symbol
+from program.program import MOST_SAMPLES, CompileError, Program, Symbol
 
 
 def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1) -> Program:
@@ -17,6 +17,8 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1)
     ----------
     encoder : golden.model.Encoder
     config : isa.config.AcceleratorConfig
+    batch : int, 1..MOST_SAMPLES
+        Samples that a run computes, for all of which weights are read once.
 
     Returns
     -------
@@ -30,14 +32,12 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1)
         If the encoder is not well formed.
     """
     check_encoder(encoder)
-    splits = {}
-    while True:
-        lowering = Lowering(encoder, config, splits, batch)
-        try:
-            issued = allocate(lowering.builder.ops, config)
-            break
-        except DoesNotFit as failure:
-            _split(splits, failure, config)
+    if not 1 <= batch <= MOST_SAMPLES:
+        raise CompileError(f"a batch has 1 to {MOST_SAMPLES} samples, not {batch}; run several batches one after the other")
+    try:
+        lowering, issued = _lowered(encoder, config, batch)
+    except DoesNotFit as failure:
+        raise refusal(failure, config, _largest_batch(encoder, config, batch - 1)) from None
     steps = order(lowering.builder.ops, issued)
     instructions = emit(steps, thresholds(steps, config))
     image = lowering.builder.image
@@ -56,12 +56,30 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1)
     )
 
 
-def _split(splits, failure, config):
-    """Cut the weights of the operation in more parts, or refuse."""
-    split = failure.op.split
-    if split is None or split.tiles <= 1 or not failure.buffer.fetches:
-        raise refusal(failure.buffer, failure.op, config) from None
-    splits[split.name] = 2 * splits.get(split.name, 1)
+def _lowered(encoder, config, batch):
+    """The lowering with all buffers placed, weights in as few parts as it takes, and the loads issued before each operation.
+    Raises DoesNotFit."""
+    splits = {}
+    while True:
+        lowering = Lowering(encoder, config, splits, batch)
+        try:
+            return lowering, allocate(lowering.builder.ops, config)
+        except DoesNotFit as failure:
+            split = failure.op.split
+            if split is None or split.tiles <= 1 or not failure.buffer.fetches:
+                raise
+            splits[split.name] = 2 * splits.get(split.name, 1)
+
+
+def _largest_batch(encoder, config, most):
+    """The largest batch up to ``most`` that fits, 0 for none."""
+    for batch in range(most, 0, -1):
+        try:
+            _lowered(encoder, config, batch)
+        except DoesNotFit:
+            continue
+        return batch
+    return 0
 
 
 def _symbols(symbols, steps):

@@ -141,7 +141,7 @@ class Product:
         return builder.qmm(
             piece.name, self.x[sample].part(tile=tile), piece.weight, tiles, (piece.end - piece.start) // c.columns, scaling,
             min(piece.end, self.channels) - piece.start, split=piece.split, row=row, sample=sample,
-            target=self.target and self.target[sample].part(tile=tile), column=piece.start,
+            target=None if self.target is None else self.target[sample].part(tile=tile), column=piece.start,
         )  # fmt: skip
 
     def _transposed(self, piece, sample, rows):

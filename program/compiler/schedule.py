@@ -12,6 +12,9 @@ from isa.memory import depth_of
 from program.compiler.graph import At, Buffer, Draft, Op
 from program.program import CompileError
 
+#: Of a queue: thresholds count so far.
+MOST_INSTRUCTIONS = (1 << 16) - 1
+
 
 def order(ops: Iterable[Op], issued: Iterable[Iterable[Buffer]]) -> list[Draft]:
     """All steps in program order: the loads issued before each operation, then the operation; HALT ends it.
@@ -44,6 +47,8 @@ def thresholds(steps: Sequence[Draft], config: AcceleratorConfig) -> NDArray[np.
 
     A step waits for the writers of what it reads, and for the readers and writers of what it writes. Those in its own
     queue have read, and do write, before it does: a QMM starts when the one before has read its operands.
+
+    Raises CompileError for more instructions than can be counted.
     """
     readers, writers = _Users(config), _Users(config)
     waits = np.zeros((len(steps), len(Queue)), np.int64)
@@ -64,6 +69,12 @@ def thresholds(steps: Sequence[Draft], config: AcceleratorConfig) -> NDArray[np.
             readers.add(use, queue, issued[queue])
         for use in step.writes:
             writers.add(use, queue, issued[queue])
+    most = int(issued.max())
+    if most > MOST_INSTRUCTIONS:
+        raise CompileError(
+            f"the program has {most} instructions for queue {Queue(int(issued.argmax())).name}, and {MOST_INSTRUCTIONS} can "
+            "be counted; make the batch or the model smaller"
+        )
     return waits
 
 
@@ -72,7 +83,7 @@ def emit(steps: Iterable[Draft], waits: NDArray[np.int64]) -> list[Instruction]:
     instructions = []
     for step, (dma, qmm, row) in zip(steps, waits.tolist(), strict=True):
         fields = {name: resolve(value) for name, value in step.fields.items()}
-        instruction = Instruction(step.opcode, {"wait_dma": dma, "wait_qmm": qmm, "wait_row": row} | fields)
+        instruction = Instruction(step.opcode, {"wait_dma": dma, "wait_qmm": qmm, "wait_row": row, "sample": step.sample} | fields)
         try:
             encode_instruction(instruction)
         except ValueError as error:

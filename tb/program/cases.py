@@ -11,7 +11,8 @@ from isa.config import AcceleratorConfig
 from isa.instruction import INSTRUCTION_BYTES, Destination, Instruction, Opcode, Queue, queue_of
 from isa.instruction import encode as encode_instruction
 from program.compiler.compiler import compile_encoder
-from program.memory_image import pack_input, unpack_symbol
+from program.memory_image import pack_batch, unpack_symbol
+from program.program import sample_name
 from program.verify.checker import check
 from program.verify.interpreter import Interpreter, run
 from tb.models import random_encoder, random_inputs
@@ -66,12 +67,30 @@ def compiled(encoder, config, batch=1):
     return program
 
 
+def packed(program, samples):
+    """Content of region INPUT, and the lengths, of ``(inputs, length)`` of samples."""
+    inputs, lengths = zip(*samples, strict=True)
+    return pack_batch(program, inputs, lengths), lengths
+
+
+def references(program, encoder, samples):
+    """All tensors of the reference by the names of symbols, and the number of saturations, of ``(inputs, length)``."""
+    tensors, saturated = {}, 0
+    for sample, one in enumerate(samples):
+        found = encode(encoder, *one)
+        saturated += found.pop("saturated")
+        tensors |= {sample_name(program.batch, sample, name): tensor for name, tensor in found.items()}
+    return tensors, saturated
+
+
 def assert_right(program, encoder, rng, samples=2):
-    """The program computes every tensor of the reference."""
-    for inputs, length in random_inputs(rng, encoder, samples):
-        expected = encode(encoder, inputs, length)
-        result = run(program, pack_input(program, inputs, length), [length])
-        assert result.saturated == expected.pop("saturated")
+    """The program computes every tensor of the reference, in so many runs of samples of different lengths."""
+    inputs = random_inputs(rng, encoder, samples * program.batch)
+    for first in range(samples):
+        chosen = inputs[first::samples]
+        expected, saturated = references(program, encoder, chosen)
+        result = run(program, *packed(program, chosen))
+        assert result.saturated == saturated
         assert result.tensors.keys() == expected.keys()
         for name, tensor in expected.items():
             assert np.array_equal(result.tensors[name], tensor), name
@@ -82,9 +101,9 @@ def assert_right_in_any_order(program, encoder, rng, prefer):
 
     ``prefer`` is a permutation of the queues: what comes first runs ahead of the others whenever it may.
     """
-    ((inputs, length),) = random_inputs(rng, encoder, 1)
-    expected = encode(encoder, inputs, length)
-    machine = Interpreter(program, pack_input(program, inputs, length), [length])
+    samples = random_inputs(rng, encoder, program.batch)
+    expected, _ = references(program, encoder, samples)
+    machine = Interpreter(program, *packed(program, samples))
     ready = {}
     for name, symbol in program.symbols.items():
         ready.setdefault(symbol.ready, []).append(name)

@@ -74,7 +74,7 @@ def test_any_flipped_bit_is_refused(path):
 
 def test_another_kind_of_file_is_refused(path):
     path.write_bytes(safetensors.numpy.save({"image": np.zeros(3, np.uint8)}, {"format": "bittern-bundle-1"}))
-    refused(path, "not of format bittern-program-1 but 'bittern-bundle-1'")
+    refused(path, "not of format bittern-program-2 but 'bittern-bundle-1'")
 
 
 def test_an_unsafe_program_is_refused(program, path):
@@ -92,6 +92,10 @@ A = "symbols.'embedding.residual'"
         ("config.rows", 3, "config is not possible: rows must be a power of two, not 3"),
         ("config.colour", 1, "config knows no 'colour', only rows, columns"),
         ("config", None, "config must be a table of keys and values, not null"),
+        ("batch", 0, "batch must be a whole number in 1..8, not 0"),
+        ("batch", 9, "batch must be a whole number in 1..8, not 9"),
+        ("symbols.logits.base", 8, "symbols.logits.base must be that of one of 1 outputs of 8 bytes each, not 8"),
+        ("symbols.logits.base", 4, "symbols.logits.base must be that of one of 1 outputs of 8 bytes each, not 4"),
         ("program_offset", -64, "program_offset must be a whole number of at least 0, not -64"),
         ("program_offset", 1 << 40, "program_offset and names tell of .* in an image of"),
         ("names", "abc", "names must be a list, not 'abc'"),
@@ -117,7 +121,7 @@ A = "symbols.'embedding.residual'"
         ("symbols.NAME.bits", 1, f"{A} knows no 'bits', only memory, base"),
         ("pieces.0.size", 1 << 40, "pieces: .* must end inside the image of .* bytes, not at"),
         ("pieces.0.size", None, "pieces.0.size must be a whole number in 0..281474976710655, not null"),
-        ("licence", "free", "it knows no 'licence', only config, program_offset"),
+        ("licence", "free", "it knows no 'licence', only config, batch, program_offset"),
     ],
 )
 def test_a_description_that_cannot_be_is_refused_by_name(path, value, words, program, tmp_path):

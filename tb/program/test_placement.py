@@ -11,7 +11,7 @@ from program.placement import SLOTS, Placement
 
 def sized(image, inputs, outputs):
     """What stands for a program with regions of so many bytes."""
-    return SimpleNamespace(image=bytes(image), input=SimpleNamespace(bytes=inputs), output=SimpleNamespace(bytes=outputs))
+    return SimpleNamespace(image=bytes(image), input_bytes=inputs, output_bytes=outputs)
 
 
 @pytest.mark.parametrize("slots", [1, SLOTS, 3])

@@ -24,7 +24,8 @@ def infer(accelerator, index=0, loaded=None, **other):
     accelerator.load(loaded or sample.program)
     inputs, length = sample.inputs[index], int(sample.lengths[index])
     expected = encode(sample.encoder, inputs, length) | other
-    return compared(accelerator, sample.program, inputs[None], [length], [expected], RunProgress(Console(quiet=True), 1, "runs"))
+    progress = RunProgress(Console(quiet=True), 1, "runs")
+    return compared(accelerator, sample.program, inputs[None], [length], [expected], progress)
 
 
 def first(opcode):

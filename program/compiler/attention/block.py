@@ -1,7 +1,7 @@
 """Lowering of attention: heads side by side, each padded to whole words or tiles."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from isa.layout import ceil_div, round_up
 from program.compiler.attention.kind import Scores
 from program.compiler.attention.kinds import SCORE_LOWERINGS
 from program.compiler.builder import Scaling
-from program.compiler.graph import At
+from program.compiler.graph import At, Operand
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import positions
@@ -26,6 +26,19 @@ if TYPE_CHECKING:
 QUERIES_AHEAD = 4
 #: Row tiles from which on those of the last head of the last sample are computed in two halves.
 LEAST_TO_HALVE = 4
+
+
+class Pace(NamedTuple):
+    """In a step, the engine computes the scores of a unit, which is a head of a sample, and by how many units others:
+    ``ahead`` the queries and keys, ``values`` the values, ``behind`` the context."""
+
+    ahead: int
+    values: int
+    behind: int
+
+
+#: Of a batch of 1, whose weights come just in time, and of several samples.
+ALONE, TOGETHER = Pace(0, -1, 1), Pace(1, 0, 2)
 
 
 class AttentionLowering:
@@ -62,31 +75,35 @@ class AttentionLowering:
         )
         self._context_steps = [[] for _ in lowering.samples]
         self._units = [(head, sample) for head in range(self.heads) for sample in lowering.samples]
-        self._done = 0
-        self._compute_queries_and_keys(*self._units[0])
-        self._weights = self._scores(*self._units[0])
+        self._weights: dict[tuple[int, int], Operand] = {}
+        self._pace = ALONE if self.builder.batch == 1 else TOGETHER
+        self._step = -self._pace.ahead
 
     def attend(self, sample: int) -> None:
         """Add what the context of a sample needs, but for what `finish` does."""
-        last = (self.heads - 1, sample)
-        while self._units[self._done] != self._units[-1]:
-            unit, following = self._units[self._done : self._done + 2]
-            self._compute_queries_and_keys(*following)
-            self._compute_values(*unit)
-            weights = self._scores(*following)
-            self._context(*unit, self._weights)
-            self._weights = weights
-            self._done += 1
-            if unit == last:
-                return
-        self._compute_values(*last)
-        self._context(*last, self._weights, self._bands(*last)[:1])
+        last = self._units.index((self.heads - 1, sample))
+        while self._step <= last + self._pace.behind:
+            at, pace = self._step, self._pace
+            self._step += 1
+            for head, own in self._unit(at + pace.ahead):
+                self._compute_queries_and_keys(head, own)
+            for head, own in self._unit(at + pace.values):
+                self._compute_values(head, own)
+            for head, own in self._unit(at):
+                self._weights[head, own] = self._scores(head, own)
+            for head, own in self._unit(at - pace.behind):
+                bands = self._bands(head, own)
+                self._context(head, own, bands if (head, own) != self._units[-1] else bands[:1])
+
+    def _unit(self, index):
+        """The unit of a number, if there is one."""
+        return self._units[index : index + 1] if index >= 0 else []
 
     def finish(self) -> None:
         """Add what `attend` leaves out of the last sample, so that the first row tiles of its output projection can come
         before it."""
-        last = self._units[-1]
-        self._context(*last, self._weights, self._bands(*last)[1:])
+        head, last = self._units[-1]
+        self._context(head, last, self._bands(head, last)[1:])
         for sample in self.lowering.samples:
             self._name_tensors(sample)
 
@@ -192,8 +209,8 @@ class AttentionLowering:
         low.symbol(name, sample, steps, weights, self.tokens, self.tokens)
         return weights
 
-    def _context(self, head, sample, weights, bands=None):
-        """Add the context of a head of a sample, for all row tiles or those of some bands."""
+    def _context(self, head, sample, bands):
+        """Add the context of a head of a sample, for the row tiles of some bands."""
         c, block = self.config, self.block
         name = f"{self.name}.context{head}"
         check_product(name, c, block.probability, block.value.codes, self.tokens)
@@ -201,8 +218,8 @@ class AttentionLowering:
         scaling = Scaling(
             At(self.context_constant, first // c.columns), False, block.context.shift, *block.context_format.range
         )
-        value = self.value[sample].part(tile=first // c.columns)
-        for tile, tiles in self._bands(head, sample) if bands is None else bands:
+        weights, value = self._weights[head, sample], self.value[sample].part(tile=first // c.columns)
+        for tile, tiles in bands:
             op = self.builder.qmm(
                 name, weights.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
                 self.head_width, target=self.context[sample].part(tile=tile), column=first, sample=sample,

@@ -1,5 +1,6 @@
 """Placed buffers never share a word while both live; loads come early, in order of use, and not too many at once."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -174,16 +175,20 @@ def test_the_buffer_without_a_place_is_named_with_its_operation(make):
         allocate(program([[stays], [stays, second]]), CONFIG)
     assert failure.value.buffer is second
     assert failure.value.op.name == "op1"
+    assert failure.value.free == 24 - 16
 
 
 @pytest.mark.parametrize("memory", Memory)
+@pytest.mark.parametrize("batch", [0, 3])
 @pytest.mark.parametrize("excess", [0, 1])
-def test_a_refusal_names_tensor_sizes_and_the_parameter_to_raise(memory, excess):
-    """Larger than the whole memory, or not beside what is in it: the second says during which operation."""
+def test_a_refusal_names_tensor_sizes_what_lacks_and_the_ways_out(memory, excess, batch):
+    """Larger than the whole memory, or not beside what is in it."""
     name = f"{memory.name.lower()}_depth"
     config = replace(CONFIG, **{name: 20})
     (op,) = program([[]])
-    text = str(refusal(written("tensor", 20 + excess, memory), op, config))
+    text = str(refusal(DoesNotFit(written("tensor", 20 + excess, memory), op, 13), config, batch))
     assert text.startswith(f"tensor needs {20 + excess} words, ")
-    assert {"20", "raise", name} <= set(text.replace(";", "").split())
-    assert (op.name in text) == (not excess)
+    assert {"20", "raise", name} <= set(re.findall(r"\w+", text))
+    assert f"only 13 are free together during {op.name}" in text
+    assert f": {20 + excess - 13} are lacking; " in text
+    assert (f"a batch of {batch}, which fits" in text) == (batch > 0)

@@ -45,35 +45,37 @@ def test_every_structure_computes_every_tensor(input, order, attention, head):
         assert_right(compiled(encoder, config), encoder, rng, samples=3)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("seed", range(12))
-def test_any_shape_and_format_fits_any_configuration(seed):
+def test_any_shape_and_format_fits_any_configuration(seed, batch):
     rng = np.random.default_rng(seed)
     encoder, config = any_encoder(rng), any_config(rng)
-    assert_right(compiled(encoder, config), encoder, rng)
+    assert_right(compiled(encoder, config, batch), encoder, rng)
 
 
+@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("seed", range(6))
-def test_no_order_that_the_thresholds_allow_changes_a_tensor(seed):
+def test_no_order_that_the_thresholds_allow_changes_a_tensor(seed, batch):
     """In memories so small that nearly all space is used again."""
     rng = np.random.default_rng(100 + seed)
     encoder = any_encoder(rng, most_bits=3)
-    program = squeezed(encoder, any_config(rng))
+    program = squeezed(encoder, any_config(rng), batch)
     for prefer in permutations(Queue):
         assert_right_in_any_order(program, encoder, rng, prefer)
 
 
-def squeezed(encoder, config):
+def squeezed(encoder, config, batch):
     """The program for the smallest memories, roughly, that the encoder fits."""
     for name in ("left_depth", "right_depth", "constant_depth"):
         for share in (Fraction(1, 4), Fraction(1, 2), Fraction(3, 4)):
             while getattr(config, name) > 3:
                 smaller = replace(config, **{name: int(getattr(config, name) * share)})
                 try:
-                    compile_encoder(encoder, smaller)
+                    compile_encoder(encoder, smaller, batch)
                 except CompileError:
                     break
                 config = smaller
-    return compiled(encoder, config)
+    return compiled(encoder, config, batch)
 
 
 @pytest.mark.parametrize(

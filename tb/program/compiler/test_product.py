@@ -28,12 +28,12 @@ from tb.program.cases import any_config, any_format
 
 
 class Case:
-    """A random product: heads of channels at their own strides on both sides, on any configuration."""
+    """A random product of some samples: heads of channels at their own strides on both sides, on any configuration."""
 
-    def __init__(self, seed, transposed, parts):
+    def __init__(self, seed, transposed, parts, samples=1):
         rng = np.random.default_rng(seed)
         self.config, self.transposed = any_config(rng), transposed
-        self.builder = Builder(self.config, {"product": parts})
+        self.builder = Builder(self.config, {"product": parts}, samples)
         self.rows = int(rng.integers(1, 3 * max(self.config.rows, self.config.columns)))
         unit = max(self.config.rows, self.config.columns) if transposed else self.config.columns
         self.heads, self.head_width = int(rng.integers(1, 4)), int(rng.integers(1, 3 * unit))
@@ -45,14 +45,15 @@ class Case:
         self.inputs = positions(self.depth, 7, 7 + int(rng.integers(0, 5)))
         x_format, self.output = any_format(rng, *Kind, most=3), any_format(rng, *Kind, most=4)
         weight_format = any_format(rng, *Kind, most=2)
-        self.codes = random_codes(rng, x_format, (self.rows, self.depth))
+        self.codes = [random_codes(rng, x_format, (self.rows, self.depth)) for _ in range(samples)]
         weight = random_codes(rng, weight_format, (len(self.outputs), self.depth))
         constants = Requantization(
             rng.integers(-99, 99, len(self.outputs)), rng.integers(-999, 999, len(self.outputs)), int(rng.integers(0, 8))
         )
         self.layer = Linear(weight, weight_format, constants, self.output)
-        wide = spread(self.codes, np.arange(self.rows), self.inputs, (self.rows, self.inputs[-1] + 1))
-        self.x = self.builder.weight("x", Memory.RIGHT if transposed else Memory.LEFT, wide, x_format)
+        memory, shape = Memory.RIGHT if transposed else Memory.LEFT, (self.rows, self.inputs[-1] + 1)
+        wide = [spread(codes, np.arange(self.rows), self.inputs, shape) for codes in self.codes]
+        self.x = [self.builder.weight(f"x{index}", memory, codes, x_format) for index, codes in enumerate(wide)]
 
     @property
     def row_tiles(self):
@@ -61,38 +62,42 @@ class Case:
     def target(self):
         c, columns = self.config, self.cuts[-1][1]
         if self.transposed:
-            self.y = self.builder.operand(
-                "y", Memory.RIGHT, ceil_div(columns, c.columns), self.builder.words(self.rows), self.output
-            )
+            size = Memory.RIGHT, ceil_div(columns, c.columns), self.builder.words(self.rows)
         else:
-            self.y = self.builder.operand("y", Memory.LEFT, self.row_tiles, self.builder.words(columns), self.output)
+            size = Memory.LEFT, self.row_tiles, self.builder.words(columns)
+        self.y = self.builder.operands("y", *size, self.output)
         return self.y
 
     def product(self, target, **options):
         options |= {"transposed": self.transposed}
         return Product(self.builder, "product", self.x, self.layer, self.inputs, self.outputs, target, **options)
 
-    def expected(self, low, high):
+    def expected(self, low, high, sample=0):
         """(rows, channels), from the matrices alone."""
         layer = self.layer
-        t = product(self.codes, layer.weight, self.x.format.kind, layer.weight_format.kind)
+        t = product(self.codes[sample], layer.weight, self.x[sample].format.kind, layer.weight_format.kind)
         return rescale(t, layer.constants.scale, layer.constants.offset, layer.constants.shift, low, high)
 
-    def run(self):
-        """The machine behind all that was emitted."""
+    def run(self, made=None):
+        """The machine behind all that was emitted; ``found`` has then what each sample got from the product ``made``, read
+        before others take its place."""
         ops = self.builder.ops
         steps = order(ops, allocate(ops, self.config))
         instructions = emit(steps, thresholds(steps, self.config))
         program: Any = SimpleNamespace(config=self.config, instructions=instructions, image=bytes(self.builder.image.data),
-                                  output=SimpleNamespace(bytes=0))  # fmt: skip
-        machine = Interpreter(program, b"", [self.rows])
-        for index in range(len(instructions)):
+                                  output_bytes=0)  # fmt: skip
+        machine = Interpreter(program, b"", [self.rows] * len(self.x))
+        last = {} if made is None else {id(own[-1]): sample for sample, own in enumerate(made.steps)}
+        self.found = {}
+        for index, step in enumerate(steps):
             machine.step(index)
+            if id(step) in last:
+                self.found[last[id(step)]] = self.read(machine, last[id(step)])
         return machine
 
-    def read(self, machine):
+    def read(self, machine, sample=0):
         """All that the target holds: (rows, columns), the gaps between channels included."""
-        y, columns = self.y, self.cuts[-1][1]
+        y, columns = self.y[sample], self.cuts[-1][1]
         place = (y.buffer.memory, y.buffer.address, y.plane, y.tile, y.format)
         maps = (self.rows, self.rows, columns, columns)
         symbol = Symbol(*place, self.rows, columns, *maps, self.transposed, ())
@@ -104,22 +109,35 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 @settings(max_examples=60)
-@given(seeds, st.booleans(), st.sampled_from([1, 2, 3, 8]), st.data())
-def test_every_channel_is_the_reference_and_every_gap_zero_however_it_is_cut(seed, transposed, parts, data):
-    case = Case(seed, transposed, parts)
+@given(seeds, st.booleans(), st.sampled_from([1, 2, 3, 8]), st.integers(1, 3), st.data())
+def test_every_channel_is_the_reference_and_every_gap_zero_however_it_is_cut(seed, transposed, parts, samples, data):
+    case = Case(seed, transposed, parts, samples)
     made = case.product(case.target(), cuts=case.cuts)
     for cut in range(case.heads):  # in order, since the first tile of a word clears the rest of it
         if transposed:
-            made.compute(case.rows, cut)
+            made.compute(case.rows, cut=cut)
         else:
             ahead = data.draw(st.integers(0, case.row_tiles - 1))
             if ahead:
-                made.compute(case.rows, cut, tiles=ahead)
-            made.compute(case.rows, cut, tile=ahead)
-    found = case.read(case.run())
-    expected = spread(case.expected(*case.output.range), np.arange(case.rows), case.outputs, found.shape)
+                made.compute(case.rows, cut=cut, tiles=ahead)
+            made.compute(case.rows, cut=cut, tile=ahead)
+    case.run(made)
     within = np.concatenate([np.arange(*cut) for cut in case.cuts])  # between cuts nothing is written
-    assert np.array_equal(found[:, within], expected[:, within])
+    low, high = case.output.range
+    for sample in range(samples):
+        found, result = case.found[sample], case.expected(low, high, sample)
+        expected = spread(result, np.arange(case.rows), case.outputs, found.shape)
+        assert np.array_equal(found[:, within], expected[:, within])
+
+
+@given(seeds, st.booleans(), st.sampled_from([1, 2, 8]), st.integers(2, 4))
+def test_a_piece_of_the_weights_is_used_by_all_samples_before_the_next(seed, transposed, parts, samples):
+    case = Case(seed, transposed, parts, samples)
+    made = case.product(case.target(), cuts=case.cuts)
+    made.compute(case.rows)
+    weights = [op.buffers[0 if transposed else 1] for op in case.builder.ops]
+    assert weights == [piece.weight.buffer for pieces in made.parts.values() for piece in pieces for _ in range(samples)]
+    assert [step.sample for op in case.builder.ops for step in op.steps] == list(range(samples)) * (len(weights) // samples)
 
 
 @given(seeds, st.booleans(), st.sampled_from([1, 2, 3, 8]))
@@ -138,7 +156,7 @@ def test_the_pieces_of_a_cut_are_whole_tiles_side_by_side_from_its_start_to_its_
         assert [piece.split.tiles for piece in pieces] == [(piece.end - piece.start) // unit for piece in pieces]
         names += [piece.name for piece in pieces]
     assert len(set(names)) == len(names)
-    assert made.whole == (len(names) == 1)
+    assert made.whole == (parts == 1)
 
 
 @given(seeds, st.booleans(), st.sampled_from([1, 2, 8]))
@@ -146,10 +164,10 @@ def test_every_row_tile_of_every_channel_is_computed_once(seed, transposed, part
     case = Case(seed, transposed, parts)
     made = case.product(case.target(), cuts=case.cuts)
     made.compute(case.rows)
-    assert [step for op in case.builder.ops for step in op.steps] == made.steps
+    assert [step for op in case.builder.ops for step in op.steps] == made.steps[0]
     seen = []
-    for step in made.steps:
-        fields, tile = step.fields, step.fields["destination_base"].offset // case.y.tile
+    for step in made.steps[0]:
+        fields, tile = step.fields, step.fields["destination_base"].offset // case.y[0].tile
         across = 1 if transposed else fields["row_tiles"]
         first = tile * case.config.columns if transposed else fields["destination_column"]
         width = fields["row_tiles"] * case.config.rows if transposed else fields["column_tiles"] * case.config.columns
@@ -199,4 +217,4 @@ def test_sums_beyond_the_accumulators_are_refused_by_name_and_parameter():
     x = builder.operand("x", Memory.LEFT, 1, builder.words(200), wide)
     layer = Linear(np.full((1, 200), 255), wide, Requantization(np.ones(1, np.int64), np.zeros(1, np.int64), 0), None)
     with pytest.raises(CompileError, match=rf"^projection: .*\b{200 * 255 * 255}\b.*raise accumulator_bits"):
-        Product(builder, "projection", x, layer, np.arange(200), np.arange(1))
+        Product(builder, "projection", [x], layer, np.arange(200), np.arange(1))

@@ -108,7 +108,7 @@ def as_program(builder, issued):
     instructions = emit(made, thresholds(made, CONFIG))
     offset = builder.image.add("program", b"".join(map(encode_instruction, instructions)))
     return Program(
-        CONFIG, tuple(instructions), tuple(step.name for step in made), bytes(builder.image.data), offset,
+        CONFIG, 1, tuple(instructions), tuple(step.name for step in made), bytes(builder.image.data), offset,
         InputLayout(Input.PATCHES, 0, 0, BIT, 0), OutputLayout(Head.CLS, 0, 0, 0), {}, (),
     )  # fmt: skip
 

@@ -12,10 +12,10 @@ from formats.container import Container
 from formats.decode import Part, decode, entry
 from golden.codes import check_kind
 from isa.config import AcceleratorConfig
-from isa.instruction import INSTRUCTION_BYTES, Memory
+from isa.instruction import INSTRUCTION_BYTES, SAMPLES, Memory
 from isa.instruction import decode as decode_instruction
 from isa.memory import depth_of
-from program.program import MOST_SAMPLES, ImagePart, InputLayout, OutputLayout, Program, ProgramError, Symbol
+from program.program import ImagePart, InputLayout, OutputLayout, Program, ProgramError, Symbol
 from program.verify.checker import check
 
 FORMAT = "bittern-program-2"
@@ -27,7 +27,7 @@ class ProgramFile(Part):
     """The JSON of a program: the fields of `program.program.Program` but for what the image holds."""
 
     config: AcceleratorConfig
-    batch: Annotated[int, Meta(ge=1, le=MOST_SAMPLES)]
+    batch: Annotated[int, Meta(ge=1, le=SAMPLES)]
     program_offset: Annotated[int, Meta(ge=0)]
     names: tuple[str, ...]
     input: InputLayout

@@ -18,10 +18,6 @@ Place = Annotated[int, Meta(ge=0, le=(1 << 48) - 1)]
 Count = Annotated[int, Meta(ge=1, le=(1 << 48) - 1)]
 
 
-#: Samples that a run computes at most: so many lengths the accelerator has registers for.
-MOST_SAMPLES = 8
-
-
 class CompileError(UserError):
     """An encoder that does not fit the accelerator: the tensor, the value and what to raise, in one sentence."""
 

@@ -3,11 +3,12 @@
 from golden.check import check_encoder
 from golden.model import Encoder
 from isa.config import AcceleratorConfig
+from isa.instruction import SAMPLES
 from isa.instruction import encode as encode_instruction
 from program.compiler.allocate import DoesNotFit, allocate, refusal
 from program.compiler.lowering import Lowering
 from program.compiler.schedule import emit, order, resolve, thresholds
-from program.program import MOST_SAMPLES, CompileError, Program, Symbol
+from program.program import CompileError, Program, Symbol
 
 
 def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1) -> Program:
@@ -17,7 +18,7 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1)
     ----------
     encoder : golden.model.Encoder
     config : isa.config.AcceleratorConfig
-    batch : int, 1..MOST_SAMPLES
+    batch : int, 1..SAMPLES
         Samples that a run computes, for all of which weights are read once.
 
     Returns
@@ -32,8 +33,8 @@ def compile_encoder(encoder: Encoder, config: AcceleratorConfig, batch: int = 1)
         If the encoder is not well formed.
     """
     check_encoder(encoder)
-    if not 1 <= batch <= MOST_SAMPLES:
-        raise CompileError(f"a batch has 1 to {MOST_SAMPLES} samples, not {batch}; run several batches one after the other")
+    if not 1 <= batch <= SAMPLES:
+        raise CompileError(f"a batch has 1 to {SAMPLES} samples, not {batch}; run several batches one after the other")
     try:
         lowering, issued = _lowered(encoder, config, batch)
     except DoesNotFit as failure:

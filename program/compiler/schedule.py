@@ -83,7 +83,8 @@ def emit(steps: Iterable[Draft], waits: NDArray[np.int64]) -> list[Instruction]:
     instructions = []
     for step, (dma, qmm, row) in zip(steps, waits.tolist(), strict=True):
         fields = {name: resolve(value) for name, value in step.fields.items()}
-        instruction = Instruction(step.opcode, {"wait_dma": dma, "wait_qmm": qmm, "wait_row": row, "sample": step.sample} | fields)
+        header = {"wait_dma": dma, "wait_qmm": qmm, "wait_row": row, "sample": step.sample}
+        instruction = Instruction(step.opcode, header | fields)
         try:
             encode_instruction(instruction)
         except ValueError as error:

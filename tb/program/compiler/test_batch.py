@@ -8,10 +8,10 @@ import pytest
 
 from golden.codes import Kind
 from golden.model import Format, Head, Input
-from isa.instruction import Memory, Opcode, Region, operation
+from isa.instruction import SAMPLES, Memory, Opcode, Region, operation
 from isa.presets import preset
 from program.compiler.compiler import compile_encoder
-from program.program import MOST_SAMPLES, CompileError, sample_name
+from program.program import CompileError, sample_name
 from tb.models import random_encoder
 from tb.program.cases import assert_right, compiled
 
@@ -118,9 +118,9 @@ def test_where_no_batch_fits_none_is_offered():
     assert "a batch of" not in str(caught.value)
 
 
-@pytest.mark.parametrize("batch", [0, -1, MOST_SAMPLES + 1])
+@pytest.mark.parametrize("batch", [0, -1, SAMPLES + 1])
 def test_a_batch_that_no_accelerator_takes_is_refused(batch):
-    with pytest.raises(CompileError, match=rf"^a batch has 1 to {MOST_SAMPLES} samples, not {batch};"):
+    with pytest.raises(CompileError, match=rf"^a batch has 1 to {SAMPLES} samples, not {batch};"):
         compile_encoder(encoder_of(), ROOMY, batch)
 
 

@@ -67,7 +67,7 @@ class AcceleratorConfig:
         most = self.columns * min(self.rows, self.columns)
         self._require(self.drain <= most, f"drain must be at most columns * min(rows, columns) = {most}, not", self.drain)
         self._require(
-            2 <= self.row_lanes <= self.columns, f"row_lanes must be in 2..columns ({self.columns}), not", self.row_lanes
+            2 <= self.row_lanes <= self.depth, f"row_lanes must be in 2..depth ({self.depth}), not", self.row_lanes
         )
         self._require(
             self.row_columns % self.depth == 0,

@@ -52,13 +52,13 @@ def tiles_in_flight(groups: int) -> int:
     return max(4, BUFFERED_GROUPS // groups)
 
 
-def row_slots(row_columns: int, columns: int) -> int:
-    """Column tiles in the row buffer."""
-    return ROW_TILES * row_columns // columns
+def row_slots(row_columns: int, columns: int, lanes: int) -> int:
+    """Slots in the row buffer: each a column tile, or as many as an element of ``lanes`` columns takes."""
+    return ROW_TILES * row_columns // max(columns, lanes)
 
 
 def row_tiles_waiting(slots: int) -> int:
-    """Complete row tiles that a row buffer of ``slots`` column tiles counts."""
+    """Complete row tiles that a row buffer of ``slots`` slots counts."""
     return min(ROW_TILES_WAITING, 1 << (slots - 1).bit_length())
 
 

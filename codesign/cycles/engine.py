@@ -15,7 +15,7 @@ LOOK_AHEAD = 2  #: from issue to the start, of an idle engine
 
 
 class RowRoom:
-    """Room in the row buffer: a ring of column tiles, free again when the row tile of theirs has been read.
+    """Room in the row buffer: a ring of slots of ``tiles`` column tiles, free again when their row tile has been read.
 
     Attributes
     ----------
@@ -26,15 +26,16 @@ class RowRoom:
     readable = 2  #: from the last put to the first read
     free = 2  #: from the last read to the first put in its place
 
-    def __init__(self, events: Events, slots: int):
+    def __init__(self, events: Events, slots: int, tiles: int):
         self.filled, self.released = events.times(), events.times()
-        self._slots = slots
-        self._row_tiles = []  # of each column tile
+        self._slots, self._tiles = slots, tiles
+        self._row_tiles = []  # of each slot
+        self._held = 0  # column tiles in the last one
 
     def room(self) -> Generator[Sleep, None, int]:
         """The cycle from which the next column tile may be put; to be run by the writer."""
         released, time = self.released, 0
-        before = len(self._row_tiles) - self._slots
+        before = len(self._row_tiles) - self._slots - (self._held > 0)
         if before >= 0:
             before = self._row_tiles[before]
             while len(released) <= before:
@@ -49,7 +50,9 @@ class RowRoom:
 
     def put(self, time: int, ends_row: bool) -> None:
         """A column tile's last group was put."""
-        self._row_tiles.append(len(self.filled))
+        if not self._held:
+            self._row_tiles.append(len(self.filled))
+        self._held = 0 if ends_row else (self._held + 1) % self._tiles
         if ends_row:
             self.filled.post(time)
 

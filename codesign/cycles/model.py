@@ -64,7 +64,7 @@ def predict(program: Program, latency: int = 40, bandwidth: int = FULL, length: 
     memory = ExternalMemory(events, config, latency, bandwidth, ports)
     frontend = Frontend(events, program, timing, memory)
     dma = Dma(events, program, frontend, memory, program.input.tokens if length is None else length)
-    buffer = RowRoom(events, timing.row_slots)
+    buffer = RowRoom(events, timing.row_slots, timing.slot_tiles)
     engine = Engine(events, program, timing, frontend, ports, buffer)
     rows = RowUnits(events, program, timing, frontend, ports, buffer, latency)
     events.run()

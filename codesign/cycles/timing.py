@@ -29,7 +29,8 @@ class Timing:
     queue_depth: dict[Queue, int]  #: instructions that wait
     groups: int  #: of a tile: R / G
     tiles: int  #: tiles between the end of their words and their last write (`hw.engine.qmm`)
-    row_slots: int  #: column tiles in the row buffer
+    row_slots: int  #: slots in the row buffer
+    slot_tiles: int  #: column tiles that one takes
     drain: int  #: from a tile's last words to its first group at the tile writer
     ring_words: int  #: of elements between two passes
     softmax_maximum: int  #: from a row's last element to the start of its second pass
@@ -51,7 +52,8 @@ class Timing:
             queue_depth=queue_depths(config.dma_queue),
             groups=groups,
             tiles=tiles_in_flight(groups),
-            row_slots=row_slots(config.row_columns, config.columns),
+            row_slots=row_slots(config.row_columns, config.columns, config.row_lanes),
+            slot_tiles=max(1, config.row_lanes // config.columns),
             drain=1 + latency.OPERAND_READ + latency.array(config.depth) + 4 + latency.RESCALE + queue,
             ring_words=ring_words(row_group_bits(config.row_columns, config.row_lanes)),
             softmax_maximum=2 + lanes + queue,

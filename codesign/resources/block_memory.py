@@ -52,7 +52,9 @@ class BlockMemory:
 def memories(config: AcceleratorConfig) -> list[BlockMemory]:
     """The `BlockMemory` of a configuration."""
     c = config
-    buffer = groups_of_a_tile(c) * row_slots(c.row_columns, c.columns)
+    columns = max(c.columns, c.row_lanes)
+    buffers = max(c.drain_rows, columns // c.columns)
+    buffer = groups_of_a_tile(c) * row_slots(c.row_columns, c.columns, c.row_lanes) * columns // c.columns
     ring = ring_words(row_group_bits(c.row_columns, c.row_lanes))
     # A beat holds whole constants, kept without their unused bits, or half of one.
     beat = c.axi_bits // CONSTANT_IMAGE_BITS * CONSTANT_BITS
@@ -62,7 +64,7 @@ def memories(config: AcceleratorConfig) -> list[BlockMemory]:
     return [
         BlockMemory(c.rows, c.left_depth, c.depth, c.columns, free=True),
         BlockMemory(c.columns, c.right_depth, c.depth, c.columns, free=True),
-        BlockMemory(c.drain_rows, buffer, c.columns * RESIDUAL_BITS, c.columns * RESIDUAL_BITS),
+        BlockMemory(buffers, buffer * c.drain_rows // buffers, c.columns * RESIDUAL_BITS, c.columns * RESIDUAL_BITS),
         BlockMemory(1, c.constant_depth, constant_word, constant_part, free=True),
         BlockMemory(1, c.norm_depth, word_bits(c, Memory.NORM), c.axi_bits),
         *(BlockMemory(1, depth, element, c.axi_bits) for depth in row_memory_banks(c.residual_depth)),

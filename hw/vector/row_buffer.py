@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Cat, Module, Mux, Signal
+from amaranth import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -17,22 +17,25 @@ from isa.sizes import row_slots, row_tiles_waiting
 ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16})
 
 
-
 class RowBuffer(wiring.Component):
-    """A ring of column tiles, R x C values each: room for two of the widest row tiles, or for many narrow ones.
+    """A ring of slots, each R rows of C or L columns, whichever is more: two of the widest row tiles, or many narrow ones.
 
-    The k-th row tile written is the k-th one read, once it is complete; its column tiles are free again when it has been
+    The k-th row tile written is the k-th one read, once it is complete; its slots are free again when it has been
     read. A command reads rows 0 .. ``rows`` - 1, the first ``groups`` groups of L columns of each, row tile after row
-    tile; the rest of its last one is dropped. Groups beyond a row tile's columns are garbage. One element a cycle.
+    tile; the rest of its last one is dropped. Groups beyond a row tile's columns are garbage, and what a group has beyond
+    them is 0. One element a cycle.
+
+    There are memories of C columns for the rows of a group, or as many as an element has column tiles. The column tiles of
+    a slot begin with different ones, so that those of a row lie in different memories.
 
     Parameters
     ----------
     rows, columns, drain_rows : int
         R, C and G: a group is G rows of C values.
     row_columns : int
-        Longest row, a multiple of C.
+        Longest row, a multiple of C and L.
     lanes : int
-        L, at most C.
+        L.
 
     Members
     -------
@@ -51,14 +54,16 @@ class RowBuffer(wiring.Component):
     """
 
     def __init__(self, rows: int, columns: int, drain_rows: int, row_columns: int, lanes: int):
-        if row_columns % columns:
-            raise ValueError(f"row_columns must be a multiple of columns ({columns}), not {row_columns}")
-        if lanes > columns:
-            raise ValueError(f"lanes must be at most columns ({columns}), not {lanes}")
+        for name, part in (("columns", columns), ("lanes", lanes)):
+            if row_columns % part:
+                raise ValueError(f"row_columns must be a multiple of {name} ({part}), not {row_columns}")
         self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
         self.row_columns, self.lanes = row_columns, lanes
-        #: Column tiles in the ring.
-        self.slots = row_slots(row_columns, columns)
+        #: In the ring, and column tiles of each.
+        self.slots, self.tiles = row_slots(row_columns, columns, lanes), max(1, lanes // columns)
+        #: Memories for each row of a group, and by how many rows further on the next column tile of the same ones begins.
+        self.banks = max(1, self.tiles // drain_rows)
+        self.shift = drain_rows * self.banks // self.tiles
         super().__init__({
             "i": In(stream.Signature(row_group_layout(drain_rows, columns, rows // drain_rows))),
             "i_command": In(stream.Signature(ROW_COMMAND)),
@@ -70,15 +75,17 @@ class RowBuffer(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
-        memories, depth = [], self.rows // self.drain_rows * self.slots
-        for lane in range(self.drain_rows):
+        depth = self.rows // self.drain_rows * self.slots * self.tiles // self.banks
+        memories = []
+        for number in range(self.banks * self.drain_rows):
             memory = Memory(shape=self.columns * 16, depth=depth, init=[], attrs={"ram_style": "block"})
-            m.submodules[f"memory{lane}"] = memory
+            m.submodules[f"memory{number}"] = memory
             memories.append((memory.write_port(), memory.read_port()))
 
-        # The last column tile of each complete row tile, its number within that one.
+        # Of each complete row tile its last column tile.
         waiting = row_tiles_waiting(self.slots)
-        m.submodules.widths = widths = StreamQueue(range(max(self.slots // 2, 2)), waiting)
+        widths = StreamQueue(range(max(self.row_columns // self.columns, 2)), waiting)
+        m.submodules.widths = widths
 
         tile_read = self._fill(m, memories, widths)
         self._read(m, memories, widths, tile_read)
@@ -90,31 +97,38 @@ class RowBuffer(wiring.Component):
             return slot[: log2(self.slots)]
         return Mux(slot >= self.slots, slot - self.slots, slot)
 
+    def _row_shift(self, tile):
+        """By how many rows of a group the ``tile``-th column tile of a slot is shifted."""
+        return tile // self.banks * self.shift
+
     def _fill(self, m, memories, widths):
         """Groups from the drain into the slots that are free. Returns the signal that frees those of the oldest row tile."""
-        tiles, groups = self.slots // 2, self.rows // self.drain_rows
+        most, groups = self.row_columns // self.columns, self.rows // self.drain_rows
         filling, free = Signal(range(self.slots)), Signal(range(self.slots + 1), init=self.slots)
-        freed, left, room = Signal(range(tiles + 1)), Signal(range(self.slots + 1)), Signal(init=1)
+        freed, left, room = Signal(range(self.slots // 2 + 1)), Signal(range(self.slots + 1)), Signal(init=1)
         put, filled, tile_read = Signal(), Signal(), Signal()
+        tile = self.i.p.column_tile[: log2(self.tiles)]
         m.d.comb += [
             self.i.ready.eq(room & widths.i.ready),
             left.eq(free + freed),
             put.eq(self.i.valid & self.i.ready),
-            filled.eq(put & (self.i.p.group == groups - 1)),
+            filled.eq(put & (self.i.p.group == groups - 1) & (tile.all() | self.i.p.last)),
             widths.i.valid.eq(put & self.i.p.last),
             widths.i.payload.eq(self.i.p.column_tile),
         ]
-        for lane, (write, _) in enumerate(memories):
-            values = [self.i.p.values[lane * self.columns + column] for column in range(self.columns)]
+        rows = [Cat(self.i.p.values[row * self.columns + n] for n in range(self.columns)) for row in range(self.drain_rows)]
+        for number, (write, _) in enumerate(memories):
+            bank, lane = divmod(number, self.drain_rows)
+            content = Array(rows[(lane - shift * self.shift) % self.drain_rows] for shift in range(self.tiles // self.banks))
             m.d.comb += [
-                write.addr.eq(Cat(self.i.p.group[: log2(groups)], filling)),
-                write.data.eq(Cat(values)),
-                write.en.eq(put),
+                write.addr.eq(Cat(self.i.p.group[: log2(groups)], tile[log2(self.banks) :], filling)),
+                write.data.eq(content[tile[log2(self.banks) :]] if len(content) > 1 else content[0]),
+                write.en.eq(put & (tile[: log2(self.banks)] == bank)),
             ]
         m.d.sync += [
-            self.o_error.eq(put & (self.i.p.column_tile >= tiles)),
+            self.o_error.eq(put & (self.i.p.column_tile >= most)),
             self.o_empty.eq(free == self.slots),
-            freed.eq(Mux(tile_read, widths.o.payload + 1, 0)),
+            freed.eq(Mux(tile_read, (widths.o.payload >> log2(self.tiles)) + 1, 0)),
             free.eq(Mux(filled, left - 1, left)),
             room.eq(Mux(filled, left > 1, left != 0)),  # free != 0, of which the drain's path has no time to hear
         ]
@@ -125,7 +139,7 @@ class RowBuffer(wiring.Component):
     def _read(self, m, memories, widths, tile_read):
         """Rows of a command, in four stages that advance together: address, memory, its register, chosen part."""
         groups = self.rows // self.drain_rows
-        parts = self.columns // self.lanes
+        parts = max(1, self.columns // self.lanes)
         busy, advance, fire = Signal(), Signal(), Signal()
         remaining, last_group = Signal(16), Signal(12)
         row, group, tile_row = Signal(16), Signal(12), Signal(range(max(self.rows, 2)))
@@ -151,7 +165,8 @@ class RowBuffer(wiring.Component):
                 last_group.eq(self.i_command.p.groups - 1),
                 row.eq(self.i_command.p.first_row), group.eq(0), tile_row.eq(0),
             ]  # fmt: skip
-        following = self._around(first_slot + widths.o.payload + 1)
+        last_tile = widths.o.payload
+        following = self._around(first_slot + (last_tile >> log2(self.tiles)) + 1)
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_ends, 0, group + 1))
             with m.If(tile_ends):
@@ -170,18 +185,29 @@ class RowBuffer(wiring.Component):
 
         # A word is read for its first part and stays at the memory's output for the others.
         lane = tile_row[: log2(self.drain_rows)]
-        for _, read in memories:
+        for number, (_, read) in enumerate(memories):
+            # Of the column tiles of a slot one lies here; of some rows none, and then what is read is not chosen.
+            tile = (number - lane)[: log2(self.drain_rows)][log2(self.shift) :]
             m.d.comb += [
-                read.addr.eq(Cat((tile_row >> log2(self.drain_rows))[: log2(groups)], slot)),
+                read.addr.eq(Cat((tile_row >> log2(self.drain_rows))[: log2(groups)], tile, slot)),
                 read.en.eq(fire & (part == 0)),
             ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(delayed_valid(m, fire, 2)[-1])
-            row_read, group_read, chosen = (delayed(m, value, 2) for value in (row, group, Cat(part, lane)))
+            row_read, group_read, part, lane = (delayed(m, value, 2) for value in (row, group, part, lane))
             first, last = (delayed(m, value, 2) for value in (group == 0, row_ends))
-            choices = Cat(registered(m, read.data) for _, read in memories)
+            words = [registered(m, read.data) for _, read in memories]
+            width = min(self.lanes, self.columns)
+            for tile in range(self.tiles):
+                bank, shift = tile % self.banks, self._row_shift(tile)
+                choices = Cat(words[bank * self.drain_rows + (n + shift) % self.drain_rows] for n in range(self.drain_rows))
+                chosen = choices.word_select(Cat(part, lane), width * 16)
+                if tile:
+                    there = (group < last_tile >> log2(self.tiles)) | (last_tile[: log2(self.tiles)] >= tile)
+                    chosen = Mux(delayed(m, there, 2), chosen, 0)
+                values = [self.o.p.values[tile * self.columns + n] for n in range(width)]
+                m.d.sync += Cat(values).eq(chosen)
             m.d.sync += [
-                Cat(self.o.p.values).eq(choices.word_select(chosen, self.lanes * 16)),
                 self.o.p.row.eq(row_read),
                 self.o.p.group.eq(group_read),
                 self.o.p.first.eq(first),

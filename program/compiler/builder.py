@@ -63,7 +63,7 @@ class Builder:
 
     def row_groups(self, columns: int, what: str) -> int:
         """Groups of row_lanes in a row, which must fit the row buffer."""
-        padded = round_up(columns, self.config.columns)
+        padded = round_up(columns, max(self.config.columns, self.config.row_lanes))
         if padded > self.config.row_columns:
             raise CompileError(
                 f"{what} is {columns}, which takes {padded} columns of the row buffer, but it has "

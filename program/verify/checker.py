@@ -107,6 +107,11 @@ def _check_pairs(program):
                 _fail(program, index, f"takes {taken} row tiles, but its QMM gives {given}")
             if instruction.columns > source.columns:
                 _fail(program, index, f"takes {instruction.columns} columns, but its QMM gives {source.columns}")
+            # What lies behind the last column tile is 0 up to the end of an element, and beyond that anything.
+            given, taken = (count * width for count, width in (
+                (source.column_tiles, config.columns), (instruction.groups, config.row_lanes)))  # fmt: skip
+            if taken >= given + config.row_lanes:
+                _fail(program, index, f"takes rows of {taken} columns, but its QMM gives {given}")
     if waiting:
         _fail(program, waiting[0], "gives rows that no instruction takes")
 

@@ -21,8 +21,8 @@ SMALL = preset("small")
         ({"columns": 64}, ("columns", "at most depth", 32, 64)),
         ({"drain": 8}, ("drain", "at least columns", 16, 8)),
         ({"drain": 512}, ("drain", "at most columns", 256, 512)),
-        ({"row_lanes": 32}, ("row_lanes", "2..columns", 16, 32)),
-        ({"row_lanes": 1}, ("row_lanes", "2..columns", 16, 1)),
+        ({"row_lanes": 64}, ("row_lanes", "2..depth", 32, 64)),
+        ({"row_lanes": 1}, ("row_lanes", "2..depth", 32, 1)),
         ({"row_columns": 500}, ("row_columns", "multiple of depth", 32, 500)),
         ({"axi_bits": 16, "depth": 16}, ("axi_bits", "32..128", 16)),
         ({"axi_bits": 32, "depth": 64}, ("axi_bits", "64..128", 32)),
@@ -41,7 +41,7 @@ def test_a_configuration_that_cannot_be_built_is_refused(changes, named):
 @pytest.mark.parametrize(
     "changes",
     [{"axi_bits": 32}, {"drain": 16}, {"drain": 256}, {"left_depth": 65536}, {"dma_queue": 2}, {"dma_queue": 64},
-     {"accumulator_bits": 16}, {"accumulator_bits": 32}, {"row_lanes": 16}, {"row_lanes": 2, "axi_bits": 32}],
+     {"accumulator_bits": 16}, {"accumulator_bits": 32}, {"row_lanes": 32}, {"row_lanes": 2, "axi_bits": 32}],
     ids=str,
 )  # fmt: skip
 def test_a_configuration_at_a_limit_is_not(changes):

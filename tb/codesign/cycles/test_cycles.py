@@ -1,5 +1,7 @@
 """The cycle model: instruction by instruction as the RTL, and with its latencies."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,20 +15,22 @@ from sim.timeline import spans
 from tb.models import random_encoder, random_inputs
 
 CONFIG = preset("tiny")
+#: Elements of four column tiles, and half a tile a cycle.
+WIDE = replace(CONFIG, row_lanes=16, drain=16)
 
 
-@pytest.fixture(scope="module")
-def model():
+@pytest.fixture(scope="module", params=[CONFIG, WIDE], ids=["tiny", "wide"])
+def model(request):
     rng = np.random.default_rng(70)
     encoder = random_encoder(rng, width=20, heads=2, head_width=9, feed_forward=33, tokens=7, input_size=9)
-    return compile_encoder(encoder, CONFIG), *random_inputs(rng, encoder)[0]
+    return compile_encoder(encoder, request.param), *random_inputs(rng, encoder)[0]
 
 
 @pytest.mark.parametrize(("latency", "bandwidth", "slack"), [(1, 256, 0), (40, 256, 0), (200, 256, 0), (40, 60, 8)])
 def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, slack):
     """With slack where a row unit and the drain take turns at a write port: how often is known, not to whom it matters."""
     program, inputs, length = model
-    with Accelerator(Simulation(CONFIG, latency=latency, bandwidth=bandwidth)) as accelerator:
+    with Accelerator(Simulation(program.config, latency=latency, bandwidth=bandwidth)) as accelerator:
         accelerator.load(program)
         accelerator.run(inputs, length)
         cycles, events = accelerator.counters()["cycles"], accelerator.transport.events

@@ -145,6 +145,7 @@ def test_a_destination_outside_its_memory_is_refused(case):
         (Opcode.SOFTMAX, {"rows": 1}, "takes 1 row tiles, but its QMM gives 3"),
         (Opcode.STORE, {"region": 0}, "region 0, not OUTPUT"), (Opcode.STORE, {"offset": 1 << 16}, "of region OUTPUT"),
         (Opcode.STORE, {"columns": 4}, "takes 4 columns, but its QMM gives 3"),
+        (Opcode.SOFTMAX, {"groups": 4}, "takes rows of 16 columns, but its QMM gives 12"),
     ],
 )  # fmt: skip
 def test_a_field_that_makes_no_sense_is_refused(case, opcode, fields, words):

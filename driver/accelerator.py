@@ -139,7 +139,7 @@ class Accelerator(Generic[AnyTransport]):
         packed = [pack_batch(program, samples[run], lengths[run]) for run in runs]
         outputs = []
         for run, data in zip(runs, self._stream(packed, [lengths[run] for run in runs])):
-            outputs += [unpack_output(program, data, sample) for sample in range(len(samples[run]))]
+            outputs += [unpack_output(program, data, length, sample) for sample, length in enumerate(lengths[run])]
         return np.stack(outputs) if several else outputs[0]
 
     def abort(self) -> None:
@@ -174,7 +174,9 @@ class Accelerator(Generic[AnyTransport]):
     def _start(self, index, lengths):
         self._write_address("input_base", self.placement.inputs[index % SLOTS])
         self._write_address("output_base", self.placement.outputs[index % SLOTS])
-        for name, length in zip(LENGTHS, lengths):
+        assert self.program is not None, "there is one while it runs"
+        # Of samples that are not there nothing is computed.
+        for name, length in zip(LENGTHS, [*lengths, *[0] * (self.program.batch - len(lengths))]):
             self._write(name, length)
         self._write("control", 1 << Control.START)
 

@@ -37,7 +37,7 @@ def add_norm(
     return total, codes, saturated
 
 
-def _attend(trace, name, x, x_format, block, config, length):
+def _attend(trace, name, x, x_format, block, config):
     query, key, value = (
         linear(x, x_format, part) for part in (block.query, block.key, block.value)
     )
@@ -49,7 +49,7 @@ def _attend(trace, name, x, x_format, block, config, length):
         columns = slice(h * config.head_width, (h + 1) * config.head_width)
         t = product(query[:, columns], key[:, columns], block.query.codes.kind, block.key.codes.kind)
         scores = rescale(t, block.score.scale[h], block.score.offset[h], block.score.shift, *bounds)
-        p = kind.weights(scores, length, block)
+        p = kind.weights(scores, len(x), block)
         trace[weights_name(name, h)] = p
         t = product(p, value[:, columns].T, block.probability.kind, block.value.codes.kind)
         context.append(
@@ -70,7 +70,7 @@ def _embed(inputs, embedding, config):
 
 
 def encode(encoder: Encoder, inputs: NDArray[np.integer], length: int | None = None) -> dict[str, Any]:
-    """Run an encoder on one sample.
+    """Run an encoder on one sample: the first ``length`` of its tokens, as if there were no others.
 
     Parameters
     ----------
@@ -83,8 +83,9 @@ def encode(encoder: Encoder, inputs: NDArray[np.integer], length: int | None = N
     Returns
     -------
     dict of str to int64 array
-        Every tensor that the accelerator holds, in the order computed; ``logits`` is (classes,), or
-        (tokens, classes) for a per-token head. ``saturated`` is the number of saturated residual elements.
+        Every tensor that the accelerator holds, in the order computed, a row for each of the ``length`` tokens. ``logits``
+        is (classes,), or (tokens, classes) for a per-token head, 0 from token ``length`` on. ``saturated`` is the number of
+        saturated residual elements.
 
     Raises
     ------
@@ -104,13 +105,13 @@ def encode(encoder: Encoder, inputs: NDArray[np.integer], length: int | None = N
 
     trace = {}
     stream, x, saturated = add_norm(
-        encoder.embedding.position, _embed(inputs, encoder.embedding, config), encoder.embedding.norm
+        encoder.embedding.position[:length], _embed(inputs[:length], encoder.embedding, config), encoder.embedding.norm
     )
     x_format = encoder.embedding.norm.output
     trace |= {"embedding.residual": stream, "embedding.codes": x}
     for index, layer in enumerate(encoder.layers):
         block, name = layer.attention, f"layer{index}.attention"
-        context = _attend(trace, name, x, x_format, block, config, length)
+        context = _attend(trace, name, x, x_format, block, config)
         stream, x, clipped = add_norm(stream, linear(context, block.context_format, block.output), block.norm)
         saturated += clipped
         trace |= {f"{name}.context": context, f"{name}.residual": stream, f"{name}.codes": x}
@@ -120,16 +121,16 @@ def encode(encoder: Encoder, inputs: NDArray[np.integer], length: int | None = N
         saturated += clipped
         x_format = feed_forward.norm.output
         trace |= {f"{name}.hidden": hidden, f"{name}.residual": stream, f"{name}.codes": x}
-    trace |= _classify(encoder, x, x_format, length)
+    trace |= _classify(encoder, x, x_format)
     trace["saturated"] = np.int64(saturated)
     return trace
 
 
-def _classify(encoder, x, x_format, length):
-    trace = {}
+def _classify(encoder, x, x_format):
+    trace, length = {}, len(x)
     if encoder.config.head is Head.MEAN:
         constants, x_format_out = encoder.pooling.constants, encoder.pooling.output
-        t = values(x, x_format.kind)[:length].sum(0, keepdims=True)
+        t = values(x, x_format.kind).sum(0, keepdims=True)
         x = rescale(
             t, constants.scale[length], constants.offset[length], constants.shift, *x_format_out.range
         )
@@ -142,5 +143,6 @@ def _classify(encoder, x, x_format, length):
         x_format = encoder.pooler.output
         trace["pooler"] = x
     logits = linear(x, x_format, encoder.classifier)
-    trace["logits"] = logits if encoder.config.head is Head.TOKEN else logits[0]
+    absent = [(0, encoder.config.tokens - length), (0, 0)]
+    trace["logits"] = np.pad(logits, absent) if encoder.config.head is Head.TOKEN else logits[0]
     return trace

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, Cat, ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal, Signal
+from amaranth import Array, ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -193,10 +193,9 @@ class Top(wiring.Component):
         # What the native harness watches: instructions issued to, and completed by, each queue.
         trace_issue = Signal(3)
         trace_done = Signal(3)
-        offers = (scheduler.o_dma, scheduler.o_qmm, scheduler.o_row)
         m.d.sync += [
-            trace_issue.eq(Cat(offer.valid & offer.ready for offer in offers)),
-            trace_done.eq(core.o_done),
+            trace_issue.eq(scheduler.o_started),
+            trace_done.eq(scheduler.o_completed),
         ]
         m.d.comb += [
             scheduler.i_start.eq(control.o_start),

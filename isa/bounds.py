@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from golden.codes import Kind, check_kind
 from isa.config import AcceleratorConfig
-from isa.instruction import Illegal, Instruction, Region, encode, operation, require
+from isa.instruction import FLAGS, Illegal, Instruction, Region, encode, operation, require
 from isa.memory import depth_of, units_per_word
 
 
@@ -32,6 +32,12 @@ def check_instruction(instruction: Instruction, bounds: Bounds) -> None:
     except ValueError as error:
         raise Illegal(f"does not encode: {error}") from None
     its = operation(instruction.opcode)
+    for flag in FLAGS:
+        require(not getattr(instruction, flag) or flag in its.flags, f"has {flag}, which {its.opcode.name} does not know")
+    require(
+        instruction.limit_rows or not instruction.first_token,
+        f"has first_token {instruction.first_token}, but its rows are not limited",
+    )
     its.check(instruction, bounds)
     for access in its.footprint(instruction, bounds.config):
         depth, name = depth_of(bounds.config, access.memory)

@@ -90,6 +90,8 @@ def s(name: str, bits: int, meaning: str) -> Field:
 
 #: Of a length, and of the number of a token.
 TOKEN_BITS = 16
+#: Fields of the header that say which of an instruction's sizes count tokens.
+FLAGS = ("limit_rows", "limit_columns", "limit_words")
 
 #: First fields of every instruction. It starts when each queue has completed at least so many instructions; of which sample
 #: it is, and which of its sizes count that one's tokens, `isa.resolve` asks.
@@ -99,9 +101,9 @@ HEADER = (
     u("wait_qmm", 16, "the same for the QMM queue"),
     u("wait_row", 16, "the same for the ROW queue"),
     u("sample", SAMPLE_BITS, "whose length limits it: register LENGTH of that number"),
-    u("limit_rows", 1, "its rows are tokens: those at and beyond the length are left out"),
+    u("limit_rows", 1, "its rows are tokens: those at and beyond the length are left out, all of it if no row is left"),
     u("limit_columns", 1, "the same for its columns, the first of which is token 0"),
-    u("limit_words", 1, "the same for its contraction"),
+    u("limit_words", 1, "the same for its contraction, K tokens a word"),
     u("reserved", 2, "0"),
     u("first_token", TOKEN_BITS, "which token its first row is, if they are limited"),
 )
@@ -149,12 +151,16 @@ class Operation:
     fields: ClassVar[tuple[Field, ...]] = ()
     #: Of its fields, the sizes that a length limits, see `isa.resolve`.
     limits: ClassVar[Mapping[str, Limit]] = {}
+    #: Members of `FLAGS` that it may have, beside those of its ``limits``.
+    all_or_nothing: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, opcode: Opcode):
         self.opcode = opcode
         #: Header and own fields, in order, least significant first.
         self.layout = (*HEADER, *self.fields)
         self.names = frozenset(field.name for field in self.layout)
+        #: Members of `FLAGS` that it may have.
+        self.flags = frozenset((*self.all_or_nothing, *(limit.flag for limit in self.limits.values())))
         #: Bits up to the end of the last field: what the unit behind the queue looks at.
         self.bits = sum(field.bits for field in self.layout)
         if self.bits > INSTRUCTION_BITS:

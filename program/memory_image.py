@@ -54,16 +54,22 @@ def pack_batch(program: Program, inputs: Sequence[NDArray[np.integer]], lengths:
     return b"".join(packed).ljust(program.input_bytes, b"\0")
 
 
-def unpack_output(program: Program, data: bytes | bytearray | memoryview, sample: int = 0) -> NDArray[np.int64]:
-    """Logits of a sample from the content of region OUTPUT: (classes,) int64, or (tokens, classes) for a per-token head."""
+def unpack_output(
+    program: Program, data: bytes | bytearray | memoryview, length: int, sample: int = 0
+) -> NDArray[np.int64]:
+    """Logits of a sample from the content of region OUTPUT: (classes,) int64, or (tokens, classes) for a per-token head, 0
+    from token ``length`` on."""
     layout = program.output
     stored = np.frombuffer(data, "<i2", layout.bytes // 2, sample * layout.bytes)
     rows = stored.reshape(layout.rows, -1)[:, : layout.columns]
     logits = rows.astype(np.int64)
+    logits[length:] = 0
     return logits if layout.head is Head.TOKEN else logits[0]
 
 
-def unpack_symbol(program: Program, name: str, memories: Mapping[Memory | None, Any]) -> NDArray[np.int64]:
+def unpack_symbol(
+    program: Program, name: str, memories: Mapping[Memory | None, Any], lengths: Sequence[int]
+) -> NDArray[np.int64]:
     """A tensor as `golden.encoder.encode` has it, int64.
 
     Parameters
@@ -74,10 +80,13 @@ def unpack_symbol(program: Program, name: str, memories: Mapping[Memory | None, 
     memories : mapping of Memory to array
         As they are when the instruction ``program.symbols[name].ready`` has completed: LEFT (words, R, K/8) and
         RIGHT (words, C, K/8) uint8, RESIDUAL (words, L) int16. None maps to the bytes of region OUTPUT.
+    lengths : sequence of int
+        Of the samples: of padding there is no row. That of the symbol's is at least 1.
     """
-    symbol = program.symbols[name]
+    length = lengths[program.symbols[name].sample]
+    symbol = program.symbols[name].at(length)
     if symbol.memory is None:
-        return unpack_output(program, memories[None], symbol.base // program.output.bytes)
+        return unpack_output(program, memories[None], length, symbol.sample)
     memory = memories[symbol.memory]
     if symbol.memory is Memory.RESIDUAL:
         words = symbol.base + np.arange(symbol.rows)[:, None] * symbol.tile + np.arange(symbol.tile)

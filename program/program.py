@@ -1,6 +1,6 @@
 """What a program consists of: instructions, image, layout of input and output, and where every tensor lives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -11,7 +11,7 @@ from formats.errors import UserError
 from golden.model import Format, Head, Input
 from isa.bounds import Bounds
 from isa.config import AcceleratorConfig
-from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory, Region
+from isa.instruction import INSTRUCTION_BYTES, SAMPLES, Instruction, Memory, Region
 
 #: Addresses, offsets and sizes; and what divides, or of which there is at least one.
 Place = Annotated[int, Meta(ge=0, le=(1 << 48) - 1)]
@@ -50,12 +50,19 @@ class Symbol:
     column_segment: Count
     column_stride: Place
     transposed: bool
+    token_columns: bool  #: columns are tokens too, as rows are
+    sample: Annotated[int, Meta(ge=0, lt=SAMPLES)]
     writers: Annotated[tuple[Place, ...], Meta(min_length=1)]  #: indices of the instructions that write it, in order
 
     @property
     def ready(self) -> int:
         """Index of the instruction after whose completion the tensor is whole; what overwrites it starts later."""
         return self.writers[-1]
+
+    def at(self, length: int) -> "Symbol":
+        """What there is of it for a sample of so many tokens. A tensor of one row has it for every length."""
+        columns = min(self.columns, length) if self.token_columns else self.columns
+        return replace(self, rows=min(self.rows, length), columns=columns)
 
     def row_positions(self) -> NDArray[np.int64]:
         """Where the rows of the stored matrix are, ``(rows,)`` int64."""

@@ -7,6 +7,7 @@ import numpy as np
 
 from isa.instruction import Memory, Opcode
 from isa.memory import word_bits
+from isa.resolve import resolve
 from program.memory_image import unpack_symbol
 from program.program import Program, sample_name
 from sim.simulation import Simulation
@@ -43,10 +44,14 @@ class Comparison:
         As it should be, whatever is loaded.
     expected : sequence of dict
         All tensors of each sample, from `golden.encoder.encode`; those of samples beyond are not compared.
+    lengths : sequence of int
+        Of the samples.
     """
 
-    def __init__(self, simulation: Simulation, program: Program, expected: Sequence[Mapping[str, Any]]):
-        self._simulation, self.program = simulation, program
+    def __init__(
+        self, simulation: Simulation, program: Program, expected: Sequence[Mapping[str, Any]], lengths: Sequence[int]
+    ):
+        self._simulation, self.program, self.lengths = simulation, program, lengths
         self.expected = {
             sample_name(program.batch, sample, name): tensor
             for sample, tensors in enumerate(expected)
@@ -63,13 +68,14 @@ class Comparison:
 
     def completed(self, index: int) -> None:
         """Look at what instruction ``index`` has written."""
-        instruction = self.program.instructions[index]
-        if instruction.opcode is Opcode.LOAD:
+        instruction = resolve(self.program.instructions[index], self.lengths, self.program.config)
+        if instruction is not None and instruction.opcode is Opcode.LOAD:
             self._check_load(index, instruction)
         for name in self._ready.get(index, ()):
             symbol = self.program.symbols[name]
             memory = _Window(self._simulation, symbol.memory)
-            self._check(index, name, self.expected[name], unpack_symbol(self.program, name, {symbol.memory: memory}))
+            got = unpack_symbol(self.program, name, {symbol.memory: memory}, self.lengths)
+            self._check(index, name, self.expected[name], got)
 
     def finished(self, logits: np.ndarray) -> None:
         """Compare the outputs, (samples, ...); the index is that of the instruction that stored them."""
@@ -79,7 +85,7 @@ class Comparison:
 
     def _check_load(self, index, instruction):
         memory = Memory(instruction.memory)
-        if instruction.region != 0 or instruction.index_shift or memory not in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL):
+        if instruction.region != 0 or memory not in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL):
             return
         c = self.program.config
         width = word_bits(c, memory) // 8

@@ -87,7 +87,7 @@ def compared(
     """
     simulation, output = accelerator.transport, accelerator.placement.outputs[0]
     simulation.write_memory(output, bytes(program.output_bytes))  # the last inference's logits must not count
-    comparison, logits, error = Comparison(simulation, program, expected), None, None
+    comparison, logits, error = Comparison(simulation, program, expected, lengths), None, None
     progress.start_run(len(program.instructions) - 1)
     started, first = time.process_time(), simulation.cycle
     try:

@@ -128,7 +128,7 @@ class Engine:
         """Tiles in order; the planes of a code one after another. Posts the last write of each, and what bounds those
         behind it."""
         tiles, left, rows = self._tiles, self._left, self.rows
-        completed = self.frontend.completed[Queue.QMM]
+        done_ones = self.frontend.done[Queue.QMM]
         groups, latency = self.timing.groups, self.timing.drain
         last = request = 0
         place = 0
@@ -162,5 +162,5 @@ class Engine:
                 done = last + 1 + OPERAND_WRITE
             left.post((last, cause))
             if last_tile:
-                completed.post(done)
+                done_ones.post(done)
             place += 1

@@ -282,9 +282,9 @@ class _Channel:
 class Dma:
     """First half of the DMA: the reads of each instruction."""
 
-    def __init__(self, events: Events, program: Program, frontend: "Frontend", memory: ExternalMemory, length: int):
+    def __init__(self, events: Events, program: Program, frontend: "Frontend", memory: ExternalMemory):
         self.events, self.program, self.frontend, self.memory = events, program, frontend, memory
-        self.length, self.config = length, program.config
+        self.config = program.config
         places = Placement.of(program)
         self._bases = {Region.IMAGE: places.image, Region.INPUT: places.inputs[0], Region.OUTPUT: places.outputs[0]}
         self.loads = []
@@ -305,8 +305,6 @@ class Dma:
             if instruction.opcode is Opcode.LOAD:
                 time = yield from self._free(issued + SETUP)
                 address = self._bases[Region(instruction.region)] + instruction.offset
-                if instruction.index_shift:
-                    address += self.length << instruction.index_shift
                 self._request = yield from self.memory.read(time + 1, address, instruction.beats, load)
                 queued = yield from self._queue(place, issued + SETUP)
             else:

@@ -1,6 +1,7 @@
 """Cycle model: when every instruction of a program starts and ends, how long the inference takes, and what bounds it."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from codesign.cycles.engine import Engine, RowRoom
@@ -9,7 +10,8 @@ from codesign.cycles.frontend import Frontend
 from codesign.cycles.memory import FULL, Dma, ExternalMemory
 from codesign.cycles.rows import RowUnits
 from codesign.cycles.timing import Timing
-from isa.instruction import Memory, Opcode, Queue
+from isa.instruction import SAMPLES, Memory, Opcode, Queue
+from isa.resolve import resolve
 from program.program import Program
 
 END = 4  #: from the last instruction's end to the end of the run
@@ -41,7 +43,9 @@ class Prediction:
     breakdown: dict[str, int]
 
 
-def predict(program: Program, latency: int = 40, bandwidth: int = FULL, length: int | None = None) -> Prediction:
+def predict(
+    program: Program, latency: int = 40, bandwidth: int = FULL, lengths: Sequence[int] | None = None
+) -> Prediction:
     """Cycles of one inference.
 
     Parameters
@@ -51,19 +55,25 @@ def predict(program: Program, latency: int = 40, bandwidth: int = FULL, length: 
         Cycles from a read's address to its first beat.
     bandwidth : int
         Beats per 256 cycles, at most 256.
-    length : int
-        Valid tokens; all by default.
+    lengths : sequence of int
+        Tokens of each sample that are not padding; all by default.
 
     Returns
     -------
     Prediction
     """
     config = program.config
+    lengths = [program.input.tokens] * SAMPLES if lengths is None else lengths
+    left = [resolve(instruction, lengths, config) for instruction in program.instructions]
+    nothing = frozenset(index for index, instruction in enumerate(left) if instruction is None)
+    # Units see what is left; what nothing is left of they never ask for.
+    kept = (now or before for now, before in zip(left, program.instructions, strict=True))
+    program = replace(program, instructions=tuple(kept))
     events, timing = Events(), Timing.of(config)
     ports = {memory: Port() for memory in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL)}
     memory = ExternalMemory(events, config, latency, bandwidth, ports)
-    frontend = Frontend(events, program, timing, memory)
-    dma = Dma(events, program, frontend, memory, program.input.tokens if length is None else length)
+    frontend = Frontend(events, program, nothing, timing, memory)
+    dma = Dma(events, program, frontend, memory)
     buffer = RowRoom(events, timing.row_slots, timing.slot_tiles)
     engine = Engine(events, program, timing, frontend, ports, buffer)
     rows = RowUnits(events, program, timing, frontend, ports, buffer, latency)
@@ -75,9 +85,10 @@ def predict(program: Program, latency: int = 40, bandwidth: int = FULL, length: 
     cycles = max(last + END, frontend.halted[0] + 3)
     bounds = {index: load.bound for index, load in dma.loads}
     bounds |= {index: bound for index, _, _, bound in engine.spans} | dict(rows.spans)
+    bounds |= {index: {"nothing left": 1} for index in nothing}
     spans = []
     for queue in Queue:
-        for (start, index, wait), end in zip(frontend.started[queue], frontend.completed[queue], strict=True):
+        for (start, index, wait), end in zip(frontend.issued[queue], frontend.completed[queue], strict=True):
             opcode, name = program.instructions[index].opcode, program.names[index]
             bound = {cause: count for cause, count in bounds[index].items() if count}
             if wait.cycles and queue is not Queue.QMM:

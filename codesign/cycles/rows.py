@@ -30,7 +30,7 @@ class RowUnits:
     ):  # fmt: skip
         self.events, self.program, self.config, self.timing = events, program, program.config, timing
         self.ports, self.buffer, self.latency = ports, buffer, max(latency, 1)
-        self.started, self.completed = frontend.started[Queue.ROW], frontend.completed[Queue.ROW]
+        self.started, self.completed = frontend.started[Queue.ROW], frontend.done[Queue.ROW]
         self.spans = []
         self.passes = events.times()
         self._units = {

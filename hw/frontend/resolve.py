@@ -9,10 +9,13 @@ from amaranth.lib.wiring import In, Out
 from hw.frontend.fetch import FETCHED
 from hw.instruction import HEADER, instruction_layout
 from hw.lib.pipeline import log2
-from isa.instruction import SAMPLES, TOKEN_BITS, Opcode, operation
+from isa.instruction import FLAGS, INSTRUCTION_BITS, SAMPLES, TOKEN_BITS, Opcode, operation
 from isa.latency import RESOLVE
 
 OFFSET_BITS = 32
+
+#: An instruction, its place in the program, whether one of its beats came with an error, and whether nothing is left of it.
+RESOLVED = data.StructLayout({"bits": INSTRUCTION_BITS, "index": 16, "error": 1, "nothing": 1})
 
 
 class Resolve(wiring.Component):
@@ -29,7 +32,7 @@ class Resolve(wiring.Component):
         Of the samples. Held from before the first instruction.
     i : In(stream of `FETCHED`)
         Taken `isa.latency.RESOLVE` cycles after it has come, if the one before has left by then.
-    o : Out(stream of `FETCHED`)
+    o : Out(stream of `RESOLVED`)
     """
 
     def __init__(self, units: dict[str, int]):
@@ -38,7 +41,7 @@ class Resolve(wiring.Component):
             {
                 "i_lengths": In(data.ArrayLayout(TOKEN_BITS, SAMPLES)),
                 "i": In(stream.Signature(FETCHED)),
-                "o": Out(stream.Signature(FETCHED)),
+                "o": Out(stream.Signature(RESOLVED)),
             }
         )
 
@@ -51,24 +54,33 @@ class Resolve(wiring.Component):
         m.d.sync += step.eq(Mux(i.valid & ~i.ready, Cat(Const(1, 1), step[:-1]), 0))
 
         # Everything follows its inputs freely, and holds still when they have for long enough.
-        length = Signal(TOKEN_BITS)
-        m.d.sync += length.eq(self.i_lengths[header.sample])
-        rewritten = self._rewritten(m, i.p.bits, self._limited(m, header, length) | self._indexed(m, length))
+        length, rows = Signal(TOKEN_BITS), Signal(TOKEN_BITS)
+        no_token, no_row, nothing = Signal(), Signal(), Signal()
+        m.d.sync += [
+            length.eq(self.i_lengths[header.sample]),
+            rows.eq(length - header.first_token),
+            no_token.eq(length == 0),
+            no_row.eq(length <= header.first_token),
+            nothing.eq(Mux(header.limit_rows, no_row, no_token & Cat(header[flag] for flag in FLAGS).any())),
+        ]
+        left = dict.fromkeys(FLAGS, length) | {"limit_rows": rows}
+        rewritten = self._rewritten(m, i.p.bits, self._limited(m, header, left) | self._indexed(m, length))
 
         with m.If(o.ready):
             m.d.sync += o.valid.eq(0)
         with m.If(i.ready):
             m.d.sync += [o.valid.eq(1), o.p.bits.eq(rewritten), o.p.index.eq(i.p.index), o.p.error.eq(i.p.error)]
+            m.d.sync += o.p.nothing.eq(nothing)
         return m
 
-    def _limited(self, m, header, length):
-        """``{(opcode, field): (whether it is to be replaced, value)}`` of all sizes; each after three steps."""
+    def _limited(self, m, header, left):
+        """``{(opcode, field): (whether it is to be replaced, value)}`` of all sizes, from the tokens ``left`` by flag."""
         limits = {opcode: operation(opcode).limits for opcode in Opcode}
         sizes = {}  # by what they depend on: the same for all opcodes
         for flag, unit in sorted({limit for of in limits.values() for limit in of.values()}):
             per = self.units[unit]
-            sizes[flag, unit] = size = Signal(TOKEN_BITS, name=f"{flag}_{unit or 'tokens'}")
-            m.d.sync += size.eq((length + (per - 1)) >> log2(per))
+            sizes[flag, unit] = size = Signal(TOKEN_BITS - log2(per) + 1, name=f"{flag}_{unit or 'tokens'}")
+            m.d.sync += size.eq((left[flag] + (per - 1)) >> log2(per))
         changed = {}
         for opcode, of in limits.items():
             fields = instruction_layout(opcode)(self.i.p.bits)

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from hw.axi.axi import READ_REQUEST, read_data_layout
 from hw.frontend.control import FAILURE, SETTINGS
 from hw.frontend.fetch import Fetch
-from hw.frontend.issue import IssueQueue
+from hw.frontend.issue import WAITING, IssueQueue
 from hw.frontend.resolve import Resolve
 from hw.frontend.watchdog import Watchdog
 from hw.instruction import ERROR, ISSUE
@@ -64,7 +64,9 @@ class Scheduler(wiring.Component):
         To and from the reader; `i_data` is always taken.
     o_dma, o_qmm, o_row : Out(stream of `ISSUE`)
     i_done : In(3)
-        Bit `Queue`: pulse for each instruction completed, in order.
+        Bit `Queue`: pulse for each instruction that the unit has completed, in order.
+    o_started, o_completed : Out(3)
+        The same for all instructions, those of which nothing is left included.
     i_error : In(3 x ERROR)
         By `Queue`, about that queue's oldest instruction that has not completed (after a done in the same cycle).
     i_write_error : In
@@ -98,6 +100,8 @@ class Scheduler(wiring.Component):
             "o_qmm": Out(stream.Signature(ISSUE)),
             "o_row": Out(stream.Signature(ISSUE)),
             "i_done": In(3),
+            "o_started": Out(3),
+            "o_completed": Out(3),
             "i_error": In(data.ArrayLayout(ERROR, 3)),
             "i_write_error": In(1),
             "i_stop": In(ERROR),
@@ -146,7 +150,7 @@ class Scheduler(wiring.Component):
         m.submodules.watchdog = watchdog = Watchdog()
         m.d.comb += [
             watchdog.i_limit.eq(settings.watchdog),
-            watchdog.i_moving.eq(self.i_progress | self.i_done.any() | self.i_start),
+            watchdog.i_moving.eq(self.i_progress | self.o_completed.any() | self.i_start),
         ]
         failure = Signal(FAILURE)
 
@@ -223,7 +227,7 @@ class Scheduler(wiring.Component):
                 IssueQueue(self._depth[queue], STARTED[queue], used_bits(queue))
             )
             wiring.connect(m, unit.o, wiring.flipped(port))
-            m.d.comb += [unit.i.p.bits.eq(resolved.p.bits), unit.i.p.index.eq(resolved.p.index)]
+            m.d.comb += [unit.i.p[name].eq(resolved.p[name]) for name in WAITING.members]
             queues.append(unit)
         target, halts = Signal(3), Signal()
         decode_error = Signal(ERROR)
@@ -257,15 +261,16 @@ class Scheduler(wiring.Component):
         unfinished = Signal(range(1 + sum(self._depth.values()) + sum(STARTED.values())))
         done_count, dispatched, finished = Signal(2), Signal(), Signal()
         m.d.sync += [
-            done_count.eq(sum(self.i_done)),
+            done_count.eq(sum(self.o_completed)),
             dispatched.eq(dispatch),
             unfinished.eq(unfinished + dispatched - done_count),
             finished.eq(ending & ~unfinished.any() & fetched),
         ]
         for queue, unit in zip(Queue, queues, strict=True):
-            m.d.sync += completed[queue].eq(completed[queue] + self.i_done[queue])
+            m.d.sync += completed[queue].eq(completed[queue] + unit.o_done)
             m.d.comb += [unit.i_completed[other].eq(completed[other]) for other in Queue]
             m.d.comb += unit.i_done.eq(self.i_done[queue])
+            m.d.comb += [self.o_started[queue].eq(unit.o_started), self.o_completed[queue].eq(unit.o_done)]
         return completed, unfinished, done_count, finished
 
     def _collect_errors(self, m):

@@ -1,12 +1,14 @@
 """GATHER: rows of a table in external memory, chosen by indices in external memory, to the left memory."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from isa.bounds import Bounds, check_external, check_positive
 from isa.config import AcceleratorConfig
 from isa.errors import Error
 from isa.footprint import Access, grid, whole
-from isa.instruction import Instruction, Memory, Operation, Queue, Region, require, u
+from isa.instruction import Instruction, Limit, Memory, Operation, Queue, Region, require, u
 from isa.instructions.load import EXTERNAL
 from isa.layout import ceil_div, round_up
 from isa.machine import Fault, Machine
@@ -29,6 +31,8 @@ class Gather(Operation):
         u("address", 16, "word address in the left memory"),
         u("tile", 16, "words from one tile of R rows to the next"),
     )
+
+    limits: ClassVar = {"count": Limit("limit_rows", "")}
 
     def check(self, i: Instruction, bounds: Bounds) -> None:
         check_positive(i, "count", "limit", "row_beats", "words")

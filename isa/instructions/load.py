@@ -21,6 +21,7 @@ class Load(Operation):
     """Fills words, of one memory, from a region; with ``index_shift`` an entry chosen by the sample's length."""
 
     queue, colour = Queue.DMA, "#8d99ae"
+    all_or_nothing = ("limit_rows",)
     fields = (
         *EXTERNAL,
         u("index_shift", 5, "not 0: the offset is increased by the length << index_shift"),

@@ -1,5 +1,7 @@
 """NORM: rows added to the residual stream and normalised, `golden.residual` and `golden.layernorm`."""
 
+from typing import ClassVar
+
 import numpy as np
 
 from golden.layernorm import affine, affine_to_residual, normalise
@@ -7,7 +9,7 @@ from golden.residual import add_residual
 from isa.bounds import Bounds
 from isa.config import AcceleratorConfig
 from isa.footprint import Access, grid, whole
-from isa.instruction import Instruction, Memory, require, s, u
+from isa.instruction import Instruction, Limit, Memory, require, s, u
 from isa.machine import Machine
 from isa.row_operation import BITS, FIRST_ROW, ROWS, CodeOperation, codes_to
 
@@ -34,6 +36,8 @@ class Norm(CodeOperation):
         s("low", 9, "lower clip bound of the codes"),
         s("high", 9, "upper clip bound of the codes"),
     )
+
+    limits: ClassVar = {"rows": Limit("limit_rows", "")}
 
     def check(self, i: Instruction, bounds: Bounds) -> None:
         super().check(i, bounds)

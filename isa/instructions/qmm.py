@@ -49,7 +49,12 @@ class Qmm(Operation):
         s("high", 17, "upper clip bound"),
     )
 
-    limits: ClassVar = {"columns": Limit("limit_columns", "")}
+    limits: ClassVar = {
+        "row_tiles": Limit("limit_rows", "rows"),
+        "columns": Limit("limit_columns", ""),
+        "column_tiles": Limit("limit_columns", "columns"),
+        "words": Limit("limit_words", "depth"),
+    }
 
     def check(self, i: Instruction, bounds: Bounds) -> None:
         config = bounds.config

@@ -22,7 +22,11 @@ class Softmax(CodeOperation):
         u("step_shift", 5, "its exponent"),
     )
 
-    limits: ClassVar = {"columns": Limit("limit_columns", "")}
+    limits: ClassVar = {
+        "rows": Limit("limit_rows", ""),
+        "columns": Limit("limit_columns", ""),
+        "groups": Limit("limit_columns", "row_lanes"),
+    }
 
     def check(self, i: Instruction, bounds: Bounds) -> None:
         super().check(i, bounds)

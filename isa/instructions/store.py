@@ -1,7 +1,9 @@
 """STORE: rows to external memory, 16 bit an element."""
 
+from typing import ClassVar
+
 from isa.bounds import Bounds, check_external
-from isa.instruction import Instruction, Region, require
+from isa.instruction import Instruction, Limit, Region, require
 from isa.instructions.load import EXTERNAL
 from isa.machine import Machine
 from isa.row_operation import ROWS, RowOperation
@@ -12,6 +14,8 @@ class Store(RowOperation):
 
     colour = "#bc4749"
     fields = (*ROWS, *EXTERNAL)
+
+    limits: ClassVar = {"rows": Limit("limit_rows", "")}
 
     def check(self, i: Instruction, bounds: Bounds) -> None:
         super().check(i, bounds)

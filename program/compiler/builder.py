@@ -77,15 +77,25 @@ class Builder:
         return Operand(buffer, tiles, words, code_format)
 
     def load(
-        self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, offset: int = 0, parts: int = 1
+        self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, offset: int = 0
     ) -> Buffer:
-        """A buffer that LOADs fill, from the image or from ``offset`` on in another region: one, or one for each of so many
-        ``parts`` of whole words."""
+        """A buffer that a LOAD fills, from the image or from ``offset`` on in another region."""
         offset = self.image.add(name, data) if region is Region.IMAGE else offset
+        buffer = Buffer(name, memory, ceil_div(len(data), self.word_bytes(memory)))
+        self._fetch(buffer, 0, buffer.size, region, offset, 0)
+        return buffer
+
+    def load_tokens(
+        self, name: str, memory: Memory, data: bytes, tokens: int, parts: int, sample: int
+    ) -> Buffer:
+        """A buffer with as many words for each of a sample's ``tokens``, filled by so many LOADs: none of absent tokens
+        only."""
+        offset = self.image.add(name, data)
         buffer = Buffer(name, memory, ceil_div(len(data), self.word_bytes(memory)))
         size = ceil_div(buffer.size, parts)
         for first in range(0, buffer.size, size):
-            self._fetch(buffer, first, min(size, buffer.size - first), region, offset, 0)
+            present = Tokens(first // (buffer.size // tokens))
+            self._fetch(buffer, first, min(size, buffer.size - first), Region.IMAGE, offset, 0, sample, present)
         return buffer
 
     def load_by_length(self, name: str, memory: Memory, entries: Sequence[bytes], sample: int) -> Buffer:
@@ -97,13 +107,13 @@ class Builder:
         self._fetch(buffer, 0, buffer.size, Region.IMAGE, offset, shift, sample)
         return buffer
 
-    def _fetch(self, buffer, first, words, region, offset, index_shift, sample=0):
+    def _fetch(self, buffer, first, words, region, offset, index_shift, sample=0, tokens=Tokens()):
         """A LOAD of some words of a buffer whose first word is at ``offset``."""
         word = self.word_bytes(buffer.memory)
         fields = {
             "region": region, "offset": offset + first * word, "memory": buffer.memory, "address": At(buffer, first),
             "beats": words * word // self.image.beat, "index_shift": index_shift,
-        }  # fmt: skip
+        } | tokens.fields()  # fmt: skip
         use = Use(buffer, np.arange(first, first + words))
         buffer.fetches.append(Draft(f"{buffer.name} load", Opcode.LOAD, fields, writes=(use,), sample=sample))
 
@@ -138,14 +148,14 @@ class Builder:
 
     def qmm(
         self, name: str, left: Operand, right: Operand, row_tiles: int, column_tiles: int, scaling: Scaling, columns: int, *,
-        target: Operand | None = None, column: int = 0, row: Draft | None = None, mask: bool = False,
+        target: Operand | None = None, column: int = 0, row: Draft | None = None, tokens: Tokens = Tokens(),
         split: WeightCut | None = None, sample: int = 0,
     ) -> Op:  # fmt: skip
         """Add a product of a sample, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""
-        fields = left.read_fields("left") | right.read_fields("right")
+        fields = left.read_fields("left") | right.read_fields("right") | tokens.fields()
         fields |= {
             "words": left.words, "row_tiles": row_tiles, "column_tiles": column_tiles,
-            "destination": Destination.ROWS, "columns": columns, "limit_columns": int(mask),
+            "destination": Destination.ROWS, "columns": columns,
             "constant_base": scaling.constant, "constant_by_row": int(scaling.by_row), "shift": scaling.shift,
             "low": scaling.low, "high": scaling.high,
         }  # fmt: skip

@@ -39,6 +39,19 @@ class At(NamedTuple):
 Fields = dict[str, int | At]
 
 
+class Tokens(NamedTuple):
+    """Which dimensions of an instruction are tokens, that its sample may have fewer of: ``rows`` from that token on,
+    ``columns`` and the ``words`` of the contraction from the first."""
+
+    rows: int | None = None
+    columns: bool = False
+    words: bool = False
+
+    def fields(self) -> Fields:
+        rows = {} if self.rows is None else {"limit_rows": 1, "first_token": self.rows}
+        return rows | {"limit_columns": int(self.columns), "limit_words": int(self.words)}
+
+
 class Use(NamedTuple):
     """Words of a buffer that a step reads or writes: their offsets, ``(count,)`` int64, or None for all of them."""
 

@@ -10,7 +10,7 @@ from golden.rescale import fold_rounding
 from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from program.compiler.builder import Scaling
-from program.compiler.graph import At, Draft, Fields, Operand
+from program.compiler.graph import At, Draft, Fields, Operand, Tokens
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import CompileError, OutputLayout
@@ -48,7 +48,7 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
         offset = sample * layout.bytes
         fields: Fields = {
             "rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": offset,
-        }  # fmt: skip
+        } | Tokens(rows=0).fields()  # fmt: skip
         store = Draft(builder.of(sample, "logits"), Opcode.STORE, fields, sample=sample)
         classifier.compute(rows, [sample], row=store)
         lowering.plain_symbol("logits", sample, [store], None, offset, layout.row_bytes, rows, model.classes)
@@ -88,7 +88,8 @@ def _mean(lowering):
         constant = builder.load_by_length(f"{own}.constants", Memory.CONSTANT, entries, sample)
         scaling = Scaling(At(constant), True, pooling.constants.shift, *pooling.output.range)
         op = builder.qmm(
-            "pooled", mask, transposed[sample], 1, ceil_div(d, c.columns), scaling, d, target=target, sample=sample
-        )
+            "pooled", mask, transposed[sample], 1, ceil_div(d, c.columns), scaling, d, target=target, sample=sample,
+            tokens=Tokens(rows=0, words=True),
+        )  # fmt: skip
         lowering.symbol("pooled", sample, op.steps, target, 1, d)
     return pooled

@@ -13,7 +13,7 @@ from isa.instruction import Memory, Opcode, Region
 from isa.layout import ceil_div, pack_norm, pack_operand, pack_residual, pad_to, round_up
 from program.compiler.attention.block import AttentionLowering
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import At, Draft, Fields, Operand, Use
+from program.compiler.graph import At, Draft, Fields, Operand, Tokens, Use
 from program.compiler.head import lower_head
 from program.compiler.limits import check_product
 from program.compiler.product import Product
@@ -55,7 +55,7 @@ class Lowering:
 
     def symbol(
         self, name: str, sample: int, steps: Sequence[Draft], operand: Operand, rows: int, columns: int, *,
-        row_map: tuple[int, int] | None = None, column_map: tuple[int, int] | None = None, transposed: bool = False,
+        row_map: tuple[int, int] | None = None, column_map: tuple[int, int] | None = None, transposed: bool = False, token_columns: bool = False,
     ) -> None:  # fmt: skip
         """Record where a tensor of a sample lives; a map is (segment, stride), see `program.Symbol`."""
         row_segment, row_stride = row_map or (rows, rows)
@@ -64,7 +64,8 @@ class Lowering:
             "memory": operand.buffer.memory, "base": At(operand.buffer, operand.first), "plane": operand.plane,
             "tile": operand.tile, "format": operand.format, "rows": rows, "columns": columns,
             "row_segment": row_segment, "row_stride": row_stride, "column_segment": column_segment,
-            "column_stride": column_stride, "transposed": transposed,
+            "column_stride": column_stride, "transposed": transposed, "token_columns": token_columns,
+            "sample": sample,
         }  # fmt: skip
 
     def plain_symbol(
@@ -75,7 +76,7 @@ class Lowering:
         self.builder.symbols[self.builder.of(sample, name)] = steps, {
             "memory": memory, "base": base, "plane": 0, "tile": tile, "format": None, "rows": rows,
             "columns": columns, "row_segment": rows, "row_stride": rows, "column_segment": columns,
-            "column_stride": columns, "transposed": False,
+            "column_stride": columns, "transposed": False, "token_columns": False, "sample": sample,
         }  # fmt: skip
 
     def _embed(self):
@@ -107,7 +108,8 @@ class Lowering:
             for sample in self.samples:
                 for tile, step in enumerate(norm[sample]):
                     builder.qmm("embedding.projection", gathered[sample].part(tile=tile), identity, 1, identity.tiles,
-                                scaling, model.width, row=step, sample=sample)  # fmt: skip
+                                scaling, model.width, row=step, sample=sample,
+                                tokens=Tokens(rows=tile * self.config.rows))  # fmt: skip
         self.input = InputLayout(model.input, model.tokens, model.input_size, codes, size)
 
     def _gather(self, table, codes, index_bytes):
@@ -125,7 +127,7 @@ class Lowering:
                     "index_offset": sample * index_bytes, "count": self.model.tokens, "limit": len(table),
                     "row_beats": row_bytes // builder.image.beat, "words": rows.words,
                     "address": At(rows.buffer, plane * rows.plane), "tile": rows.tile,
-                }  # fmt: skip
+                } | Tokens(rows=0).fields()  # fmt: skip
                 name = builder.of(sample, f"embedding.gathered plane {plane}")
                 step = Draft(name, Opcode.GATHER, fields, writes=(Use(rows.buffer),), sample=sample)
                 rows.buffer.fetches.append(step)
@@ -139,7 +141,8 @@ class Lowering:
         if residual is not None:
             parts, name_of = max(1, n // c.rows), "embedding.position"
             self.residual = [
-                builder.load(builder.of(sample, name_of), Memory.RESIDUAL, residual, parts=parts) for sample in self.samples
+                builder.load_tokens(builder.of(sample, name_of), Memory.RESIDUAL, residual, n, parts, sample)
+                for sample in self.samples
             ]
         zero = np.zeros(d, np.int64)
         to_residual = norm.residual or Requantization(zero, zero, 0)
@@ -178,6 +181,7 @@ class Lowering:
                 tile = first // c.columns
                 writes.append(right.use(ceil_div(first + rows, c.columns) - tile, tile=tile))
             mine = {"rows": rows, "first_row": first, "residual_base": At(residual, first * groups)}
+            mine |= Tokens(rows=first).fields()
             own = self.builder.of(sample, f"{name}.norm")
             steps.append(Draft(own, Opcode.NORM, fields | mine, (Use(constant), stream), tuple(writes), sample))
         self.plain_symbol(f"{name}.residual", sample, steps, Memory.RESIDUAL, At(residual), groups, n, d)

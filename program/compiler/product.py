@@ -12,7 +12,7 @@ from golden.rescale import clip_bounds
 from isa.instruction import Memory
 from isa.layout import ceil_div, round_up, spread
 from program.compiler.builder import Builder, Scaling
-from program.compiler.graph import At, Draft, Operand, WeightCut
+from program.compiler.graph import At, Draft, Operand, Tokens, WeightCut
 from program.compiler.limits import check_product
 
 
@@ -142,6 +142,7 @@ class Product:
             piece.name, self.x[sample].part(tile=tile), piece.weight, tiles, (piece.end - piece.start) // c.columns, scaling,
             min(piece.end, self.channels) - piece.start, split=piece.split, row=row, sample=sample,
             target=None if self.target is None else self.target[sample].part(tile=tile), column=piece.start,
+            tokens=Tokens(rows=tile * c.rows),
         )  # fmt: skip
 
     def _transposed(self, piece, sample, rows):
@@ -151,5 +152,5 @@ class Product:
         return builder.qmm(
             piece.name, piece.weight, self.x[sample], (piece.end - piece.start) // c.rows, ceil_div(rows, c.columns),
             scaling, rows, target=self.target[sample].part(tile=piece.start // c.columns), split=piece.split,
-            sample=sample,
+            sample=sample, tokens=Tokens(columns=True),
         )  # fmt: skip

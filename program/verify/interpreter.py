@@ -29,15 +29,17 @@ class Result(NamedTuple):
 
 
 def run(program: Program, input_data: bytes, lengths: Sequence[int]) -> Result:
-    """Run on inputs packed by `memory_image.pack_input`, one of each length. Raises MachineError."""
+    """Run on inputs packed by `memory_image.pack_batch`, one of each length, at least 1. Raises MachineError."""
     machine = Interpreter(program, input_data, lengths)
     tensors: dict[str, np.ndarray] = {}
     ready: dict[int, list[str]] = {}
     for name, symbol in program.symbols.items():
+        if symbol.sample >= len(lengths):
+            continue
         ready.setdefault(symbol.ready, []).append(name)
     for index in range(len(program.instructions)):
         machine.step(index)
-        tensors |= {name: unpack_symbol(program, name, machine.memories) for name in ready.get(index, ())}
+        tensors |= {name: unpack_symbol(program, name, machine.memories, lengths) for name in ready.get(index, ())}
     return Result(tensors, machine.saturated)
 
 

@@ -22,8 +22,15 @@ def signed(bits):
 def assert_equal(encoder, inputs, length):
     trace, expected = encode(encoder, inputs, length), plain.encode(encoder, inputs.tolist(), length)
     assert list(trace) == [*expected, "saturated"]
+    tokens = encoder.config.tokens
     for name, tensor in expected.items():
-        assert trace[name].tolist() == tensor, name
+        # The plain one computes all tokens, and masks.
+        rows = list(tensor[:length]) if len(np.shape(tensor)) == 2 else tensor
+        if "probability" in name:
+            rows = [row[:length] for row in rows]
+        elif name == "logits" and encoder.config.head is Head.TOKEN:
+            rows += [[0] * len(rows[0])] * (tokens - length)
+        assert trace[name].tolist() == rows, name
 
 
 @pytest.mark.parametrize(("input", "order", "attention", "head"), STRUCTURES)

@@ -100,7 +100,7 @@ class Bench:
         assert not self.dut.irq.value
         status = await self.read("status")
         assert status in (2, 4), f"status is {status}"
-        return unpack_output(program, self.memory.bytes[OUTPUT:].tobytes()) if status == 2 else None
+        return unpack_output(program, self.memory.bytes[OUTPUT:].tobytes(), length) if status == 2 else None
 
 
 def small_encoder(rng, **changes):

@@ -48,7 +48,7 @@ def test_the_logits_of_all_tokens_are_unpacked(case):
     machine = Interpreter(program, pack_input(program, inputs, length), [length])
     for index in range(len(program.instructions)):
         machine.step(index)
-    logits = unpack_output(program, machine.memories[None])
+    logits = unpack_output(program, machine.memories[None], length)
     assert np.array_equal(logits, encode(encoder, inputs, length)["logits"])
 
 

@@ -55,7 +55,7 @@ def run(accelerator, model, image=None):
     """One inference compared; ``image`` is loaded in place of the program's."""
     encoder, program, inputs, length = model
     accelerator.load(program if image is None else replace(program, image=image))
-    comparison = Comparison(accelerator.transport, program, [encode(encoder, inputs, length)])
+    comparison = Comparison(accelerator.transport, program, [encode(encoder, inputs, length)], [length])
     with watch(accelerator.transport, program, comparison.completed):
         logits = accelerator.run(inputs, length)
     comparison.finished(logits)

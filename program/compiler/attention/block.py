@@ -14,7 +14,7 @@ from isa.layout import ceil_div, round_up
 from program.compiler.attention.kind import Scores
 from program.compiler.attention.kinds import SCORE_LOWERINGS
 from program.compiler.builder import Scaling
-from program.compiler.graph import At, Operand
+from program.compiler.graph import At, Operand, Tokens
 from program.compiler.limits import check_product
 from program.compiler.product import Product
 from program.program import positions
@@ -206,7 +206,7 @@ class AttentionLowering:
             weights, self._bands(head, sample), sample,
         )  # fmt: skip
         steps = self.kind.lower(builder, self.tokens, block, scores)
-        low.symbol(name, sample, steps, weights, self.tokens, self.tokens)
+        low.symbol(name, sample, steps, weights, self.tokens, self.tokens, token_columns=True)
         return weights
 
     def _context(self, head, sample, bands):
@@ -223,5 +223,6 @@ class AttentionLowering:
             op = self.builder.qmm(
                 name, weights.part(tile=tile), value, tiles, self.head_columns // c.columns, scaling,
                 self.head_width, target=self.context[sample].part(tile=tile), column=first, sample=sample,
+                tokens=Tokens(rows=tile * c.rows, words=True),
             )  # fmt: skip
             self._context_steps[sample] += op.steps

@@ -2,7 +2,7 @@
 
 from isa.instruction import Opcode
 from program.compiler.attention.kind import ScoreLowering
-from program.compiler.graph import Draft
+from program.compiler.graph import Draft, Tokens
 
 
 class _Softmax(ScoreLowering):
@@ -19,16 +19,17 @@ class _Softmax(ScoreLowering):
         rows, steps = builder.config.rows, []
         for tile, tiles in scores.bands:
             first = tile * rows
+            present = Tokens(rows=first, columns=True)
             fields = {
                 "rows": min(tiles * rows, tokens - first), "first_row": first, "groups": self._groups(builder, tokens),
-                "columns": tokens, "left_enable": 1, "bits": block.probability.bits, "limit_columns": 1, "step": block.step,
+                "columns": tokens, "left_enable": 1, "bits": block.probability.bits, "step": block.step,
                 "step_shift": block.step_shift,
-            } | scores.weights.write_fields("left")  # fmt: skip
+            } | scores.weights.write_fields("left") | present.fields()  # fmt: skip
             written = (scores.weights.use(tiles, tile=tile),)
             name = builder.of(scores.sample, scores.name)
             steps.append(Draft(name, Opcode.SOFTMAX, fields, writes=written, sample=scores.sample))
             builder.qmm(scores.product, scores.query.part(tile=tile), scores.key, tiles, scores.key_tiles, scores.scaling,
-                        tokens, row=steps[-1], sample=scores.sample)  # fmt: skip
+                        tokens, row=steps[-1], sample=scores.sample, tokens=present)  # fmt: skip
         return steps
 
 

@@ -1,6 +1,7 @@
-"""Thresholds: the rescale of the scores writes the codes of the weights, keys beyond LENGTH masked."""
+"""Thresholds: the rescale of the scores writes the codes of the weights, none for keys beyond the length."""
 
 from program.compiler.attention.kind import ScoreLowering
+from program.compiler.graph import Tokens
 
 
 class _Threshold(ScoreLowering):
@@ -12,7 +13,8 @@ class _Threshold(ScoreLowering):
     def lower(self, builder, tokens, block, scores):
         tiles = builder.row_tiles(tokens)
         return builder.qmm(scores.name, scores.query, scores.key, tiles, scores.key_tiles, scores.scaling, tokens,
-                           target=scores.weights, mask=True, sample=scores.sample).steps  # fmt: skip
+                           target=scores.weights, tokens=Tokens(rows=0, columns=True),
+                           sample=scores.sample).steps  # fmt: skip
 
 
 KIND = _Threshold()

@@ -141,7 +141,7 @@ def infer(transport, program, inputs, length):
     if status == 4:
         return Error(transport.read_register(ADDRESS["error_code"]))
     assert status == 2
-    return unpack_output(program, transport.read_memory(OUTPUT, program.output.bytes))
+    return unpack_output(program, transport.read_memory(OUTPUT, program.output.bytes), length)
 
 
 @cocotb.test()

@@ -100,9 +100,9 @@ class Case:
         y, columns = self.y[sample], self.cuts[-1][1]
         place = (y.buffer.memory, y.buffer.address, y.plane, y.tile, y.format)
         maps = (self.rows, self.rows, columns, columns)
-        symbol = Symbol(*place, self.rows, columns, *maps, self.transposed, ())
+        symbol = Symbol(*place, self.rows, columns, *maps, self.transposed, False, 0, ())
         program: Any = SimpleNamespace(symbols={"y": symbol}, config=self.config)
-        return unpack_symbol(program, "y", machine.memories)
+        return unpack_symbol(program, "y", machine.memories, [self.rows])
 
 
 seeds = st.integers(0, 2**32 - 1)

@@ -360,5 +360,5 @@ class Dma:
             time = max(time, load.indices[row // per_beat] + 2)
             time = yield from self._free(time + 2)
             self._request = yield from self.memory.read(time + 1, table, i.row_beats, load)
-            time += 1 if (row + 1) % per_beat else 2
+            time += 1 if (row + 1) % per_beat or row + 1 == i.count else 2
         return time - 1

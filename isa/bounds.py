@@ -35,7 +35,7 @@ def check_instruction(instruction: Instruction, bounds: Bounds) -> None:
     for flag in FLAGS:
         require(not getattr(instruction, flag) or flag in its.flags, f"has {flag}, which {its.opcode.name} does not know")
     require(
-        instruction.limit_rows or not instruction.first_token,
+        instruction.limit_rows > 0 or instruction.first_token == 0,
         f"has first_token {instruction.first_token}, but its rows are not limited",
     )
     its.check(instruction, bounds)

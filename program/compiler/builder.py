@@ -13,7 +13,7 @@ from isa.config import AcceleratorConfig
 from isa.instruction import Destination, Memory, Opcode, Region
 from isa.layout import ceil_div, pack_constants, pack_operand, pad_to, round_up
 from isa.memory import banks, word_bits
-from program.compiler.graph import At, Buffer, Draft, Op, Operand, Use, WeightCut
+from program.compiler.graph import NO_TOKENS, At, Buffer, Draft, Op, Operand, Tokens, Use, WeightCut
 from program.compiler.image import ImageBuilder
 from program.program import CompileError, sample_name
 
@@ -76,18 +76,14 @@ class Builder:
         buffer = Buffer(name, memory, Operand.size(tiles, words, code_format))
         return Operand(buffer, tiles, words, code_format)
 
-    def load(
-        self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, offset: int = 0
-    ) -> Buffer:
+    def load(self, name: str, memory: Memory, data: bytes, region: Region = Region.IMAGE, offset: int = 0) -> Buffer:
         """A buffer that a LOAD fills, from the image or from ``offset`` on in another region."""
         offset = self.image.add(name, data) if region is Region.IMAGE else offset
         buffer = Buffer(name, memory, ceil_div(len(data), self.word_bytes(memory)))
         self._fetch(buffer, 0, buffer.size, region, offset, 0)
         return buffer
 
-    def load_tokens(
-        self, name: str, memory: Memory, data: bytes, tokens: int, parts: int, sample: int
-    ) -> Buffer:
+    def load_tokens(self, name: str, memory: Memory, data: bytes, tokens: int, parts: int, sample: int) -> Buffer:
         """A buffer with as many words for each of a sample's ``tokens``, filled by so many LOADs: none of absent tokens
         only."""
         offset = self.image.add(name, data)
@@ -107,7 +103,7 @@ class Builder:
         self._fetch(buffer, 0, buffer.size, Region.IMAGE, offset, shift, sample)
         return buffer
 
-    def _fetch(self, buffer, first, words, region, offset, index_shift, sample=0, tokens=Tokens()):
+    def _fetch(self, buffer, first, words, region, offset, index_shift, sample=0, tokens=NO_TOKENS):
         """A LOAD of some words of a buffer whose first word is at ``offset``."""
         word = self.word_bytes(buffer.memory)
         fields = {
@@ -148,7 +144,7 @@ class Builder:
 
     def qmm(
         self, name: str, left: Operand, right: Operand, row_tiles: int, column_tiles: int, scaling: Scaling, columns: int, *,
-        target: Operand | None = None, column: int = 0, row: Draft | None = None, tokens: Tokens = Tokens(),
+        target: Operand | None = None, column: int = 0, row: Draft | None = None, tokens: Tokens = NO_TOKENS,
         split: WeightCut | None = None, sample: int = 0,
     ) -> Op:  # fmt: skip
         """Add a product of a sample, to an operand ``target`` from ``column`` on, or to the row buffer for step ``row``."""

@@ -48,8 +48,12 @@ class Tokens(NamedTuple):
     words: bool = False
 
     def fields(self) -> Fields:
-        rows = {} if self.rows is None else {"limit_rows": 1, "first_token": self.rows}
-        return rows | {"limit_columns": int(self.columns), "limit_words": int(self.words)}
+        fields: Fields = {"limit_columns": int(self.columns), "limit_words": int(self.words)}
+        return fields if self.rows is None else fields | {"limit_rows": 1, "first_token": self.rows}
+
+
+#: No dimension is tokens.
+NO_TOKENS = Tokens()
 
 
 class Use(NamedTuple):

@@ -46,9 +46,9 @@ def lower_head(lowering: "Lowering") -> OutputLayout:
     classifier = Product(builder, "classifier", x, encoder.classifier, lowering.width, np.arange(model.classes))
     for sample in lowering.samples:
         offset = sample * layout.bytes
-        fields: Fields = {
+        fields: Fields = Tokens(rows=0).fields() | {
             "rows": rows, "groups": groups, "columns": model.classes, "region": Region.OUTPUT, "offset": offset,
-        } | Tokens(rows=0).fields()  # fmt: skip
+        }  # fmt: skip
         store = Draft(builder.of(sample, "logits"), Opcode.STORE, fields, sample=sample)
         classifier.compute(rows, [sample], row=store)
         lowering.plain_symbol("logits", sample, [store], None, offset, layout.row_bytes, rows, model.classes)

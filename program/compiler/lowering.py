@@ -55,7 +55,8 @@ class Lowering:
 
     def symbol(
         self, name: str, sample: int, steps: Sequence[Draft], operand: Operand, rows: int, columns: int, *,
-        row_map: tuple[int, int] | None = None, column_map: tuple[int, int] | None = None, transposed: bool = False, token_columns: bool = False,
+        row_map: tuple[int, int] | None = None, column_map: tuple[int, int] | None = None, transposed: bool = False,
+        token_columns: bool = False,
     ) -> None:  # fmt: skip
         """Record where a tensor of a sample lives; a map is (segment, stride), see `program.Symbol`."""
         row_segment, row_stride = row_map or (rows, rows)

@@ -63,7 +63,8 @@ def execute(machine: Machine, index: int, instruction: Instruction) -> None:
     """Execute an instruction, the one at ``index`` of its program. Raises MachineError."""
     try:
         resolved = resolve(instruction, machine.lengths, machine.config)
-        operation(resolved.opcode).execute(resolved, machine)
+        if resolved is not None:
+            operation(resolved.opcode).execute(resolved, machine)
     except Fault as fault:
         raise MachineError(fault.code, index, str(fault)) from None
     except IndexError as error:

@@ -6,8 +6,13 @@ from typing import Any
 from bench.names import Bench
 from golden.codes import Kind
 from golden.model import Format, Input
-from sim.simulation import FULL_BANDWIDTH
+from isa.config import AcceleratorConfig
+from isa.memory_timing import PLAIN_NAME, NamedTiming, named_timing
 
+#: An assumption wherever a time or a rate is printed: no place and route exists in the open for this part.
+ASSUMED_MHZ = 200
+#: The board whose memory is behind all cases unless another one is named.
+AS_CONNECTED = "zcu102"
 #: Word pieces of BERT's vocabulary.
 VOCABULARY = 30_522
 #: A patch of 16 x 16 pixels in three colours.
@@ -42,19 +47,29 @@ DEIT_TINY = Shape("DeiT-tiny", 12, 192, 3, 768, Input.PATCHES, PATCH)
 class Case:
     """One inference: W1 with ``bits`` bits of activation, ``tokens`` valid tokens.
 
-    ``latency``: cycles from a read's address to its first beat; ``bandwidth``: beats per 256 cycles.
+    ``memory`` is that of a board as its project connects it, at the clock that all rates are told by, or plain; then
+    ``latency`` and ``bandwidth`` (port beats per 256 cycles) are all that there is of it.
     """
 
     shape: Shape
     tokens: int = 128
     bits: int = 1
-    latency: int = 40
-    bandwidth: int = FULL_BANDWIDTH
+    memory: str = AS_CONNECTED
+    latency: int | None = None
+    bandwidth: int | None = None
 
     @property
     def name(self) -> str:
-        memory = "" if self.latency == 40 else f", latency {self.latency}"
+        memory = "" if self.memory == AS_CONNECTED else f", {self.memory} memory"
+        memory += "" if self.latency is None else f", latency {self.latency}"
+        memory += "" if self.bandwidth is None else f", bandwidth {self.bandwidth}/256"
         return f"{self.shape.name} W1A{self.bits}, {self.tokens} tokens{memory}"
+
+    def external(self, config: AcceleratorConfig) -> NamedTiming:
+        """Memory as the simulation of ``config`` has it. Raises UsageError for a board that lacks the ports."""
+        asked = {"latency": self.latency, "bandwidth": self.bandwidth}
+        given = {name: value for name, value in asked.items() if value is not None}
+        return named_timing(self.memory, ASSUMED_MHZ, config, **given)
 
     def encoder(self) -> dict[str, Any]:
         """Parameters of `tb.models.random_encoder`: weights are bipolar, every activation has ``bits`` bits.
@@ -74,7 +89,7 @@ class Case:
 _base = Case(BERT_BASE)
 #: Measured benches; the others are made of their results.
 BENCHES = {
-    Bench.BERT_BASE: (_base, replace(_base, latency=100), *(replace(_base, bits=bits) for bits in (2, 4, 8))),
+    Bench.BERT_BASE: (_base, replace(_base, latency=100), replace(_base, memory=PLAIN_NAME), *(replace(_base, bits=bits) for bits in (2, 4, 8))),
     Bench.SEQUENCE: tuple(replace(_base, tokens=tokens) for tokens in (64, 128, 256, 384, 512)),
     Bench.SHAPES: (*(Case(shape) for shape in SHAPES), Case(DEIT_TINY, tokens=197)),
 }

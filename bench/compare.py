@@ -12,6 +12,8 @@ PUBLISHED = Path(__file__).parent / "data" / "published.json"
 #: The case that stands for ours.
 CASE = "BERT-base W1A1, 128 tokens"
 BOARD = "ZCU102"
+#: What a rate says of memory.
+WAY_TO_MEMORY = ("memory", "ports", "port_bits", "bytes_per_cycle", "latency_cycles")
 
 
 def load(folder: Path | str, name: str) -> Any:
@@ -63,6 +65,7 @@ def compare(folder: Path | str) -> dict[str, Any]:
     return {
         "bench": "comparison", "machine": record.machine(), "versions": document["versions"], "config": document["config"],
         "case": row["case"], "cycles": row["cycles"], "assumed_mhz": row["assumed_mhz"], "board": BOARD,
+        **{name: row.get(name) for name in WAY_TO_MEMORY},
         "gops_per_w": row["gops_per_watt"], "rows": rows, "ours": ours,
         "boards": published["boards"],
     }  # fmt: skip

@@ -8,6 +8,7 @@ interruption the same command does the rest.
 import argparse
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from statistics import median
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from golden.codes import Kind
 from golden.model import Attention, Encoder, Format, Head, Input, Order
 from isa.config import AcceleratorConfig
 from isa.instruction import encode
+from isa.memory_timing import MemoryTiming
 from program.compiler.compiler import CompileError, compile_encoder
 from program.program import Program
 from tb.models import BINARY, TERNARY, random_encoder, random_inputs
@@ -43,29 +45,42 @@ SHAPES = (  # R, C, K, D, L, A, instructions in the DMA queue; small ones, since
     (2, 16, 32, 16, 16, 64, 4),
     (8, 8, 16, 32, 8, 128, 8),
 )
-PAIRS = 56
-MEMORIES = ((40, 256), (40, 256), (1, 256), (100, 256), (250, 256), (40, 128), (100, 64), (20, 200))
+PORT_SHAPES = (  # the same with the number of ports after A
+    (4, 4, 16, 8, 4, 64, 2, 8),
+    (4, 8, 32, 32, 8, 128, 4, 16),
+)
+#: The first are on `SHAPES`, the others on `PORT_SHAPES`.
+SINGLE, PAIRS = 56, 72
+MEMORIES = (
+    MemoryTiming(), MemoryTiming(), MemoryTiming(1), MemoryTiming(100), MemoryTiming(250), MemoryTiming(40, 128),
+    MemoryTiming(100, 64), MemoryTiming(20, 200),
+)  # fmt: skip
 WEIGHTS = (BINARY, BINARY, TERNARY)
 CODES = (BINARY, Format(Kind.UNSIGNED, 1), Format(Kind.SIGNED, 2), Format(Kind.UNSIGNED, 2), Format(Kind.SIGNED, 4))
 
 
 class Pair(NamedTuple):
-    """An encoder, a configuration and a memory: ``latency`` in cycles, ``bandwidth`` in beats per 256 cycles."""
+    """An encoder, a configuration and the times of external memory."""
 
     number: int
     config: AcceleratorConfig
     encoder: Encoder
     program: Program
-    latency: int
-    bandwidth: int
+    timing: MemoryTiming
 
 
 def config_of(number: int) -> AcceleratorConfig:
     """The configuration of a pair."""
-    rows, columns, depth, drain, lanes, axi_bits, dma_queue = SHAPES[number % len(SHAPES)]
+    if number < SINGLE:
+        *sizes, dma_queue = SHAPES[number % len(SHAPES)]
+        ports = 1
+    else:
+        *sizes, ports, dma_queue = PORT_SHAPES[number % len(PORT_SHAPES)]
+    rows, columns, depth, drain, lanes, axi_bits = sizes
     return AcceleratorConfig(
         rows=rows, columns=columns, depth=depth, drain=drain, row_lanes=lanes, axi_bits=axi_bits, left_depth=4096,
         right_depth=4096, constant_depth=1024, norm_depth=256, residual_depth=4096, row_columns=128, dma_queue=dma_queue,
+        ports=ports,
     )  # fmt: skip
 
 
@@ -79,7 +94,17 @@ def pair(number: int) -> Pair:
             program = compile_encoder(encoder, config)
         except CompileError:
             continue
-        return Pair(number, config, encoder, program, *MEMORIES[rng.integers(len(MEMORIES))])
+        return Pair(number, config, encoder, program, _memory(rng, config))
+
+
+def _memory(rng, config):
+    """One of `MEMORIES`; behind several ports, every second time a DDR of a rate about theirs, which refreshes."""
+    timing = MEMORIES[rng.integers(len(MEMORIES))]
+    if config.ports > 1 and rng.integers(2):
+        share = (0.75, 1.05)[rng.integers(2)]
+        ceiling = int(config.axi_bits // 8 * 256 * share)
+        return replace(timing, outstanding=8, ceiling=ceiling, burst=384, refresh_every=1560, refresh=70)
+    return timing
 
 
 def _encoder(rng):
@@ -108,12 +133,12 @@ def measure(number: int) -> dict[str, Any]:
     """A row of the table: RTL and model, cycles and error."""
     chosen = pair(number)
     simulated = _simulated(chosen)
-    model = predict(chosen.program, chosen.latency, chosen.bandwidth).cycles
-    c, e = chosen.config, chosen.encoder.config
+    model = predict(chosen.program, chosen.timing).cycles
+    c, e, t = chosen.config, chosen.encoder.config, chosen.timing
     return {
         "pair": number, "R": c.rows, "C": c.columns, "K": c.depth, "D": c.drain, "L": c.row_lanes, "A": c.axi_bits,
-        "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens, "latency": chosen.latency,
-        "bandwidth": chosen.bandwidth, "instructions": len(chosen.program.instructions), "rtl": simulated, "model": model,
+        "ports": c.ports, "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens, "latency": t.latency,
+        "bandwidth": t.bandwidth, "DDR bytes/cycle": f"{t.ceiling / 256:g}" if t.ceiling else "-", "instructions": len(chosen.program.instructions), "rtl": simulated, "model": model,
         "error_percent": f"{100 * (model - simulated) / simulated:.2f}", "program": fingerprint(chosen.program),
     }  # fmt: skip
 
@@ -131,7 +156,7 @@ def simulate(chosen: Pair) -> int:
     from sim.inference import simulated_accelerator
 
     sample = random_inputs(np.random.default_rng(chosen.number), chosen.encoder)[0]
-    with simulated_accelerator(chosen.program, chosen.latency, chosen.bandwidth) as accelerator:
+    with simulated_accelerator(chosen.program, chosen.timing) as accelerator:
         accelerator.load(chosen.program)
         accelerator.run(*sample)
         return accelerator.counters()["cycles"]
@@ -146,7 +171,8 @@ def run(options: argparse.Namespace) -> int:
     for number in numbers:
         if not 0 <= number < PAIRS:
             raise UsageError(f"a pair is a number in 0..{PAIRS - 1}, not {number}")
-    order = numbers or sorted(range(PAIRS), key=lambda number: (number % len(SHAPES), number))
+    # One build after the other.
+    order = numbers or sorted(range(PAIRS), key=lambda number: (str(config_of(number)), number))
     for number in order:
         rows.append(measure(number))
         print(*(f"{key} {value}" for key, value in rows[-1].items()), sep="  ", flush=True)

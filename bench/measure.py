@@ -3,12 +3,13 @@
 import hashlib
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.cases import Case
+from bench.cases import ASSUMED_MHZ, Case
 from bench.work import bound, embedded, encoder_operations, operations
 from codesign.cycles.model import predict
 from codesign.energy import Activity
@@ -24,8 +25,6 @@ from sim.progress import RunProgress
 from tb.models import random_encoder, random_inputs
 
 SEED = 2024
-#: An assumption wherever a time or a rate is printed: no place and route exists in the open for this part.
-ASSUMED_MHZ = 200
 
 
 def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, progress: RunProgress) -> dict[str, Any]:
@@ -47,9 +46,12 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
         Plain JSON. ``refused`` is why the compiler cannot fit the model, and then nothing else is there but what was asked;
         ``passed`` whether every tensor was equal, ``problem`` what was not.
     """
+    external = case.external(config)
+    timing = external.timing
     asked = {
         "case": case.name, "model": case.shape.name, "weight_bits": 1, "activation_bits": case.bits, "tokens": case.tokens,
-        "latency_cycles": case.latency, "bytes_per_cycle": config.axi_bits // 8 * case.bandwidth / 256,
+        "memory": external.name, "memory_timing": asdict(timing), "latency_cycles": timing.latency,
+        "ports": config.ports, "port_bits": config.port_bits, "bytes_per_cycle": timing.bytes_per_cycle(config.axi_bits),
     }  # fmt: skip
     started = time.process_time()
     rng = np.random.default_rng(SEED)
@@ -62,29 +64,29 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
         return asked | {"refused": str(error)}
     check(program)
     compiled = time.process_time()
-    kept = cache / f"{_key(case, config, library, program, inputs)}.json"
+    kept = cache / f"{_key(timing, config, library, program, inputs)}.json"
     if kept.exists():
         result = json.loads(kept.read_text())
     else:
-        result = _run(case, program, library, inputs, length, [encode(encoder, inputs, length)], progress)
+        result = _run(timing, program, library, inputs, length, [encode(encoder, inputs, length)], progress)
         write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,
         "operations": operations(encoder.config), "encoder_operations": encoder_operations(encoder.config),
     }  # fmt: skip
-    return asked | result | (_rates(config, program, case, result) if "cycles" in result else {})
+    return asked | result | (_rates(config, program, timing, result) if "cycles" in result else {})
 
 
-def _key(case, config, library, program, inputs):
+def _key(timing, config, library, program, inputs):
     """Whatever a run depends on: RTL and harness, program, input and external memory."""
-    digest = hashlib.sha256(repr((library.parent.name, config, case.latency, case.bandwidth)).encode())
+    digest = hashlib.sha256(repr((library.parent.name, config, timing)).encode())
     digest.update(program.image)
     digest.update(inputs.tobytes())
     return digest.hexdigest()[:16]
 
 
-def _run(case, program, library, inputs, length, expected, progress):
-    with simulated_accelerator(program, case.latency, case.bandwidth, library) as accelerator:
+def _run(timing, program, library, inputs, length, expected, progress):
+    with simulated_accelerator(program, timing, library) as accelerator:
         accelerator.load(program)
         run = compared(accelerator, program, inputs[None], [length], expected, progress)
     result = {"passed": run.problem is None, "problem": run.problem, "tensors_compared": run.tensors}
@@ -97,17 +99,17 @@ def _run(case, program, library, inputs, length, expected, progress):
     }  # fmt: skip
 
 
-def _predicted(program, case):
+def _predicted(program, timing):
     """The cycle model's prediction; None where the model does not get to the end."""
     try:
-        return predict(program, case.latency, case.bandwidth)
+        return predict(program, timing)
     except RuntimeError:
         return None
 
 
-def _rates(config, program, case, result):
+def _rates(config, program, timing, result):
     counters, cycles = result["counters"], result["cycles"]
-    least = bound(program, case.bandwidth)
+    least = bound(program, timing)
     external = (counters["read_beats"] + counters["write_beats"]) * config.axi_bits // 8
     activity = Activity(
         cycles=cycles, macs=counters["qmm_busy"] * config.rows * config.columns * config.depth, external_bytes=external
@@ -115,7 +117,7 @@ def _rates(config, program, case, result):
     energy = estimate_energy(activity, ASSUMED_MHZ * 1e6)
     seconds = cycles / (ASSUMED_MHZ * 1e6)
     gop = result["encoder_operations"] / 1e9
-    predicted = _predicted(program, case)
+    predicted = _predicted(program, timing)
     return {
         "predicted_cycles": predicted and predicted.cycles, "engine_causes": predicted and predicted.breakdown,
         "engine_busy": counters["qmm_busy"] / cycles, "external_bytes": external, "bound": least,

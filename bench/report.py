@@ -11,6 +11,7 @@ from bench.cases import BENCHES
 from bench.names import PART, PRESET, Bench
 from codesign import routed
 from isa.config import AcceleratorConfig
+from isa.memory_timing import PLAIN_NAME
 from isa.options import Chosen
 
 DATA = Path(__file__).parent / "data"
@@ -30,7 +31,10 @@ every figure. One of them: `make bench-NAME`.
 * **Of them embedding**: cycles until the embedding and its norm are whole; they count in every rate. DeiT projects 8-bit
   patches with 8-bit weights, 64 pairs of bit planes for each product.
 * **200 MHz is an assumption**, the clock that others report for this board. No open tool places and routes this part.
-* **External memory** answers a read after *latency* cycles and gives at most so many bytes a cycle.
+* **External memory** is as the board's project connects it, unless a row says plain: the AXI ports of the processing system
+  and the DDR behind them, at the clock that is assumed (`isa/memory_timing.py` has the figures and their sources). It answers
+  a read after *latency* cycles and gives at most so many bytes a cycle, over all ports. A plain memory has nothing but a
+  latency.
 * **Engine busy** is the share of cycles in which the array accumulates. **Bound** is what the busiest unit needs at the
   least (`bench/work.py`); the cycle model's prediction stands beside it.
 * **Tensors equal**: every tensor of the reference, and every weight loaded, is compared bit for bit with what the RTL holds.
@@ -62,11 +66,11 @@ def picture(folder: Path | str) -> dict[str, Any]:
     points = {}
     for document in documents:
         for row in document["rows"]:
-            if row.get("cycles") and row["latency_cycles"] == 40:
+            if row.get("cycles") and row["latency_cycles"] == 40 and row.get("memory") != PLAIN_NAME:
                 name = f"{row['model']}, {row['tokens']}"
                 intensity = row["encoder_operations"] / row["external_bytes"]
                 points[row["case"]] = (name, row["activation_bits"], intensity, row["gops"])
-                megahertz = row["assumed_mhz"]
+                megahertz, most = row["assumed_mhz"], row["bytes_per_cycle"]
     peak = compare.peak(config, megahertz)
     bits = sorted({point[1] for point in points.values()})
     published = [
@@ -77,7 +81,7 @@ def picture(folder: Path | str) -> dict[str, Any]:
         "points": list(points.values()),
         "published": published,
         "peaks": {b: peak / b for b in bits},
-        "bytes_per_second": config.axi_bits / 8 * megahertz / 1e3,
+        "bytes_per_second": most * megahertz / 1e3,
         "megahertz": megahertz,
     }
 

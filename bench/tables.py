@@ -35,6 +35,13 @@ def between(low_high: tuple[float, float], digits: int = 1) -> str:
     return f"{low:,.{digits}f} to {high:,.{digits}f}"
 
 
+def way_to_memory(row: Mapping[str, Any]) -> list[str]:
+    """What a rate depends on outside the accelerator: memory, ports, bytes a cycle, latency; a dash for what a measurement
+    that is older than ports does not tell."""
+    ports = f"{row['ports']} x {row['port_bits']} bit" if "ports" in row else "-"
+    return [row.get("memory", "-"), ports, f"{row['bytes_per_cycle']:.4g}", str(row["latency_cycles"])]
+
+
 def measured(document: Mapping[str, Any]) -> Iterator[Table]:
     """Tables of a bench that ran on the RTL: results, waits, energy."""
     done = [row for row in document["rows"] if row.get("cycles")]
@@ -47,18 +54,18 @@ def measured(document: Mapping[str, Any]) -> Iterator[Table]:
 def _results(document):
     megahertz = next((row["assumed_mhz"] for row in document["rows"] if row.get("cycles")), 200)
     head = (
-        "case", "latency", "bytes/cycle", "cycles", "of them embedding", "engine busy", "GOP",
+        "case", "memory", "ports", "bytes/cycle", "latency", "cycles", "of them embedding", "engine busy", "GOP",
         f"GOPS ({megahertz} MHz assumed)", f"ms ({megahertz} MHz assumed)", "bound", "cycles / bound", "cycle model",
         "tensors equal",
     )  # fmt: skip
     rows, notes = [], []
     for row in document["rows"]:
-        start = [row["case"], str(row["latency_cycles"]), f"{row['bytes_per_cycle']:g}"]
+        start = [row["case"], *way_to_memory(row)]
         if "refused" in row:
-            rows.append([*start, *["-"] * (len(head) - 4), "does not fit"])
+            rows.append([*start, *["-"] * (len(head) - 6), "does not fit"])
             notes.append(f"{row['case']} does not fit: {row['refused']}.")
         elif not row.get("cycles"):
-            rows.append([*start, *["-"] * (len(head) - 4), "NO"])
+            rows.append([*start, *["-"] * (len(head) - 6), "NO"])
             notes.append(f"{row['case']}: {row['problem']}.")
         else:
             if not row["passed"]:
@@ -156,13 +163,21 @@ def comparison(document: Mapping[str, Any]) -> Iterator[Table]:
     notes = (
         "What is quoted of the papers gives a board, not the LUTs of their designs: their rows divide by all LUTs of the "
         "board's chip. Ours is shown both ways, with all LUTs of its chip and with those that it takes by the estimate.",
-        f"Ours: {document['case']}, at an assumed {document['assumed_mhz']} MHz, from simulation of the RTL. Theirs: as "
+        f"Ours: {document['case']}, at an assumed {document['assumed_mhz']} MHz{_memory_of(document)}, from simulation of "
+        "the RTL. Theirs: as "
         "published, mostly measured on boards, at their own clocks. Rows marked derived are arithmetic on published ratios.",
         "An engine alone at its peak (BISMO) has no softmax, no norm and no waiting; what compares with it is our array at "
         "its peak, the last row.",
         f"LUTs of the chips: {'; '.join(chips)}.",
     )
     yield Table("Published accelerators", head, rows, notes)
+
+
+def _memory_of(document):
+    """Ports and bytes a cycle in words; nothing where the measurement does not tell."""
+    if not document.get("ports"):
+        return ""
+    return f" and {document['ports']} x {document['port_bits']} bits of memory ({document['bytes_per_cycle']:.4g} bytes a cycle)"
 
 
 def _number(value, digits=1):

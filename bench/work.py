@@ -1,9 +1,11 @@
 """True work of an encoder, and the least time that a program can take on each unit."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from golden.model import EncoderConfig, Input
 from isa.instruction import Destination, Opcode
+from isa.memory_timing import MemoryTiming
 from program.program import Program
 from sim.simulation import Event
 from sim.timeline import spans
@@ -37,11 +39,11 @@ def encoder_operations(config: EncoderConfig) -> int:
     return work["linears"] + work["scores"] + work["context"]
 
 
-def bound(program: Program, bandwidth: int) -> dict[str, int]:
+def bound(program: Program, memory: MemoryTiming) -> dict[str, int]:
     """Cycles that each unit needs at least for ``program``, as if it never waited: the largest bounds the inference.
 
     A tile of a product takes the longer of its words and its way out (R / G cycles, times the bits of its codes). Softmax
-    and norm take one group of lanes a cycle and write one bit of each code a cycle. ``bandwidth``: beats per 256 cycles.
+    and norm take one group of lanes a cycle and write one bit of each code a cycle. Memory gives at most what it is said to.
 
     Returns
     -------
@@ -66,7 +68,8 @@ def bound(program: Program, bandwidth: int) -> dict[str, int]:
         elif i.opcode is Opcode.GATHER:
             beats += i.count * i.row_beats + -(-32 * i.count // config.axi_bits)  # rows, and their indices
     beats += -(-program.instruction_bytes * 8 // config.axi_bits)
-    return {"engine": engine, "row units": rows, "memory": -(-beats * 256 // bandwidth)}
+    least = ceil(beats * config.axi_bits / 8 / memory.bytes_per_cycle(config.axi_bits))
+    return {"engine": engine, "row units": rows, "memory": least}
 
 
 def embedded(program: Program, events: Sequence[Event]) -> int:

@@ -194,7 +194,9 @@ class Accelerator(Generic[AnyTransport]):
                 raise TransportError(f"register error_code reads {number}, which is no error; reload the bitstream")
             names = self.program.names
             name = names[instruction] if instruction < len(names) else "beyond the program"
-            raise RunError(Error(number), instruction, name, _ADVICE.get(Error(number), _DEFAULT_ADVICE))
+            owner = self._read("error_port")
+            advice = _ADVICE.get(Error(number), _DEFAULT_ADVICE)
+            raise RunError(Error(number), instruction, name, advice, owner - 1 if owner else None)
         if not status >> Status.DONE & 1:
             raise TransportError("the accelerator neither runs nor is done: was it reset? Load the program again")
 

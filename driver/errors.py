@@ -28,9 +28,11 @@ class RunError(BoardError):
     """A run that the accelerator ended with an error.
 
     ``code`` is a `isa.errors.Error`, ``instruction`` the index of the instruction that caused it, ``name`` what
-    that instruction computes.
+    that instruction computes, ``port`` the memory port that answered with the error, or did not answer; None if no port
+    had to do with it.
     """
 
-    def __init__(self, code: Error, instruction: int, name: str, advice: str):
-        super().__init__(f"the accelerator stopped with {code.name} at instruction {instruction} ({name}); {advice}")
-        self.code, self.instruction, self.name = code, instruction, name
+    def __init__(self, code: Error, instruction: int, name: str, advice: str, port: int | None = None):
+        where = "" if port is None else f" on memory port {port}"
+        super().__init__(f"the accelerator stopped with {code.name}{where} at instruction {instruction} ({name}); {advice}")
+        self.code, self.instruction, self.name, self.port = code, instruction, name, port

@@ -37,7 +37,7 @@ class GoldenTransport(Transport):
         self._registers |= {
             "identification": IDENTIFICATION, "version": VERSION, "configuration": config.checksum,
             "shape": _logarithms(config.rows, config.columns, config.depth, config.drain),
-            "lanes": _logarithms(config.row_lanes, config.axi_bits),
+            "lanes": _logarithms(config.row_lanes, config.axi_bits, config.ports),
         }  # fmt: skip
 
     def read_register(self, address: int) -> int:
@@ -80,7 +80,7 @@ class GoldenTransport(Transport):
         code, instruction = failure or (Error.NONE, 0)
         registers |= {
             "status": 1 << (Status.ERROR if failure else Status.DONE), "interrupt": 1,
-            "error_code": int(code), "error_instruction": instruction,
+            "error_code": int(code), "error_instruction": instruction, "error_port": 0,
             "counter_instructions": done, "counter_saturations": saturated,
         }  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth import Array, ClockDomain, ClockSignal, Module, ResetInserter, ResetSignal, Signal
+from amaranth import Array, ClockDomain, ClockSignal, Module, Mux, ResetInserter, ResetSignal, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,12 +13,13 @@ from hw.axi.axi import (
     AxiRead,
     AxiWrite,
     connect_flat,
+    drive_address_channel,
     flat_members,
     read_data_layout,
 )
 from hw.axi.read_arbiter import ReadArbiter
-from hw.axi.reader import AxiReader
-from hw.axi.writer import AxiWriter
+from hw.axi.read_ports import ReadPorts
+from hw.axi.write_port import WritePort
 from hw.dma.dma import Dma
 from hw.engine.dpu import Plain
 from hw.engine.qmm import Qmm
@@ -28,8 +29,10 @@ from hw.instruction import ERROR, ISSUE
 from hw.vector.row_processor import RowProcessor
 from hw.vector.row_units import ROW_EVENTS
 from isa.config import AcceleratorConfig
+from isa.errors import Error
 from isa.instruction import Memory, Queue
 from isa.resolve import limit_units
+from isa.sizes import burst_beats, memory_prefixes
 
 
 class Core(wiring.Component):
@@ -148,6 +151,7 @@ class Top(wiring.Component):
         One clock for everything; synchronous reset, low.
     s_axi_control_* : AXI4-Lite slave, registers of `isa.registers`
     m_axi_memory_* : AXI4 master
+        With several ports m_axi_memory0_* and so on, see `memory_prefixes`; what is stored leaves through the first.
     irq : Out(1)
         High until acknowledged.
     """
@@ -157,8 +161,8 @@ class Top(wiring.Component):
         super().__init__({
             "aclk": In(1), "aresetn": In(1),
             **flat_members("s_axi_control", AxiLite().flip()),
-            **flat_members("m_axi_memory", AxiRead(config.axi_bits)),
-            **flat_members("m_axi_memory", AxiWrite(config.axi_bits)),
+            **{name: member for prefix in memory_prefixes(config.ports) for signature in (AxiRead, AxiWrite)
+               for name, member in flat_members(prefix, signature(config.port_bits)).items()},
             "irq": Out(1),
         })  # fmt: skip
 
@@ -167,17 +171,23 @@ class Top(wiring.Component):
         m.domains.sync = ClockDomain(local=True)
         m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
 
-        axi_bits = self.config.axi_bits
+        axi_bits, ports = self.config.axi_bits, self.config.ports
         m.submodules.control = control = Control(self.config)
         m.submodules.scheduler = scheduler = Scheduler(axi_bits, limit_units(self.config), self.config.dma_queue)
-        m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(axi_bits))
-        m.submodules.reader = reader = AxiReader(axi_bits)
-        m.submodules.writer = writer = AxiWriter(axi_bits)
+        m.submodules.arbiter = arbiter = ResetInserter(scheduler.o_reset)(ReadArbiter(axi_bits, burst_beats(ports)))
+        m.submodules.reader = reader = ReadPorts(axi_bits, ports)
+        m.submodules.writer = writer = WritePort(axi_bits, ports)
         m.submodules.core = core = ResetInserter(scheduler.o_reset)(Core(self.config, self.mapping))
 
         connect_flat(m, self, "s_axi_control", control.axi)
-        connect_flat(m, self, "m_axi_memory", reader.axi)
-        connect_flat(m, self, "m_axi_memory", writer.axi)
+        for port, prefix in enumerate(memory_prefixes(ports)):
+            connect_flat(m, self, prefix, reader.axi[port])
+            if port == 0:
+                connect_flat(m, self, prefix, writer.axi)
+            else:
+                # Tools recognise an AXI master by all of its channels. This one never writes, and takes any answer.
+                m.d.comb += drive_address_channel(self, f"{prefix}_aw", self.config.port_bits)
+                m.d.comb += getattr(self, f"{prefix}_bready").eq(1)
         wiring.connect(m, scheduler.o_request, arbiter.i_fetch)
         wiring.connect(m, core.o_request, arbiter.i_dma)
         wiring.connect(m, arbiter.o, reader.i)
@@ -205,7 +215,7 @@ class Top(wiring.Component):
             scheduler.i_write_error.eq(writer.error),
             scheduler.i_stop.eq(control.o_stop),
             scheduler.i_leftover.eq(core.o_leftover),
-            scheduler.i_progress.eq(reader.beat | writer.beat | trace_issue.any()),
+            scheduler.i_progress.eq(reader.moves | writer.moves | trace_issue.any()),
             scheduler.i_idle.eq(reader.idle & writer.idle),
             reader.discard.eq(scheduler.o_discard),
             writer.discard.eq(scheduler.o_discard),
@@ -214,8 +224,21 @@ class Top(wiring.Component):
             control.i_busy.eq(scheduler.o_busy),
             control.i_done.eq(scheduler.o_done),
             control.i_failure.eq(scheduler.o_failure),
+            reader.forget.eq(control.o_start),
             self.irq.eq(control.o_interrupt),
         ]
+        # Whom the run waits for, until it is given up.
+        owing = Signal(range(ports + 1))
+        with m.If(~scheduler.o_discard):
+            m.d.sync += owing.eq(Mux(reader.o_owing.any(), reader.o_owing, ~writer.idle))
+        with m.Switch(scheduler.o_failure.code):
+            with m.Case(Error.AXI_READ):
+                m.d.comb += control.i_failure_port.eq(reader.o_bad)
+            with m.Case(Error.AXI_WRITE):
+                m.d.comb += control.i_failure_port.eq(1)
+            with m.Case(Error.WATCHDOG):
+                m.d.comb += control.i_failure_port.eq(owing)
+
         events = control.i_events
         m.d.comb += [
             events.eq(core.o_events),

@@ -3,6 +3,9 @@
 import zlib
 from dataclasses import dataclass, fields
 
+#: Width of the narrowest AXI data bus that anything here has to do with.
+LEAST_PORT_BITS = 32
+
 
 @dataclass(frozen=True)
 class AcceleratorConfig:
@@ -17,7 +20,7 @@ class AcceleratorConfig:
     row_lanes : int
         Elements per cycle of softmax, norm and store.
     axi_bits : int
-        Width of the AXI master's data.
+        Bits of external memory that the DMA takes a cycle, over all ports.
     left_depth, right_depth : int
         Words of K bits in each of the R (C) banks of the operand memories.
     constant_depth : int
@@ -32,6 +35,8 @@ class AcceleratorConfig:
         Width of an accumulator; the compiler refuses a product that could exceed it.
     dma_queue : int
         LOADs and GATHERs that wait in the DMA queue: how far weights are fetched ahead.
+    ports : int
+        AXI masters to external memory, 1, 2 or 4; each has ``port_bits``.
     """
 
     rows: int
@@ -48,6 +53,7 @@ class AcceleratorConfig:
     row_columns: int
     accumulator_bits: int = 24
     dma_queue: int = 8
+    ports: int = 1
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -81,6 +87,12 @@ class AcceleratorConfig:
             f"axi_bits must be in {least}..{most} (32, depth, and the narrowest memory it fills), not",
             self.axi_bits,
         )
+        self._require(self.ports in (1, 2, 4), "ports must be 1, 2 or 4, not", self.ports)
+        self._require(
+            self.port_bits >= LEAST_PORT_BITS,
+            f"axi_bits / ports must be at least {LEAST_PORT_BITS}, the narrowest AXI port, not",
+            self.port_bits,
+        )
         self._require(2 <= self.dma_queue <= 64, "dma_queue must be in 2..64, not", self.dma_queue)
         self._require(16 <= self.accumulator_bits <= 32, "accumulator_bits must be in 16..32, not", self.accumulator_bits)
 
@@ -91,9 +103,17 @@ class AcceleratorConfig:
 
     @property
     def checksum(self) -> int:
-        """CRC-32 of names and values of all sizes: what the register ``configuration`` holds."""
-        text = ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self))
+        """CRC-32 of names and values of all sizes: what the register ``configuration`` holds.
+
+        Not of ``ports``: memory looks the same through any number of them, so a program does not know it.
+        """
+        text = ",".join(f"{field.name}={getattr(self, field.name)}" for field in fields(self) if field.name != "ports")
         return zlib.crc32(text.encode())
+
+    @property
+    def port_bits(self) -> int:
+        """Width of the data of each AXI master."""
+        return self.axi_bits // self.ports
 
     @property
     def drain_rows(self) -> int:

@@ -15,6 +15,8 @@ STREAM_QUEUE = 2
 SKID = 1
 #: `hw.frontend.resolve`: cycles that an instruction stays at its input.
 RESOLVE = 4
+#: `hw.axi.port_buffer`: from the last part of a beat to the whole of it.
+PORT_BUFFER = 1
 #: Stages of `hw.vector.norm_statistics` before and behind its reciprocal square root.
 NORM_SUMS, NORM_GAIN = 5, 7
 #: Of the argument of a norm's reciprocal square root.

@@ -52,6 +52,7 @@ PRESETS = {
         drain=128,
         row_lanes=32,
         axi_bits=512,
+        ports=4,
         left_depth=4096,
         right_depth=2048,
         constant_depth=512,

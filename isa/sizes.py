@@ -15,10 +15,15 @@ STARTED = {Queue.DMA: 16, Queue.QMM: 8, Queue.ROW: 8}
 LOADS_AHEAD = 8
 #: Bytes; no AXI burst may cross a multiple of it.
 AXI_PAGE = 4096
-#: Beats of an AXI burst, at most.
+#: Beats of an AXI burst on a port, at most. With several ports this is also what memory is dealt out by: so many beats of
+#: a port belong to the first, the next so many to the second, and so on. A longer piece would make short reads queue up
+#: at one port; a shorter one could not be a whole burst of the AXI3 that ports of hard processors speak inside.
 BURST_BEATS = 16
-#: Bursts that the AXI reader has announced and memory has not answered.
+#: Bursts that the AXI reader of a port has announced and memory has not answered.
 OUTSTANDING_BURSTS = 16
+#: Beats of all ports' width that wait at each port: while a block of one port is taken those of the others pile up, and a
+#: memory in LUTs is no smaller.
+PORT_BUFFER = 32
 #: Groups that the drain's buffer holds at least: as many as a memory in LUTs does.
 BUFFERED_GROUPS = 32
 #: Rows that wait between two passes of a row unit, at most.
@@ -34,6 +39,16 @@ _LEAST_RING_WORDS = 512
 def queue_depths(dma_queue: int) -> dict[Queue, int]:
     """Instructions that wait for each kind of unit."""
     return {Queue.DMA: dma_queue, Queue.QMM: 8, Queue.ROW: 8}
+
+
+def memory_prefixes(ports: int) -> list[str]:
+    """What the names of the signals of each AXI master to memory begin with."""
+    return ["m_axi_memory"] if ports == 1 else [f"m_axi_memory{port}" for port in range(ports)]
+
+
+def burst_beats(ports: int) -> int:
+    """Beats of ``axi_bits`` that a burst has at most: those of a piece of memory that belongs to one port."""
+    return BURST_BEATS // ports
 
 
 def fetch_room(axi_bits: int) -> int:

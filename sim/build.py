@@ -23,10 +23,12 @@ from hw.top import Top
 from isa.config import AcceleratorConfig
 from isa.instruction import Memory
 from isa.memory import row_memory_banks
+from isa.sizes import memory_prefixes
 
 BUILDS = ROOT / "build" / "rtl"
 TOP = "bittern"
 LIBRARY = "libbittern.so"
+HARNESS = ("harness.cpp", "memory_queue.h")
 
 # Only what the harness looks into is kept visible; everything else Verilator may optimise away.
 _VISIBLE = jinja2.Template("""`verilator_config
@@ -61,6 +63,10 @@ def _memories(config):
             _path("core", "rows", "norm", "residual", f"memory{bank}") for bank in range(_residual_banks(config))
         ],
     }
+
+
+def _for_each_port(config):
+    return " ".join(f"do({port}, {prefix})" for port, prefix in enumerate(memory_prefixes(config.ports)))
 
 
 def _modules(config):
@@ -103,7 +109,7 @@ def build(config: AcceleratorConfig, progress: Callable[[str], object] = lambda 
         "bittern.v": verilog,
         "visible.vlt": _VISIBLE.render(top=TOP, modules=_modules(config)),
         "memories.inc": _MEMORIES.render(memories=_memories(config)),
-        "harness.cpp": (Path(__file__).parent / "harness.cpp").read_text(),
+        **{name: (Path(__file__).parent / name).read_text() for name in HARNESS},
     }
     key = hashlib.sha256(repr((sorted(sources.items()), version, Path(__file__).read_text())).encode()).hexdigest()[:16]
     folder = BUILDS / key
@@ -129,7 +135,7 @@ def _emission_key(config, version):
         except importlib.metadata.PackageNotFoundError:
             digest.update(b"none")
     sources = [path for folder in ("golden", "isa", "hw") for path in sorted((ROOT / folder).rglob("*.py"))]
-    for path in (*sources, Path(__file__), Path(__file__).parent / "harness.cpp"):
+    for path in (*sources, Path(__file__), *(Path(__file__).parent / name for name in HARNESS)):
         digest.update(str(path.relative_to(ROOT)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -154,7 +160,9 @@ def _compile(verilator, folder, config, progress, times):
         [verilator, "--getenv", "VERILATOR_ROOT"], capture_output=True, text=True, check=False
     ).stdout.strip()
     defines = [
-        f"-DBEAT_BYTES={config.axi_bits // 8}",
+        f"-DBEAT_BYTES={config.port_bits // 8}",
+        f"-DPORTS={config.ports}",
+        f"-DFOR_EACH_PORT(do)={_for_each_port(config)}",
         f"-DTRACE_ISSUE=top.rootp->{_path('trace_issue')}",
         f"-DTRACE_DONE=top.rootp->{_path('trace_done')}",
     ]

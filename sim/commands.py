@@ -5,6 +5,7 @@ from pathlib import Path
 
 from formats.errors import UsageError
 from formats.files import ROOT
+from isa.memory_timing import BOARD_MEMORIES, PLAIN_NAME, named_timing
 from isa.options import add_accelerator, add_batch, chosen_accelerator
 
 
@@ -17,8 +18,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_accelerator(sim, "small")
     add_batch(sim)
     sim.add_argument("--samples", type=int, default=32, help="samples per bundle (default: %(default)s)")
-    sim.add_argument("--latency", type=int, default=40, help="external memory: cycles to the first beat (default: 40)")
-    sim.add_argument("--bandwidth", type=int, default=256, help="external memory: beats per 256 cycles (default: 256)")
+    names = f"{PLAIN_NAME}: latency and bandwidth alone (default), or as connected on {', '.join(BOARD_MEMORIES)}"
+    sim.add_argument("--memory", default=PLAIN_NAME, help=names)
+    sim.add_argument("--clock", type=float, default=200, help="MHz that a board's memory is told by (default: %(default)g)")
+    sim.add_argument("--latency", type=int, help="external memory: cycles to the first beat (default of plain: 40)")
+    sim.add_argument("--bandwidth", type=int, help="external memory: beats of each port per 256 cycles (default: 256)")
     sim.add_argument("--output", type=Path, default=Path("build/sim"), help="folder of the results (default: %(default)s)")
     sim.add_argument("--flip", metavar="BYTE:BIT", help="flip a bit of the memory image that the RTL sees, to watch it fail")
     sim.set_defaults(run=_sim)
@@ -32,14 +36,18 @@ def _sim(options):
     if not bundles:
         raise UsageError("there are no bundles in bundles/; give one with --bundle FILE")
     flip = _flip(options.flip)
+    if not 1 <= options.clock <= 1000:
+        raise UsageError(f"--clock must be in 1..1000 MHz, not {options.clock:g}")
+    asked = {name: value for name in ("latency", "bandwidth") if (value := getattr(options, name)) is not None}
+    memory = named_timing(options.memory, options.clock, chosen.config, **asked)
 
     from rich.console import Console
 
     from sim.report import Options, simulate
 
     settings = Options(
-        preset=chosen.name, config=chosen.config, samples=options.samples, batch=options.batch, latency=options.latency,
-        bandwidth=options.bandwidth, output=options.output, flip=flip,
+        preset=chosen.name, config=chosen.config, samples=options.samples, batch=options.batch, memory=memory,
+        output=options.output, flip=flip,
     )  # fmt: skip
     console = Console(highlight=False)
     reports = [simulate(path, settings, console) for path in bundles]

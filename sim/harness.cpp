@@ -1,6 +1,8 @@
 // The accelerator in Verilator with an AXI memory model and a run loop, behind a C interface for sim/simulation.py.
-// One call of step() is one clock cycle: inputs settle, handshakes are sampled, then the edge.
+// One call of step() is one clock cycle: inputs settle, handshakes are sampled, then the edge. From the build come BEAT_BYTES
+// of a port, PORTS, and FOR_EACH_PORT(do), which is do(number, prefix of its signals) for each.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <deque>
@@ -8,6 +10,7 @@
 
 #include "Vbittern.h"
 #include "Vbittern___024root.h"
+#include "memory_queue.h"
 #include "verilated.h"
 
 namespace {
@@ -27,7 +30,7 @@ Array array_of(const T& unpacked) {
 
 struct Burst {
     uint64_t address;
-    uint32_t beats;
+    uint32_t beats, bytes;  // to come, and of all
     uint64_t ready;  // cycle from which the memory answers
 };
 
@@ -43,22 +46,28 @@ VerilatedContext& context() {
     return *shared;
 }
 
+// A port of the accelerator to memory. Signals have types by their width, so `drive` and `settle` below are macros over them.
+struct Port {
+    uint32_t tokens = 0;
+    std::deque<Burst> reads, writes;
+    std::deque<std::pair<uint64_t, uint8_t>> responses;  // cycle, code
+    uint8_t write_response = OKAY;
+};
+
 struct Harness {
     Vbittern top{&context()};
     std::vector<uint8_t> own;
     uint8_t* memory;  // `bytes` of it, which the accelerator sees from `base` on
     uint64_t bytes, base;
     uint64_t cycle = 0;
-    uint32_t latency, beats_per_256;  // memory model: cycles to the first beat, and bandwidth
-    uint32_t tokens = 0;
-    std::deque<Burst> reads, writes;
-    std::deque<std::pair<uint64_t, uint8_t>> responses;  // cycle, code
-    uint8_t write_response = OKAY;
+    MemoryTiming timing;
+    MemoryQueue queue{timing};
+    Port ports[PORTS];
+    int silent = -1;  // a port that neither takes nor answers any more
     std::vector<Event> events;
 
-    Harness(uint8_t* shared, uint64_t bytes, uint64_t base, uint32_t latency, uint32_t beats_per_256)
-        : own(shared ? 0 : bytes), memory(shared ? shared : own.data()), bytes(bytes), base(base), latency(latency),
-          beats_per_256(beats_per_256) {
+    Harness(uint8_t* shared, uint64_t bytes, uint64_t base, const MemoryTiming& timing)
+        : own(shared ? 0 : bytes), memory(shared ? shared : own.data()), bytes(bytes), base(base), timing(timing) {
         top.aclk = 0;
         top.aresetn = 0;
         for (int i = 0; i < 4; ++i) step();
@@ -68,63 +77,75 @@ struct Harness {
 
     // Where a beat is, or null outside the memory.
     uint8_t* at(uint64_t address) const {
-        return address >= base && address - base + beat() <= bytes ? memory + (address - base) : nullptr;
+        return address >= base && address - base + BEAT_BYTES <= bytes ? memory + (address - base) : nullptr;
     }
 
-    // The width in bytes of the data bus, from the type of the port.
-    size_t beat() const { return BEAT_BYTES; }
-
     void drive() {
-        tokens += beats_per_256;
-        if (tokens > 512) tokens = 512;
-        top.m_axi_memory_arready = reads.size() < 16;
-        top.m_axi_memory_awready = writes.size() < 16;
-        top.m_axi_memory_wready = !writes.empty();
-        const bool answer = !reads.empty() && reads.front().ready <= cycle && tokens >= 256;
-        top.m_axi_memory_rvalid = answer;
-        if (answer) {
-            const Burst& burst = reads.front();
-            const uint8_t* source = at(burst.address);
-            uint8_t* target = reinterpret_cast<uint8_t*>(&top.m_axi_memory_rdata);
-            if (source)
-                std::memcpy(target, source, beat());
-            else
-                std::memset(target, 0, beat());
-            top.m_axi_memory_rresp = source ? OKAY : DECERR;
-            top.m_axi_memory_rlast = burst.beats == 1;
-        }
-        const bool respond = !responses.empty() && responses.front().first <= cycle;
-        top.m_axi_memory_bvalid = respond;
-        top.m_axi_memory_bresp = respond ? responses.front().second : OKAY;
+#define DRIVE(number, port)                                                                                       \
+    {                                                                                                             \
+        Port& p = ports[number];                                                                                  \
+        const bool there = silent != number;                                                                      \
+        p.tokens = std::min(p.tokens + timing.bandwidth, 512u);                                                   \
+        top.port##_arready = there && p.reads.size() < timing.outstanding;                                        \
+        top.port##_awready = there && p.writes.size() < 16;                                                       \
+        top.port##_wready = there && !p.writes.empty();                                                           \
+        const bool answer = there && !p.reads.empty() && p.reads.front().ready <= cycle && p.tokens >= 256;       \
+        top.port##_rvalid = answer;                                                                               \
+        if (answer) {                                                                                             \
+            const Burst& burst = p.reads.front();                                                                 \
+            const uint8_t* source = at(burst.address);                                                            \
+            uint8_t* target = reinterpret_cast<uint8_t*>(&top.port##_rdata);                                      \
+            if (source)                                                                                           \
+                std::memcpy(target, source, BEAT_BYTES);                                                          \
+            else                                                                                                  \
+                std::memset(target, 0, BEAT_BYTES);                                                               \
+            top.port##_rresp = source ? OKAY : DECERR;                                                            \
+            top.port##_rlast = burst.beats == 1;                                                                  \
+        }                                                                                                         \
+        const bool respond = there && !p.responses.empty() && p.responses.front().first <= cycle;                 \
+        top.port##_bvalid = respond;                                                                              \
+        top.port##_bresp = respond ? p.responses.front().second : OKAY;                                           \
+    }
+        FOR_EACH_PORT(DRIVE)
     }
 
     void settle() {
-        if (top.m_axi_memory_rvalid && top.m_axi_memory_rready) {
-            tokens -= 256;
-            reads.front().address += beat();
-            if (--reads.front().beats == 0) reads.pop_front();
-        }
-        if (top.m_axi_memory_bvalid && top.m_axi_memory_bready) responses.pop_front();
-        if (top.m_axi_memory_wvalid && top.m_axi_memory_wready) {
-            Burst& burst = writes.front();
-            if (uint8_t* target = at(burst.address)) {
-                const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.m_axi_memory_wdata);
-                for (size_t i = 0; i < beat(); ++i)
-                    if (top.m_axi_memory_wstrb >> i & 1) target[i] = data[i];
-            } else {
-                write_response = DECERR;
-            }
-            burst.address += beat();
-            if (--burst.beats == 0) {
-                responses.emplace_back(cycle + latency, write_response);
-                write_response = OKAY;
-                writes.pop_front();
-            }
-        }
-        if (top.m_axi_memory_arvalid && top.m_axi_memory_arready)
-            reads.push_back({top.m_axi_memory_araddr, top.m_axi_memory_arlen + 1u, cycle + latency});
-        if (top.m_axi_memory_awvalid && top.m_axi_memory_awready)
-            writes.push_back({top.m_axi_memory_awaddr, top.m_axi_memory_awlen + 1u, 0});
+#define SETTLE(number, port)                                                                                      \
+    {                                                                                                             \
+        Port& p = ports[number];                                                                                  \
+        if (top.port##_rvalid && top.port##_rready) {                                                             \
+            p.tokens -= 256;                                                                                      \
+            p.reads.front().address += BEAT_BYTES;                                                                \
+            if (--p.reads.front().beats == 0) p.reads.pop_front();                                                \
+        }                                                                                                         \
+        if (top.port##_bvalid && top.port##_bready) p.responses.pop_front();                                      \
+        if (top.port##_wvalid && top.port##_wready) {                                                             \
+            Burst& burst = p.writes.front();                                                                      \
+            if (uint8_t* target = at(burst.address)) {                                                            \
+                const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.port##_wdata);                        \
+                for (size_t i = 0; i < BEAT_BYTES; ++i)                                                           \
+                    if (top.port##_wstrb >> i & 1) target[i] = data[i];                                           \
+            } else {                                                                                              \
+                p.write_response = DECERR;                                                                        \
+            }                                                                                                     \
+            burst.address += BEAT_BYTES;                                                                          \
+            if (--burst.beats == 0) {                                                                             \
+                p.responses.emplace_back(queue.begin(cycle, burst.bytes) + timing.latency, p.write_response);     \
+                p.write_response = OKAY;                                                                          \
+                p.writes.pop_front();                                                                             \
+            }                                                                                                     \
+        }                                                                                                         \
+        if (top.port##_arvalid && top.port##_arready) {                                                           \
+            const uint32_t beats = top.port##_arlen + 1u;                                                         \
+            const uint64_t begun = queue.begin(cycle, beats * BEAT_BYTES);                                        \
+            p.reads.push_back({top.port##_araddr, beats, beats * BEAT_BYTES, begun + timing.latency});            \
+        }                                                                                                         \
+        if (top.port##_awvalid && top.port##_awready) {                                                           \
+            const uint32_t beats = top.port##_awlen + 1u;                                                         \
+            p.writes.push_back({top.port##_awaddr, beats, beats * BEAT_BYTES, 0});                                \
+        }                                                                                                         \
+    }
+        FOR_EACH_PORT(SETTLE)
     }
 
     // Events of this cycle: which queues issued or completed an instruction.
@@ -157,13 +178,19 @@ struct Harness {
 extern "C" {
 
 // `shared`: external memory that belongs to the caller, or null for one of the harness.
-Harness* bittern_new(uint8_t* shared, uint64_t bytes, uint64_t base, uint32_t latency, uint32_t beats_per_256) {
-    return new Harness(shared, bytes, base, latency, beats_per_256);
+Harness* bittern_new(uint8_t* shared, uint64_t bytes, uint64_t base, const MemoryTiming* timing) {
+    return new Harness(shared, bytes, base, *timing);
 }
 void bittern_delete(Harness* h) { delete h; }
 uint8_t* bittern_memory(Harness* h) { return h->memory; }
 uint64_t bittern_cycle(Harness* h) { return h->cycle; }
 int bittern_interrupt(Harness* h) { return h->top.irq; }
+// From now on a port neither takes nor answers; -1: all do.
+void bittern_silence(Harness* h, int port) { h->silent = port; }
+
+MemoryQueue* bittern_queue_new(const MemoryTiming* timing) { return new MemoryQueue(*timing); }
+uint64_t bittern_queue_begin(MemoryQueue* queue, uint64_t cycle, uint64_t size) { return queue->begin(cycle, size); }
+void bittern_queue_delete(MemoryQueue* queue) { delete queue; }
 
 // Runs until something completes, the interrupt rises, or `cycles` have passed. Returns 1, 2 or 0.
 int bittern_run(Harness* h, uint64_t cycles) {

@@ -11,6 +11,7 @@ import numpy as np
 
 from driver.accelerator import Accelerator
 from driver.errors import RunError
+from isa.memory_timing import MemoryTiming
 from program.placement import Placement
 from program.program import Program
 from sim.compare import Comparison
@@ -44,8 +45,7 @@ class Inference:
 
 def simulated_accelerator(
     program: Program,
-    latency: int,
-    bandwidth: int,
+    timing: MemoryTiming,
     library: Path | None = None,
     progress: Callable[[str], object] = lambda text: None,
 ) -> Accelerator[Simulation]:
@@ -54,7 +54,7 @@ def simulated_accelerator(
     The watchdog alone ends a run that hangs: whoever simulates a slow memory waits as long as it takes.
     """
     simulation = Simulation(
-        program.config, Placement.of(program).bytes, latency=latency, bandwidth=bandwidth, library=library, progress=progress
+        program.config, Placement.of(program).bytes, timing=timing, library=library, progress=progress
     )
     return Accelerator(simulation, timeout=math.inf)
 

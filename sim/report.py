@@ -1,7 +1,7 @@
 """`bittern sim`: a bundle's own test samples on the RTL, every tensor compared with the reference."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,12 @@ from formats.files import write_whole
 from golden.encoder import encode
 from golden.model import describe
 from isa.config import AcceleratorConfig
+from isa.memory_timing import PLAIN, PLAIN_NAME, NamedTiming, described
 from isa.presets import PRESETS
 from program.compiler.compiler import compile_encoder
 from program.verify.checker import check
 from sim.inference import compared, simulated_accelerator
 from sim.progress import RunProgress
-from sim.simulation import check_memory_speed
 from sim.timeline import write_picture, write_trace
 
 STALLS = (
@@ -38,22 +38,17 @@ STALLS = (
 class Options:
     """What `simulate` is asked for.
 
-    ``preset`` is what ``config`` is called, ``batch`` the samples that a run computes; ``flip`` (offset, bit) corrupts the
-    RTL's copy of the image, to see it caught.
-    Raises UsageError for a memory that cannot be.
+    ``preset`` is what ``config`` is called, ``batch`` the samples that a run computes; ``memory`` is external; ``flip``
+    (offset, bit) corrupts the RTL's copy of the image, to see it caught.
     """
 
     preset: str = "small"
     config: AcceleratorConfig = PRESETS["small"]
     samples: int = 32
     batch: int = 1
-    latency: int = 40
-    bandwidth: int = 256
+    memory: NamedTiming = NamedTiming(PLAIN_NAME, PLAIN)
     output: Path = Path("build/sim")
     flip: tuple[int, int] | None = None
-
-    def __post_init__(self) -> None:
-        check_memory_speed(self.latency, self.bandwidth)
 
 
 def simulate(path: Path | str, options: Options, console: Console | None = None) -> dict[str, Any]:
@@ -80,7 +75,7 @@ def simulate(path: Path | str, options: Options, console: Console | None = None)
 
     with console.status("building the simulation") as status:
         accelerator = simulated_accelerator(
-            program, options.latency, options.bandwidth,
+            program, options.memory.timing,
             progress=lambda text: status.update(f"building the simulation: {text}"),
         )  # fmt: skip
     with accelerator:
@@ -163,7 +158,9 @@ def _report(name, bundle, config, options, runs):
         "engine_utilisation": counters["qmm_busy"] / cycles if cycles else None,
         "counters_per_inference": {key: value / samples for key, value in counters.items()},
         "simulated_cycles_per_second": sum(run.simulated for run in runs) / max(sum(run.seconds for run in runs), 1e-9),
-        "memory_latency_cycles": options.latency, "memory_beats_per_256_cycles": options.bandwidth,
+        "memory": options.memory.name, "memory_timing": asdict(options.memory.timing), "memory_ports": config.ports,
+        "memory_port_bits": config.port_bits,
+        "memory_bytes_per_cycle": options.memory.timing.bytes_per_cycle(config.axi_bits),
         "passed": not problems and samples == options.samples,
     }  # fmt: skip
 
@@ -183,6 +180,9 @@ def _print(console, bundle, runs, report, options):
     if report["cycles_per_inference"]:
         per = report["counters_per_inference"]
         console.print(f"cycles per inference: {report['cycles_per_inference']:.0f}")
+        memory = options.memory
+        way = described(options.config, memory.timing)
+        console.print(f"external memory: {memory.name}, {way} at most, latency {memory.timing.latency} cycles")
         console.print(f"engine busy: {report['engine_utilisation']:.1%} of cycles")
         stalls = Table("stall", "cycles per inference", box=None, pad_edge=False)
         for key, text in STALLS:

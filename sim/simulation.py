@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,18 +10,16 @@ import numpy as np
 
 from driver.errors import TransportError
 from driver.transport import Transport
-from formats.errors import UsageError
 from isa.config import AcceleratorConfig
 from isa.instruction import Memory, Queue
 from isa.memory import ROW_MEMORY_BANK, depth_of, word_shape
+from isa.memory_timing import PLAIN, MemoryTiming
 from isa.registers import ADDRESS, Control
 from sim.build import build
 
 #: The clock that simulated time is told by. Only time-outs depend on it.
 CLOCK_HZ = 100e6
 CHUNK = 1_000  # cycles between two looks at the world: Ctrl-C waits for no more, even at a few thousand cycles a second
-FULL_BANDWIDTH = 256
-MOST_LATENCY = (1 << 32) - 1  # 32 bits in the harness
 
 
 class Event(NamedTuple):
@@ -48,14 +47,6 @@ class Observer:
         """
 
 
-def check_memory_speed(latency: int, bandwidth: int) -> None:
-    """Raise UsageError for an external memory that the simulation cannot have; see `Simulation`."""
-    if not 1 <= latency <= MOST_LATENCY:
-        raise UsageError(f"the memory's latency must be in 1..{MOST_LATENCY} cycles, not {latency}")
-    if not 1 <= bandwidth <= FULL_BANDWIDTH:
-        raise UsageError(f"the memory's bandwidth must be in 1..{FULL_BANDWIDTH} beats per 256 cycles, not {bandwidth}")
-
-
 class Simulation(Transport):
     """An accelerator of ``config`` in Verilator, and the memory beside it.
 
@@ -69,10 +60,8 @@ class Simulation(Transport):
         External memory; accesses beyond it are answered with an error.
     memory_base : int
         Address of the memory's first byte.
-    latency : int
-        Cycles from a read's address to its first beat, 1..2^32 - 1.
-    bandwidth : int
-        Beats per 256 cycles, 1..256.
+    timing : isa.memory_timing.MemoryTiming
+        Of external memory.
     memory : uint8 array or None
         External memory that somebody else sees too, ``memory_bytes`` of it; by default the simulation has its own.
     library : path or None
@@ -91,7 +80,7 @@ class Simulation(Transport):
 
     Raises
     ------
-    formats.errors.UsageError, formats.errors.BuildError
+    formats.errors.BuildError
     """
 
     def __init__(
@@ -99,19 +88,17 @@ class Simulation(Transport):
         config: AcceleratorConfig,
         memory_bytes: int = 1 << 24,
         memory_base: int = 0,
-        latency: int = 40,
-        bandwidth: int = FULL_BANDWIDTH,
+        timing: MemoryTiming = PLAIN,
         memory: np.ndarray | None = None,
         library: Path | None = None,
         progress: Callable[[str], object] = lambda text: None,
     ):
-        check_memory_speed(latency, bandwidth)
         self.config, self.memory_bytes, self.memory_base = config, memory_bytes, memory_base
         self.observer = Observer()
         self._shared = memory  # kept alive as long as the simulation
         self.library = _load(build(config, progress) if library is None else library)
         address = None if memory is None else memory.ctypes.data
-        self.handle = self.library.bittern_new(address, memory_bytes, memory_base, latency, bandwidth)
+        self.handle = self.library.bittern_new(address, memory_bytes, memory_base, ctypes.byref(_Timing.of(timing)))
         self.memory = np.ctypeslib.as_array(self.library.bittern_memory(self.handle), (memory_bytes,))
         self._started = self._told = 0
 
@@ -179,6 +166,10 @@ class Simulation(Transport):
                 return True
         return False
 
+    def silence(self, port: int | None) -> None:
+        """From now on memory ``port`` neither takes nor answers, until the next call; None: all do."""
+        self.library.bittern_silence(self.handle, -1 if port is None else port)
+
     def dump(self, memory: Memory, first: int = 0, count: int | None = None) -> np.ndarray:
         """Words ``first`` .. of an on-chip memory, as `program.memory_image.unpack_symbol` takes them."""
         depth, _ = depth_of(self.config, memory)
@@ -212,16 +203,28 @@ class _Event(ctypes.Structure):
     _fields_ = [("cycle", ctypes.c_uint64), ("queue", ctypes.c_uint32), ("completed", ctypes.c_uint32)]
 
 
+class _Timing(ctypes.Structure):
+    _fields_ = [(field.name, ctypes.c_uint32) for field in fields(MemoryTiming)]
+
+    @classmethod
+    def of(cls, timing):
+        return cls(**asdict(timing))
+
+
 def _load(path: Path) -> Any:
     """The library at ``path`` with the types of what it exports."""
     lib = ctypes.CDLL(str(path))
     handle = ctypes.c_void_p
     signatures = {
-        "bittern_new": (handle, [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32]),
+        "bittern_new": (handle, [ctypes.c_void_p, ctypes.c_uint64, ctypes.c_uint64, ctypes.POINTER(_Timing)]),
         "bittern_delete": (None, [handle]),
         "bittern_memory": (ctypes.POINTER(ctypes.c_uint8), [handle]),
         "bittern_cycle": (ctypes.c_uint64, [handle]),
         "bittern_interrupt": (ctypes.c_int, [handle]),
+        "bittern_silence": (None, [handle, ctypes.c_int]),
+        "bittern_queue_new": (handle, [ctypes.POINTER(_Timing)]),
+        "bittern_queue_begin": (ctypes.c_uint64, [handle, ctypes.c_uint64, ctypes.c_uint64]),
+        "bittern_queue_delete": (None, [handle]),
         "bittern_run": (ctypes.c_int, [handle, ctypes.c_uint64]),
         "bittern_event_count": (ctypes.c_uint64, [handle]),
         "bittern_events": (ctypes.POINTER(_Event), [handle]),

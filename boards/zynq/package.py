@@ -11,8 +11,10 @@ from hw.emit import emit
 from hw.engine.dpu import Plain
 from hw.engine.dpu_ultrascale import Ultrascale
 from hw.top import Top
+from isa.memory_timing import BOARD_MEMORIES, described
 from isa.options import Chosen
 from isa.registers import REGISTERS
+from isa.sizes import memory_prefixes
 
 TEMPLATES = Path(__file__).parent / "templates"
 TOP = "bittern"
@@ -40,14 +42,14 @@ def write_package(board: ZynqBoard, chosen: Chosen, folder: Path | str, clock_mh
     Raises
     ------
     UsageError
-        For a clock that the processing system does not give.
+        For a clock that the processing system does not give, and an accelerator with more memory ports than it has.
     """
     board.check_clock(clock_mhz)
+    values = parameters(board, chosen, clock_mhz)
     folder = Path(folder)
     paths = []
     for form, mapping in (("ultrascale", Ultrascale), ("plain", Plain)):
         paths.append(_write(folder / "hdl" / form / "bittern.v", emit(Top(chosen.config, mapping), TOP)))
-    values = parameters(board, chosen, clock_mhz)
     places = [path for path in (board.templates, TEMPLATES) if path is not None]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(places), undefined=jinja2.StrictUndefined, keep_trailing_newline=True
@@ -59,8 +61,12 @@ def write_package(board: ZynqBoard, chosen: Chosen, folder: Path | str, clock_mh
 
 def parameters(board: ZynqBoard, chosen: Chosen, clock_mhz: float) -> dict[str, Any]:
     """What the templates are filled with."""
+    config = chosen.config
     return {
-        "board": board, "preset": chosen.name, "axi_bits": chosen.config.axi_bits, "clock_mhz": f"{clock_mhz:g}",
+        "board": board, "preset": chosen.name, "clock_mhz": f"{clock_mhz:g}",
+        "memory": list(zip(memory_prefixes(config.ports), board.slaves(config))),
+        "memory_described": described(config, board.external.timing(clock_mhz)),
+        "simulated": board.name in BOARD_MEMORIES,
         "top": TOP, "design": TOP, "vendor": "bittern", "library": "accelerator", "version": "1.0",
         "vlnv": f"bittern:accelerator:{TOP}:1.0", "vivado": VIVADO, "verilog": "hdl/ultrascale/bittern.v",
         "registers": REGISTERS, "jobs": 4, "cells": _cells,

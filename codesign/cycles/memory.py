@@ -4,24 +4,22 @@ from collections import deque
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from codesign.cycles.channel import FULL, PASS, USERS, Channel
 from codesign.cycles.events import Events, Port, Sleep
+from codesign.cycles.memory_port import MemoryPort
 from isa.config import AcceleratorConfig
 from isa.instruction import Instruction, Memory, Opcode, Queue, Region
-from isa.latency import SKID, STREAM_QUEUE
-from isa.sizes import BURST_BEATS, LOADS_AHEAD, OUTSTANDING_BURSTS
+from isa.latency import STREAM_QUEUE
+from isa.memory_timing import MemoryQueue, MemoryTiming
+from isa.sizes import LOADS_AHEAD, burst_beats
 from program.placement import Placement
 from program.program import Program
 
 if TYPE_CHECKING:
     from codesign.cycles.frontend import Frontend
 
-FULL = 256  #: beats per 256 cycles
-MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
 INDEX_BITS = 32
-READER, PLACER = 1, 1  #: beats that wait in reader and DMA, beside those at their outputs
-PASS = SKID  #: cycles through each of them
 SETUP = 5  #: from issue to the request of a LOAD
-USERS = ("drain", "row")  #: that write before the DMA
 
 
 class Request:
@@ -33,10 +31,10 @@ class Request:
 
 
 class _Cutter:
-    """Cuts requests into bursts, one every two cycles."""
+    """Cuts requests into bursts of at most ``beats``, one every two cycles."""
 
-    def __init__(self):
-        self.waiting = deque()
+    def __init__(self, beats):
+        self.beats, self.waiting = beats, deque()
         self.time = self._free = 0  # when the next burst is offered; from when the next request can be taken
         self._current: Any = None
 
@@ -50,15 +48,16 @@ class _Cutter:
         return self._current is not None
 
     def take(self, time):
-        """Take the burst in cycle ``time``; returns its request and beats."""
+        """Take the burst in cycle ``time``; returns its request, first beat and number of beats."""
         request = self._current
-        size = min(request.left, BURST_BEATS - request.first % BURST_BEATS)
+        first = request.first
+        size = min(request.left, self.beats - first % self.beats)
         request.first += size
         request.left -= size
         self.time, self._free = time + 2, time + 1
         if not request.left:
             self._current = None
-        return request, size
+        return request, first, size
 
 
 class Load:
@@ -105,16 +104,15 @@ class ExternalMemory:
     completed : the cycle in which the k-th LOAD or GATHER is done
     """
 
-    def __init__(
-        self, events: Events, config: AcceleratorConfig, latency: int, bandwidth: int, ports: Mapping[Memory, Port]
-    ):
-        self.events, self.config = events, config
-        self.latency, self.bandwidth, self.ports = max(latency, 1), bandwidth, ports
+    def __init__(self, events: Events, config: AcceleratorConfig, timing: MemoryTiming, ports: Mapping[Memory, Port]):
+        self.events, self.config, self.ports = events, config, ports
         self.fetched, self.placed, self.taken, self.completed = (events.times() for _ in range(4))
-        self._fetches, self._reads = _Cutter(), _Cutter()
-        self._offered = events.times()
-        self._bursts, self._popped = events.times(), events.times()
-        self._channel, self._ended = _Channel(bandwidth), 0
+        queue, beats = MemoryQueue(timing), burst_beats(config.ports)
+        self._sides = [MemoryPort(events, config, timing, queue) for _ in range(config.ports)]
+        self._fetches, self._reads = _Cutter(beats), _Cutter(beats)
+        self._offered, self._bursts = events.times(), events.times()
+        # Several ports have bandwidths of their own, before their buffers.
+        self._channel, self._ended = Channel(timing.bandwidth if config.ports == 1 else FULL), 0
         events.start(self._merge())
         events.start(self._deliver())
 
@@ -131,7 +129,7 @@ class ExternalMemory:
 
     def _merge(self):
         """The arbiter: a burst at a time, the fetch's first, while few enough are under way."""
-        free, bursts, popped = 0, self._bursts, self._popped
+        free, places = 0, [0] * len(self._sides)
         while True:
             offers = [cutter for cutter in (self._fetches, self._reads) if cutter.offers()]
             if not offers:
@@ -141,45 +139,54 @@ class ExternalMemory:
             if time > self.events.now:
                 yield time
                 continue
-            request, size = next(cutter for cutter in offers if cutter.time <= time).take(time)
-            free = time + 1
-            place = len(bursts)
-            if place >= OUTSTANDING_BURSTS - 1:
-                # All but one wait in a memory, and leave it for the FIFO's output one by one.
-                moved = bursts[place - OUTSTANDING_BURSTS + 1][0] + 1
-                if place >= OUTSTANDING_BURSTS:
-                    while len(popped) <= place - OUTSTANDING_BURSTS:
-                        yield popped
-                    moved = max(moved, popped[place - OUTSTANDING_BURSTS])
-                free = max(free, moved + 1)
-            bursts.post((free, size, request, not request.left))
+            request, first, size = next(cutter for cutter in offers if cutter.time <= time).take(time)
+            number = first // self._reads.beats % len(self._sides)
+            last = not request.left  # before others come to be cut while this waits
+            free = yield from self._sides[number].announce(time + 1, size)
+            self._bursts.post((self._sides[number], places[number], size, request, last))
+            places[number] += 1
 
     def _deliver(self):
-        """Beats of the bursts: in order, one a cycle, as bandwidth allows and the DMA takes them."""
-        bursts = self._bursts
+        """Beats of the bursts in order, one a cycle, as they come and the DMA takes them."""
+        bursts, several = self._bursts, len(self._sides) > 1
         place = 0
         while True:
             while len(bursts) <= place:
                 yield bursts
-            announced, size, request, last = bursts[place]
+            side, number, size, request, last = bursts[place]
             place += 1
-            time = max(announced + 1 + self.latency, self._channel.time + 1)
+            while len(side.answers) <= number:
+                yield side.answers
+            answer, there = side.answers[number], None
+            if several:
+                while len(side.there) <= number:
+                    yield side.there
+                there = side.there[number]
+            time = max(there[0] if there else answer.ready, self._channel.time + 1)
             if time > self.events.now:
                 yield time
             load = request.load
             if load is not None:
-                load.blame("memory latency", min(time - self._channel.time - 1, time - load.issued))
+                cause = "memory bandwidth" if answer.delayed else "memory latency"
+                load.blame(cause, min(time - self._channel.time - 1, time - load.issued))
             if load is None or request.index:
-                arrived = self.fetched if load is None else load.indices
-                for _ in range(size):
-                    self._channel.beat(time)
+                arrived, taken = self.fetched if load is None else load.indices, []
+                for beat in range(size):
+                    self._channel.beat(there[beat] if there else time)
                     arrived.post(self._channel.taken)
+                    taken.append(self._channel.time)
             else:
-                yield from self._place(load, time, size, last)
-            self._popped.post(self._channel.time)
+                taken = yield from self._place(load, there or [time] * size, time, last)
+            if several:
+                for cycle in taken:
+                    side.taken.post(cycle)
+            else:
+                side.popped.post(self._channel.time)
 
-    def _place(self, load, time, size, last):
-        """Write a burst whose beats can come from ``time`` on."""
+    def _place(self, load, there, time, last):
+        """Write a burst from cycle ``time`` on, whose beats are ``there`` from those cycles on; returns when each came."""
+        size = len(there)
+        even = all(cycle <= time + beat for beat, cycle in enumerate(there))
         placed = len(self.completed)
         while len(self.taken) <= placed:
             yield self.taken
@@ -189,24 +196,28 @@ class ExternalMemory:
         while True:
             channel = self._channel.copy()
             free, smooth = channel.burst(time, size)
-            smooth = smooth and writes is None and time + PASS > taken
+            smooth = smooth and even and writes is None and time + PASS > taken
+            came = range(free - size + 1, free + 1)
             if not smooth or (port and port.used(USERS, time, channel.write + 1)):
                 channel = self._channel.copy()
                 channel.taken = max(channel.taken, taken)
+                came = []
                 for beat in range(size):
-                    channel.beat(time)
+                    channel.beat(there[beat])
                     channel.put(1 if writes is None else writes[beat], port)
+                    came.append(channel.time)
             # Who has priority announces its writes shortly before; so look again when it has.
             if not port or channel.write - 2 <= self.events.now:
                 break
             yield channel.write - 2
-        load.blame("memory bandwidth", free - time + 1)
+        load.blame("memory bandwidth", max(free, came[-1] if not even else free) - time + 1)
         load.blame("write port", channel.write - free - 2 * PASS)
         self._channel = channel
         if last and load.end_request():
             self._ended = channel.taken
             self.completed.post(channel.write + 1)
             self._take()
+        return came
 
     def place(self, time: int) -> None:
         """Queue an instruction for the second half in cycle ``time``."""
@@ -219,64 +230,6 @@ class ExternalMemory:
         if place == len(self.completed) and place < len(self.placed):
             soonest = self.placed[place] + STREAM_QUEUE + 1
             self.taken.post(max(soonest, self._ended, self.taken[-1] + 2) if place else soonest)
-
-
-class _Channel:
-    """Where beats go: over the bus, through the reader's queue and the DMA's, to a write port.
-
-    Attributes
-    ----------
-    time, taken, write : the cycles in which the last beat was on the bus, left the reader, and was written
-    """
-
-    __slots__ = ("_bandwidth", "_credit", "_placed", "_queued", "taken", "time", "write")
-
-    def __init__(self, bandwidth):
-        self._bandwidth, self._credit = bandwidth, MOST_CREDIT
-        self.time = self.taken = self.write = 0
-        # When the last beats left the memory of each queue for its output, so many as it holds.
-        self._queued, self._placed = deque([0] * READER, READER), deque([0] * PLACER, PLACER)
-
-    def copy(self):
-        other = _Channel(self._bandwidth)
-        other._credit, other.time, other.taken, other.write = self._credit, self.time, self.taken, self.write
-        other._queued, other._placed = self._queued.copy(), self._placed.copy()
-        return other
-
-    def burst(self, time, size):
-        """``size`` beats that can come from ``time`` on; the cycle of the last, and whether none has to wait."""
-        time = max(time, self.time + 1)
-        credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
-        if credit < FULL:
-            wait = -(-(FULL - credit) // self._bandwidth)
-            time, credit = time + wait, credit + wait * self._bandwidth
-        short = size * FULL - credit
-        smooth = time + PASS > self.taken and time + 2 * PASS > self.write
-        end = self.time = time + max(size - 1, -(-short // self._bandwidth) if short > 0 else 0)
-        self._credit = min(MOST_CREDIT, credit + (end - time) * self._bandwidth - size * FULL)
-        self.taken, self.write = end + PASS, end + 2 * PASS
-        self._queued.extend(range(end + PASS - min(size, READER), end + PASS))
-        self._placed.extend(range(end + 2 * PASS - min(size, PLACER), end + 2 * PASS))
-        return end, smooth
-
-    def beat(self, time):
-        """A beat that can come from ``time`` on, and can be taken at once."""
-        time = max(time, self.time + 1, self._queued[0] + 1)
-        credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
-        if credit < FULL:
-            wait = -(-(FULL - credit) // self._bandwidth)
-            time, credit = time + wait, credit + wait * self._bandwidth
-        self.time, self._credit = time, credit - FULL
-        self._queued.append(max(time + PASS - 1, self.taken))
-        self.taken = max(time + PASS, self.taken + 1)
-
-    def put(self, writes, port):
-        """Write the last beat, in so many cycles."""
-        for number in range(writes):
-            self.taken = max(self.taken + (number > 0), self._placed[0] + 1)
-            self._placed.append(max(self.taken + PASS - 1, self.write))
-            soonest = max(self.taken + PASS, self.write + 1)
-            self.write = port.finish(USERS, soonest, 1) - 1 if port else soonest
 
 
 class Dma:

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from codesign.cycles.engine import Engine, RowRoom
 from codesign.cycles.events import Events, Port
 from codesign.cycles.frontend import Frontend
-from codesign.cycles.memory import FULL, Dma, ExternalMemory
+from codesign.cycles.memory import Dma, ExternalMemory
 from codesign.cycles.rows import RowUnits
 from codesign.cycles.timing import Timing
 from isa.instruction import SAMPLES, Memory, Opcode, Queue
+from isa.memory_timing import PLAIN, MemoryTiming
 from isa.resolve import resolve
 from program.program import Program
 
@@ -43,18 +44,14 @@ class Prediction:
     breakdown: dict[str, int]
 
 
-def predict(
-    program: Program, latency: int = 40, bandwidth: int = FULL, lengths: Sequence[int] | None = None
-) -> Prediction:
+def predict(program: Program, memory: MemoryTiming = PLAIN, lengths: Sequence[int] | None = None) -> Prediction:
     """Cycles of one inference.
 
     Parameters
     ----------
     program : program.program.Program
-    latency : int
-        Cycles from a read's address to its first beat.
-    bandwidth : int
-        Beats per 256 cycles, at most 256.
+    memory : isa.memory_timing.MemoryTiming
+        Of external memory.
     lengths : sequence of int
         Tokens of each sample that are not padding; all by default.
 
@@ -71,12 +68,12 @@ def predict(
     program = replace(program, instructions=tuple(kept))
     events, timing = Events(), Timing.of(config)
     ports = {memory: Port() for memory in (Memory.LEFT, Memory.RIGHT, Memory.RESIDUAL)}
-    memory = ExternalMemory(events, config, latency, bandwidth, ports)
-    frontend = Frontend(events, program, nothing, timing, memory)
-    dma = Dma(events, program, frontend, memory)
+    external = ExternalMemory(events, config, memory, ports)
+    frontend = Frontend(events, program, nothing, timing, external)
+    dma = Dma(events, program, frontend, external)
     buffer = RowRoom(events, timing.row_slots, timing.slot_tiles)
     engine = Engine(events, program, timing, frontend, ports, buffer)
-    rows = RowUnits(events, program, timing, frontend, ports, buffer, latency)
+    rows = RowUnits(events, program, timing, frontend, ports, buffer, memory.latency)
     events.run()
     count = sum(len(frontend.completed[queue]) for queue in Queue)
     if count != len(program.instructions) - 1:

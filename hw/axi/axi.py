@@ -98,7 +98,7 @@ def drive_address_channel(interface, prefix, axi_bits):
     return [getattr(interface, prefix + name).eq(value) for name, value in constants.items()]
 
 
-def count_bursts(m, name, most, announce, finish, discard):
+def count_bursts(m, name, most, announce, finish, discard, forget=None):
     """Count bursts announced and not finished, and tell those announced before ``discard``, which finish first.
 
     Parameters
@@ -110,6 +110,8 @@ def count_bursts(m, name, most, announce, finish, discard):
     announce, finish : Signal(1)
         One more, one less; nothing is announced during ``discard``.
     discard : Signal(1)
+    forget : Signal(1) or None
+        None is under way any more, whatever was counted; during ``discard`` only.
 
     Returns
     -------
@@ -126,4 +128,7 @@ def count_bursts(m, name, most, announce, finish, discard):
         m.d.sync += [old.eq(Mux(stale, old - 1, 0)), stale.eq(old > 1)]
     with m.Elif(~old.any()):
         m.d.sync += stale.eq(0)
+    if forget is not None:
+        with m.If(forget):
+            m.d.sync += [count.eq(0), old.eq(0), stale.eq(0)]
     return count, stale

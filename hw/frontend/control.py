@@ -76,6 +76,8 @@ class Control(wiring.Component):
         A run is going on.
     i_done, i_failure : In(1), In(FAILURE)
         Pulse at its end, in the last cycle of `i_busy`: one of the two. A run that ends without is `Error.LOST`.
+    i_failure_port : In
+        With `i_failure`: 1 + the memory port that has to do with it, or 0.
     i_events : In(`event_layout`)
         Counted while busy.
     """
@@ -91,6 +93,7 @@ class Control(wiring.Component):
             "i_busy": In(1),
             "i_done": In(1),
             "i_failure": In(FAILURE),
+            "i_failure_port": In(range(config.ports + 1)),
             "i_events": In(event_layout(config.row_lanes)),
         })
 
@@ -104,10 +107,10 @@ class Control(wiring.Component):
         }
         pending = Signal()
         status = Signal(3)
-        error_code, error_instruction = Signal(32), Signal(16)
+        error_code, error_instruction, error_port = Signal(32), Signal(16), Signal.like(self.i_failure_port)
         values |= stored | {
             "control": 0, "status": status, "interrupt": pending,
-            "error_code": error_code, "error_instruction": error_instruction,
+            "error_code": error_code, "error_instruction": error_instruction, "error_port": error_port,
         }  # fmt: skip
 
         for name in ("image_base", "input_base", "output_base"):
@@ -136,7 +139,8 @@ class Control(wiring.Component):
             with m.Case(ADDRESS["interrupt"] >> 2), m.If(value[0] & strobe[0]):
                 m.d.sync += pending.eq(0)
         with m.If(self.o_start):
-            m.d.sync += [done.eq(0), error.eq(0), error_code.eq(0), error_instruction.eq(0), expected.eq(1)]
+            m.d.sync += [done.eq(0), error.eq(0), error_code.eq(0), error_instruction.eq(0), error_port.eq(0)]
+            m.d.sync += expected.eq(1)
         with m.If(expected & ~self.i_busy):
             m.d.sync += [error.eq(1), pending.eq(1), error_code.eq(Error.LOST), expected.eq(0)]
         with m.If(self.i_done):
@@ -148,6 +152,7 @@ class Control(wiring.Component):
                 error_code.eq(self.i_failure.code),
                 error_instruction.eq(self.i_failure.instruction),
                 expected.eq(0),
+                error_port.eq(self.i_failure_port),
             ]
         m.d.comb += [
             status[Status.BUSY].eq(self._running()),
@@ -183,7 +188,7 @@ class Control(wiring.Component):
             "identification": IDENTIFICATION,
             "version": VERSION,
             "shape": logs(config.rows, config.columns, config.depth, config.drain),
-            "lanes": logs(config.row_lanes, config.axi_bits),
+            "lanes": logs(config.row_lanes, config.axi_bits, config.ports),
             "configuration": config.checksum,
         }
 

@@ -18,12 +18,13 @@ from cli.main import main
 from codesign import energy
 from golden.codes import Kind
 from golden.model import Format, Input
+from isa.memory_timing import MemoryTiming
 from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from tb.lib.words import naming
 from tb.models import random_encoder
 
-SMALL = Case(Shape("two layers", 2, 16, 2, 24, input_size=20, head_width=8), tokens=7, latency=9)
+SMALL = Case(Shape("two layers", 2, 16, 2, 24, input_size=20, head_width=8), tokens=7, memory="plain", latency=9)
 
 
 @pytest.fixture
@@ -66,9 +67,12 @@ def test_every_activation_has_the_bits_of_the_case_and_weights_have_one():
 
 
 def test_the_cases_are_those_that_are_asked_for():
-    assert [(case.bits, case.latency) for case in BENCHES["bert-base"]] == [(1, 40), (1, 100), (2, 40), (4, 40), (8, 40)]
+    found = [(case.bits, case.memory, case.latency) for case in BENCHES["bert-base"]]
+    assert found == [
+        (1, "zcu102", None), (1, "zcu102", 100), (1, "plain", None), *((bits, "zcu102", None) for bits in (2, 4, 8)),
+    ]  # fmt: skip
     assert [case.tokens for case in BENCHES["sequence"]] == [64, 128, 256, 384, 512]
-    assert all(case.shape is BERT_BASE and case.bandwidth == 256 for case in BENCHES["bert-base"] + BENCHES["sequence"])
+    assert all(case.shape is BERT_BASE and case.bandwidth is None for case in BENCHES["bert-base"] + BENCHES["sequence"])
     assert all(shape.width == shape.heads * shape.head_width for shape in (*SHAPES, BERT_BASE, DEIT_TINY))
     assert compare.CASE in [case.name for case in BENCHES["bert-base"]]
     assert set(BENCHES) == {name for name in Bench if name.measured}
@@ -166,7 +170,7 @@ def test_bad_input_is_one_sentence_and_status_2(arguments, named, small_benches,
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    (["cycles", "3", "56"], "a pair is a number in 0..55, not 56"), (["dpu", "0"], "a depth is at least 1 bit pair, not 0"),
+    (["cycles", "3", "72"], "a pair is a number in 0..71, not 72"), (["dpu", "0"], "a depth is at least 1 bit pair, not 0"),
 ])  # fmt: skip
 def test_a_number_that_is_none_is_told_before_anything_runs(arguments, said, capsys, monkeypatch):
     for module in ("cycles", "dpu"):
@@ -194,7 +198,7 @@ def test_a_comparison_needs_its_measurement(tmp_path, capsys):
 def test_the_bound_is_that_of_the_busiest_unit():
     config = preset("tiny")
     program = compile_encoder(random_encoder(np.random.default_rng(1), **SMALL.encoder()), config)
-    fast, slow = work.bound(program, 256), work.bound(program, 64)
+    fast, slow = (work.bound(program, MemoryTiming(40, bandwidth)) for bandwidth in (256, 64))
     assert slow == fast | {"memory": 4 * fast["memory"]}
 
 

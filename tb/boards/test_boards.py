@@ -10,6 +10,7 @@ from boards.registry import all_boards
 from boards.ulx3s.record import BOARD as ULX3S
 from boards.zcu102.record import BOARD as ZCU102
 from cli.main import main
+from isa.memory_timing import ZYNQ_ULTRASCALE
 from isa.options import Chosen
 from isa.presets import PRESETS, preset
 from tb.boards.zynq.vivado.checks import check_folder
@@ -18,10 +19,12 @@ from tb.boards.zynq.vivado.run import needs_tcl
 #: Everything that a further board's folder needs.
 RECORD = '''"""A module with a Zynq UltraScale+, on a carrier."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from boards.board import Window
 from boards.zynq.board import ZynqBoard
+from isa.memory_timing import ZYNQ_ULTRASCALE
 
 BOARD = ZynqBoard(
     name="other",
@@ -32,7 +35,7 @@ BOARD = ZynqBoard(
     clock_mhz=100,
     memory=Window(0x6000_0000, 0x0100_0000),
     registers=Window(0xA001_0000, 4096),
-    port_bits=64,
+    external=replace(ZYNQ_ULTRASCALE, ports=2, port_bits=64),
     templates=Path(__file__).parent / "templates",
 )
 '''
@@ -56,7 +59,8 @@ def test_the_boards_are_those_with_a_record():
     (ZCU102, {"memory": Window(0x7000_0100, 4096)}, "its memory must be whole pages of 4096 bytes"),
     (ZCU102, {"registers": Window(0x9FFF_F000, REGISTER_BYTES)}, r"its registers must lie in 0xA0000000\.\.0xAFFFFFFF"),
     (ZCU102, {"registers": Window(0xA000_0000, 8192)}, "its registers must take 4096 bytes, not 8192"),
-    (ZCU102, {"port_bits": 256}, "its memory port must have 32, 64 or 128 bits, not 256"),
+    (ZCU102, {"external": replace(ZYNQ_ULTRASCALE, port_bits=256)}, "its memory ports must have 32, 64 or 128 bits, not 256"),
+    (ZCU102, {"external": replace(ZYNQ_ULTRASCALE, ports=5)}, "it must have 1 to 4 memory ports, not 5"),
     (ULX3S, {"baud": 0}, "board ulx3s: its line must have at least 1 baud, not 0"),
     (ULX3S, {"memory_bytes": 0}, "its memory must have at least 1 byte, not 0"),
     (ULX3S, {"oscillator_mhz": 0}, "its oscillator must have more than 0 MHz, not 0"),

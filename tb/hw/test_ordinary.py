@@ -34,8 +34,11 @@ ARRAY = {"rows": 4, "columns": 4, "depth": 16, "drain_rows": 2, "accumulator_bit
 #: Small parameters of each unit, by its module and class.
 PARAMETERS: dict[str, dict[str, Any]] = {
     "axi.bursts.AxiBursts": {"axi_bits": 64, "burst": 16},
+    "axi.port_buffer.PortBuffer": {"axi_bits": 64, "ports": 2, "depth": 4},
     "axi.read_arbiter.ReadArbiter": {"axi_bits": 64},
+    "axi.read_ports.ReadPorts": {"axi_bits": 64, "ports": 2},
     "axi.reader.AxiReader": {"axi_bits": 64},
+    "axi.write_port.WritePort": {"axi_bits": 64, "ports": 2},
     "axi.writer.AxiWriter": {"axi_bits": 64},
     "dma.dma.Dma": {"config": CONFIG},
     "dma.placer.DmaPlacer": {"config": CONFIG},

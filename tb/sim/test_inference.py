@@ -6,6 +6,7 @@ from rich.console import Console
 
 from golden.encoder import encode
 from isa.instruction import Opcode
+from isa.memory_timing import PLAIN, MemoryTiming
 from isa.registers import COUNTERS
 from sim.inference import compared, simulated_accelerator
 from sim.progress import RunProgress
@@ -14,7 +15,7 @@ from tb.driver.cases import case, patched
 
 @pytest.fixture(scope="module")
 def accelerator():
-    with simulated_accelerator(case().program, latency=40, bandwidth=256) as accelerator:
+    with simulated_accelerator(case().program, PLAIN) as accelerator:
         yield accelerator
 
 
@@ -46,7 +47,7 @@ def test_an_equal_inference_has_no_problem_and_tells_what_it_took(accelerator):
 def test_latency_and_bandwidth_are_those_of_the_memory(accelerator):
     cycles = [infer(accelerator).cycles]
     for memory in ((400, 256), (40, 40)):
-        with simulated_accelerator(case().program, *memory) as slow:
+        with simulated_accelerator(case().program, MemoryTiming(*memory)) as slow:
             cycles.append(infer(slow).cycles)
     assert cycles[0] < min(cycles[1:])
 

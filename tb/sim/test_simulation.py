@@ -21,10 +21,10 @@ from golden.encoder import encode
 from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory, Opcode, Queue
 from isa.instruction import encode as encode_instruction
+from isa.memory_timing import MemoryTiming
 from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from sim.compare import Comparison
-from sim.report import Options
 from sim.simulation import CHUNK, CLOCK_HZ, Observer, Simulation
 from sim.timeline import spans, write_picture, write_trace
 from sim.watch import Interrupted, watch
@@ -149,7 +149,7 @@ def test_errors_are_reported_and_the_next_program_runs(accelerator, model, opcod
 def test_memory_speed_changes_cycles_but_no_result(model, latency, bandwidth):
     cycles = []
     for memory in ((1, 256), (latency, bandwidth)):
-        with Accelerator(Simulation(CONFIG, 1 << 20, 0, *memory)) as accelerator:
+        with Accelerator(Simulation(CONFIG, 1 << 20, 0, MemoryTiming(*memory))) as accelerator:
             assert run(accelerator, model).first is None
             cycles.append(accelerator.counters()["cycles"])
     assert cycles[0] <= cycles[1]
@@ -164,14 +164,13 @@ def test_memory_speed_changes_cycles_but_no_result(model, latency, bandwidth):
     (dict(bandwidth=(1 << 32) + 1), "not 4294967297"),
 ])  # fmt: skip
 def test_a_memory_that_cannot_be_is_refused(memory, message):
-    for refuse in (lambda: Simulation(CONFIG, **memory), lambda: Options(**memory)):
-        with pytest.raises(UsageError, match=message):
-            refuse()
+    with pytest.raises(UsageError, match=message):
+        MemoryTiming(**memory)
 
 
 def test_the_largest_latency_is_not_a_small_one(model):
     """In the harness it must not wrap: nothing arrives before the watchdog gives up."""
-    slow = Simulation(CONFIG, latency=(1 << 32) - 1)
+    slow = Simulation(CONFIG, timing=MemoryTiming(latency=(1 << 32) - 1))
     with Accelerator(slow, watchdog=5000) as accelerator, pytest.raises(RunError, match="WATCHDOG"):
         run(accelerator, model)
 

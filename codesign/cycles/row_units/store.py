@@ -21,7 +21,7 @@ class Store:
     def read(self, issued: int, index: int, i: Instruction) -> Generator[Any, None, None]:
         """All of an instruction: it has no codes."""
         rows, config = self.rows, self.rows.config
-        beats = config.row_lanes * RESIDUAL_BITS // config.axi_bits
+        beats = config.row_lanes * RESIDUAL_BITS // config.port_bits  # through the first port
         reads, unit = yield from rows.start(issued)
         last = max(unit + REQUEST, reads + 1 + READ) - 1
         bound: dict[str, int] = {}

@@ -107,14 +107,14 @@ WRONG = {
         'apply_bd_automation -rule xilinx.com:bd_rule:zynq_ultra_ps_e -config {apply_board_preset "1"} $ps\nsave_bd_design',
         "overwrite"
     ),
-    "a clock left out": ("block_design.tcl", "[get_bd_pins memory/aclk]", "", "memory/aclk is open"),
+    "a clock left out": ("block_design.tcl", "[get_bd_pins memory0/aclk]", "", "memory0/aclk is open"),
     "a reset left out": ("block_design.tcl", " [get_bd_pins accelerator/aresetn]", "", "accelerator/aresetn is open"),
     "two drivers": ("block_design.tcl", "[get_bd_pins reset/ext_reset_in]", "[get_bd_pins ps/pl_clk0]", "one driver"),
     "a reset that is not synchronised": ("block_design.tcl", "reset/peripheral_aresetn", "ps/pl_resetn0", ""),
     "an interrupt that goes nowhere": (
         "block_design.tcl", "connect_bd_net [get_bd_pins accelerator/irq] [get_bd_pins ps/pl_ps_irq0]", "", ""
     ),
-    "master to master": ("block_design.tcl", "memory/S00_AXI", "memory/M00_AXI", "master and slave"),
+    "master to master": ("block_design.tcl", "memory0/S00_AXI", "memory0/M00_AXI", "master and slave"),
     "the wrong port of the system": ("block_design.tcl", "HP0_DDR_LOW", "HP1_DDR_LOW", "there is no address segment"),
     "registers where no master is": ("block_design.tcl", "-offset 0xA0000000", "-offset 0xC0000000", "outside what"),
     "registers where the driver does not look": ("block_design.tcl", "-offset 0xA0000000", "-offset 0xA0010000", ""),

@@ -8,6 +8,7 @@ import pytest
 from codesign.cycles.events import Port
 from codesign.cycles.model import predict
 from driver.accelerator import Accelerator
+from isa.memory_timing import MemoryTiming
 from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from sim.simulation import Simulation
@@ -30,11 +31,12 @@ def model(request):
 def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, slack):
     """With slack where a row unit and the drain take turns at a write port: how often is known, not to whom it matters."""
     program, inputs, length = model
-    with Accelerator(Simulation(program.config, latency=latency, bandwidth=bandwidth)) as accelerator:
+    timing = MemoryTiming(latency, bandwidth)
+    with Accelerator(Simulation(program.config, timing=timing)) as accelerator:
         accelerator.load(program)
         accelerator.run(inputs, length)
         cycles, events = accelerator.counters()["cycles"], accelerator.transport.events
-    predicted = predict(program, latency, bandwidth)
+    predicted = predict(program, timing)
     assert predicted.cycles == cycles
     origin = min(span.start for span in predicted.spans)
     for got, rtl in zip(predicted.spans, spans(program, events), strict=True):
@@ -52,7 +54,7 @@ def test_every_cycle_has_a_cause(model):
 
 def test_a_slower_memory_takes_longer_and_is_blamed(model):
     program = model[0]
-    fast, late, slow = predict(program, 1), predict(program, 2000), predict(program, 1, 8)
+    fast, late, slow = (predict(program, MemoryTiming(*memory)) for memory in ((1,), (2000,), (1, 8)))
     assert fast.cycles < late.cycles
     assert fast.cycles < slow.cycles
     assert slow.spans[0].bound_by == "memory bandwidth"

@@ -10,7 +10,7 @@ from cocotb.triggers import ClockCycles, RisingEdge
 
 from hw.axi.axi import READ_REQUEST, AxiRead, read_data_layout
 from hw.axi.bursts import AxiBursts
-from hw.axi.reader import AxiReader
+from hw.axi.reader import SILENCE, AxiReader
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
@@ -193,6 +193,82 @@ async def drops_answers_that_come_after_discard(dut):
     bench.memory.speak()
     await task
     await bench.finish()
+
+
+class RudeMemory:
+    """Answers reads in order, and breaks a rule in those of its bursts that ``faults`` names by number.
+
+    "early": ends the burst after half of its beats. "late": goes on for two beats more, and ends it there. "never": gives
+    all beats, and no end.
+    """
+
+    def __init__(self, dut, axi_bits, faults):
+        self.dut, self.faults, self.width = dut, faults, axi_bits // 8
+        self.bursts = 0
+        dut.axi__arready.value, dut.axi__rvalid.value = 1, 0
+        dut.axi__rresp.value = dut.axi__rid.value = 0
+        self._waiting = []
+        cocotb.start_soon(self._take())
+        cocotb.start_soon(self._give())
+
+    async def _take(self):
+        while True:
+            await RisingEdge(self.dut.clk)
+            if self.dut.axi__arvalid.value:
+                self._waiting.append((int(self.dut.axi__araddr.value), int(self.dut.axi__arlen.value) + 1))
+
+    async def _give(self):
+        while True:
+            await RisingEdge(self.dut.clk)
+            if not self._waiting:
+                continue
+            address, beats = self._waiting.pop(0)
+            fault = self.faults.get(self.bursts)
+            self.bursts += 1
+            count = {"early": beats // 2, "late": beats + 2}.get(fault, beats)
+            for beat in range(count):
+                self.dut.axi__rvalid.value = 1
+                self.dut.axi__rdata.value = address + beat * self.width
+                self.dut.axi__rlast.value = int(beat == count - 1 and fault != "never")
+                await RisingEdge(self.dut.clk)
+                while not self.dut.axi__rready.value:
+                    await RisingEdge(self.dut.clk)
+            self.dut.axi__rvalid.value = 0
+
+
+@cocotb.test()
+@cocotb.parametrize(fault=["early", "late", "never"], number=[0, 2])
+async def a_burst_that_ends_in_the_wrong_place_is_an_error_and_after_discard_all_is_well(dut, fault, number):
+    axi_bits, width = parameters()["axi_bits"], parameters()["axi_bits"] // 8
+    dut.discard.value = 0
+    rng = np.random.default_rng(8)
+    memory = RudeMemory(dut, axi_bits, {number: fault})
+    source = StreamSource(dut, "i", READ_REQUEST, 0.0, rng)
+    sink = StreamSink(dut, "o", read_data_layout(axi_bits), 0.0, rng)
+    await start_clock(dut)
+    source.send({"address": np.array([0]), "beats": np.array([64]), "tag": np.array([1])})
+    got = await sink.receive(16 * number + (8 if fault == "early" else 16))
+    assert not got["error"][:-1].any()
+    assert got["error"][-1], "the beat that is the last, or should be"
+    dut.discard.value = 1
+    await RisingEdge(dut.clk)
+    source.forget()
+    sink.forget()
+    for _ in range(SILENCE + 200):
+        await RisingEdge(dut.clk)
+        if dut.idle.value:
+            break
+    assert dut.idle.value == 1
+    dut.discard.value = 0
+    await RisingEdge(dut.clk)
+    for address, beats in ((4096, 40), (8192, 5)):
+        source.send({"address": np.array([address]), "beats": np.array([beats]), "tag": np.array([2])})
+        got = await sink.receive(beats)
+        assert got["data"].tolist() == [address + beat * width for beat in range(beats)]
+        assert not got["error"].any()
+        assert got["last"].tolist() == [0] * (beats - 1) + [1]
+    await sink.expect_nothing()
+    assert dut.idle.value == 1
 
 
 @cocotb.test()

@@ -5,6 +5,7 @@ import re
 
 from boards.board import REGISTER_BYTES
 from isa.registers import REGISTERS, RegisterAccess
+from isa.sizes import memory_prefixes
 from tb.boards.zynq.vivado.cells import DDR_LOW, INTERRUPTS, PS_PINS
 from tb.boards.zynq.vivado.component import Component
 from tb.boards.zynq.vivado.design import BlockDesign
@@ -31,7 +32,7 @@ def check_folder(folder, board, chosen):
     design = BlockDesign(calls, {component.vlnv: component.cell})
     _check_component(component, chosen)
     _check_build(calls, board, component, design)
-    _check_design(board, design, component)
+    _check_design(board, chosen.config.ports, design, component)
     _check_constraints(calls, design)
     _check_overlays(folder, design)
     for name in REPORTS[:2]:
@@ -46,8 +47,9 @@ def _check_component(component, chosen):
     ]
     assert component.range == REGISTER_BYTES
     assert max(address for _, address, _ in component.registers) + 4 <= component.range
-    assert component.protocols == {"s_axi_control": "AXI4LITE", "m_axi_memory": "AXI4"}
-    assert component.widths == {"s_axi_control": 32, "m_axi_memory": chosen.config.axi_bits}
+    masters = memory_prefixes(chosen.config.ports)
+    assert component.protocols == {"s_axi_control": "AXI4LITE"} | dict.fromkeys(masters, "AXI4")
+    assert component.widths == {"s_axi_control": 32} | dict.fromkeys(masters, chosen.config.port_bits)
 
 
 def _check_build(calls, board, component, design):
@@ -72,19 +74,23 @@ def _check_build(calls, board, component, design):
     assert {"-fixed", "-include_bit"} <= set(platform.options)
 
 
-def _check_design(board, design, component):
+def _check_design(board, ports, design, component):
     """Registers and memory are where the driver and the overlays look for them; the interrupt goes to the first input."""
     names = {vlnv: name for name, (vlnv, _) in design.settings.items()}
     ours, ps = names[component.vlnv], names["xilinx.com:ip:zynq_ultra_ps_e"]
     assert design.addresses == {
         (f"{ps}/Data", f"{ours}/s_axi_control/reg0"): (board.registers.address, REGISTER_BYTES),
-        (f"{ours}/m_axi_memory", f"{ps}/SAXIGP2/HP0_DDR_LOW"): (DDR_LOW[0], DDR_LOW[1] + 1),
-    }
+        **{(f"{ours}/{master}", f"{ps}/SAXIGP{2 + port}/HP{port}_DDR_LOW"): (DDR_LOW[0], DDR_LOW[1] + 1)
+           for port, master in enumerate(memory_prefixes(ports))},
+    }  # fmt: skip
     assert DDR_LOW[0] <= board.memory.address <= sum(board.memory) - 1 <= DDR_LOW[1]
     assert design.driver_of(f"{ps}/pl_ps_irq0") == f"{ours}/{component.interrupt}"
     assert INTERRUPTS["pl_ps_irq0"] == board.interrupt
     settings = design.settings[ps][1]
-    assert settings["PSU__SAXIGP2__DATA_WIDTH"] == str(board.port_bits)
+    widths = {name: value for name, value in settings.items() if name.startswith("PSU__SAXIGP")}
+    assert widths == {f"PSU__SAXIGP{2 + port}__DATA_WIDTH": str(board.external.port_bits) for port in range(ports)}
+    for port, master in enumerate(memory_prefixes(ports)):
+        assert design.slaves_of(f"{ours}/{master}") == {f"{ps}/S_AXI_HP{port}_FPD"}, "each port has a way of its own"
     # Reset: of the processing system, synchronised to the clock of all that it resets.
     reset = names["xilinx.com:ip:proc_sys_reset"]
     assert design.driver_of(f"{reset}/ext_reset_in") == f"{ps}/pl_resetn0"
@@ -111,7 +117,7 @@ def _check_constraints(calls, design):
 def _check_overlays(folder, design):
     """Addresses, sizes and interrupt in the device trees are those of the block design."""
     (registers,) = (value for (space, _), value in design.addresses.items() if space.endswith("/Data"))
-    (memory,) = (value for (space, _), value in design.addresses.items() if not space.endswith("/Data"))
+    (memory,) = {value for (space, _), value in design.addresses.items() if not space.endswith("/Data")}
     overlay, reserved = ((folder / f"bittern{name}.dtso").read_text() for name in ("", "-memory"))
     blocks, (held,) = _regions(overlay), _regions(reserved)
     assert blocks[0] == registers, "map 0 is the registers"

@@ -1,0 +1,115 @@
+"""Where beats of external memory go, cycle by cycle: over a bus, through skids and buffers, to a write port."""
+
+from collections import deque
+from collections.abc import Sequence
+
+from isa.latency import PORT_BUFFER, SKID
+from isa.memory_timing import FULL_BANDWIDTH as FULL
+
+MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
+READER, PLACER = 1, 1  #: beats that wait in reader and DMA, beside those at their outputs
+PASS = SKID  #: cycles through each of them
+USERS = ("drain", "row")  #: that write before the DMA
+ROOM = 2  #: from a beat that leaves a full port buffer to the first that may come in
+
+
+class Channel:
+    """Where beats go: over the bus, through the reader's queue and the DMA's, to a write port.
+
+    Attributes
+    ----------
+    time, taken, write : the cycles in which the last beat was on the bus, left the reader, and was written
+    """
+
+    __slots__ = ("_bandwidth", "_credit", "_placed", "_queued", "taken", "time", "write")
+
+    def __init__(self, bandwidth):
+        self._bandwidth, self._credit = bandwidth, MOST_CREDIT
+        self.time = self.taken = self.write = 0
+        # When the last beats left the memory of each queue for its output, so many as it holds.
+        self._queued, self._placed = deque([0] * READER, READER), deque([0] * PLACER, PLACER)
+
+    def copy(self):
+        other = Channel(self._bandwidth)
+        other._credit, other.time, other.taken, other.write = self._credit, self.time, self.taken, self.write
+        other._queued, other._placed = self._queued.copy(), self._placed.copy()
+        return other
+
+    def burst(self, time, size):
+        """``size`` beats that can come from ``time`` on; the cycle of the last, and whether none has to wait."""
+        time = max(time, self.time + 1)
+        credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
+        if credit < FULL:
+            wait = -(-(FULL - credit) // self._bandwidth)
+            time, credit = time + wait, credit + wait * self._bandwidth
+        short = size * FULL - credit
+        smooth = time + PASS > self.taken and time + 2 * PASS > self.write
+        end = self.time = time + max(size - 1, -(-short // self._bandwidth) if short > 0 else 0)
+        self._credit = min(MOST_CREDIT, credit + (end - time) * self._bandwidth - size * FULL)
+        self.taken, self.write = end + PASS, end + 2 * PASS
+        self._queued.extend(range(end + PASS - min(size, READER), end + PASS))
+        self._placed.extend(range(end + 2 * PASS - min(size, PLACER), end + 2 * PASS))
+        return end, smooth
+
+    def beat(self, time):
+        """A beat that can come from ``time`` on, and can be taken at once."""
+        time = max(time, self.time + 1, self._queued[0] + 1)
+        credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
+        if credit < FULL:
+            wait = -(-(FULL - credit) // self._bandwidth)
+            time, credit = time + wait, credit + wait * self._bandwidth
+        self.time, self._credit = time, credit - FULL
+        self._queued.append(max(time + PASS - 1, self.taken))
+        self.taken = max(time + PASS, self.taken + 1)
+
+    def put(self, writes, port):
+        """Write the last beat, in so many cycles."""
+        for number in range(writes):
+            self.taken = max(self.taken + (number > 0), self._placed[0] + 1)
+            self._placed.append(max(self.taken + PASS - 1, self.write))
+            soonest = max(self.taken + PASS, self.write + 1)
+            self.write = port.finish(USERS, soonest, 1) - 1 if port else soonest
+
+
+class PortChannel:
+    """Over the bus of one of several ports, through its reader, into its buffer: ``parts`` narrow beats make one.
+
+    Attributes
+    ----------
+    time : the cycle in which the last narrow beat was on the bus
+    """
+
+    def __init__(self, parts: int, bandwidth: int):
+        self._parts, self._bandwidth, self._credit = parts, bandwidth, MOST_CREDIT
+        # When the last narrow beat entered the reader's output, and when it was put into the buffer.
+        self.time = self._queued = self._put = 0
+
+    def burst(self, time: int, taken: Sequence[int]) -> list[int]:
+        """The cycles from which each beat can be taken of a burst that can come from ``time`` on.
+
+        ``taken``: for each of them, when the one was taken whose place in the buffer it gets; something below 0 where the
+        place was free from the start.
+        """
+        parts = self._parts
+        start = max(time, self.time + 1)
+        smooth = self._bandwidth == FULL and start > self._put
+        if smooth and all(start + SKID + place * parts >= left + ROOM for place, left in enumerate(taken)):
+            self.time = start + parts * len(taken) - 1
+            self._queued, self._put = self.time + SKID - 1, self.time + SKID
+            return [start + parts * (place + 1) - 1 + SKID + PORT_BUFFER for place in range(len(taken))]
+        there = []
+        for left in taken:
+            for _ in range(parts):
+                self._beat(time, left + ROOM)
+            there.append(self._put + PORT_BUFFER)
+        return there
+
+    def _beat(self, time, room):
+        time = max(time, self.time + 1, self._queued + 1)
+        credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
+        if credit < FULL:
+            wait = -(-(FULL - credit) // self._bandwidth)
+            time, credit = time + wait, credit + wait * self._bandwidth
+        self.time, self._credit = time, credit - FULL
+        self._queued = max(time + SKID - 1, self._put)
+        self._put = max(time + SKID, self._put + 1, room)

@@ -89,7 +89,12 @@ class Case:
 _base = Case(BERT_BASE)
 #: Measured benches; the others are made of their results.
 BENCHES = {
-    Bench.BERT_BASE: (_base, replace(_base, latency=100), replace(_base, memory=PLAIN_NAME), *(replace(_base, bits=bits) for bits in (2, 4, 8))),
+    Bench.BERT_BASE: (
+        _base,
+        replace(_base, latency=100),
+        replace(_base, memory=PLAIN_NAME),
+        *(replace(_base, bits=bits) for bits in (2, 4, 8)),
+    ),
     Bench.SEQUENCE: tuple(replace(_base, tokens=tokens) for tokens in (64, 128, 256, 384, 512)),
     Bench.SHAPES: (*(Case(shape) for shape in SHAPES), Case(DEIT_TINY, tokens=197)),
 }

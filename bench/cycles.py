@@ -137,8 +137,9 @@ def measure(number: int) -> dict[str, Any]:
     c, e, t = chosen.config, chosen.encoder.config, chosen.timing
     return {
         "pair": number, "R": c.rows, "C": c.columns, "K": c.depth, "D": c.drain, "L": c.row_lanes, "A": c.axi_bits,
-        "ports": c.ports, "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens, "latency": t.latency,
-        "bandwidth": t.bandwidth, "DDR bytes/cycle": f"{t.ceiling / 256:g}" if t.ceiling else "-", "instructions": len(chosen.program.instructions), "rtl": simulated, "model": model,
+        "ports": c.ports, "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens,
+        "latency": t.latency, "bandwidth": t.bandwidth, "DDR bytes/cycle": f"{t.ceiling / 256:g}" if t.ceiling else "-",
+        "instructions": len(chosen.program.instructions), "rtl": simulated, "model": model,
         "error_percent": f"{100 * (model - simulated) / simulated:.2f}", "program": fingerprint(chosen.program),
     }  # fmt: skip
 

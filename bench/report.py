@@ -31,9 +31,9 @@ every figure. One of them: `make bench-NAME`.
 * **Of them embedding**: cycles until the embedding and its norm are whole; they count in every rate. DeiT projects 8-bit
   patches with 8-bit weights, 64 pairs of bit planes for each product.
 * **200 MHz is an assumption**, the clock that others report for this board. No open tool places and routes this part.
-* **External memory** is as the board's project connects it, unless a row says plain: the AXI ports of the processing system
-  and the DDR behind them, at the clock that is assumed (`isa/memory_timing.py` has the figures and their sources). It answers
-  a read after *latency* cycles and gives at most so many bytes a cycle, over all ports. A plain memory has nothing but a
+* **External memory** is as the board's project connects it, unless a row says plain: the AXI ports of the processing
+  system and the DDR behind them, at the clock that is assumed (`isa/memory_timing.py` has figures and sources). It answers a
+  read after *latency* cycles and gives at most so many bytes a cycle, over all ports. A plain memory has nothing but a
   latency.
 * **Engine busy** is the share of cycles in which the array accumulates. **Bound** is what the busiest unit needs at the
   least (`bench/work.py`); the cycle model's prediction stands beside it.

@@ -177,7 +177,8 @@ def _memory_of(document):
     """Ports and bytes a cycle in words; nothing where the measurement does not tell."""
     if not document.get("ports"):
         return ""
-    return f" and {document['ports']} x {document['port_bits']} bits of memory ({document['bytes_per_cycle']:.4g} bytes a cycle)"
+    ports = f"{document['ports']} x {document['port_bits']} bits"
+    return f" and {ports} of memory ({document['bytes_per_cycle']:.4g} bytes a cycle)"
 
 
 def _number(value, digits=1):

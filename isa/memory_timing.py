@@ -20,7 +20,7 @@ TICKS = 256
 
 @dataclass(frozen=True)
 class MemoryTiming:
-    """Times of external memory, in clock cycles of the accelerator. Raises UsageError for one that the simulation cannot have.
+    """Times of external memory, in clock cycles of the accelerator. Raises UsageError for one that cannot be simulated.
 
     Parameters
     ----------
@@ -94,9 +94,9 @@ class MemoryQueue:
 
 
 class Ddr(NamedTuple):
-    """A memory of DRAM chips: ``transfers`` a second of ``bits``, of which ``sustained`` is reached in the long run, refreshes
-    included; all chips refresh for ``refresh_ns`` every ``refresh_every_ns``; rows can be opened ``activate_ns`` after each
-    other, in the long run."""
+    """A memory of DRAM chips: ``transfers`` a second of ``bits``, of which ``sustained`` is reached in the long run,
+    refreshes included; all chips refresh for ``refresh_ns`` every ``refresh_every_ns``; rows can be opened ``activate_ns``
+    after each other, in the long run."""
 
     name: str
     transfers: float
@@ -138,8 +138,8 @@ class BoardMemory:
         """Raise UsageError for an accelerator that has more ports than ``board``, or wider ones."""
         if config.ports > self.ports:
             raise UsageError(
-                f"{board} has {self.ports} memory port{'s' * (self.ports != 1)}, not the {config.ports} of this accelerator; "
-                f"use --set ports={self.ports} with as many times {self.port_bits} axi_bits, or another preset"
+                f"{board} has {self.ports} memory port{'s' * (self.ports != 1)}, not the {config.ports} of this "
+                f"accelerator; use --set ports={self.ports} with as many times {self.port_bits} axi_bits, or another preset"
             )
         if config.port_bits > self.port_bits:
             raise UsageError(
@@ -160,9 +160,9 @@ class BoardMemory:
         )  # fmt: skip
 
 
-#: The module in the ZCU102's socket (UG1182): 64 bits of x16 chips of 8 Gbit, at the 2133 MT/s of the board's preset. JESD79-4:
-#: tREFI 7.8 us up to 85 C; tRFC1 350 ns at 8 Gbit; tFAW of x16 chips 30 ns for four rows at 2133. What is reached of the
-#: 17.1 GB/s: 75 % measured over the HP ports of this board, K. Manev, A. Vaishnav, D. Koch, "Unexpected Diversity:
+#: The module in the ZCU102's socket (UG1182): 64 bits of x16 chips of 8 Gbit, at the 2133 MT/s of the board's preset.
+#: JESD79-4: tREFI 7.8 us up to 85 C; tRFC1 350 ns at 8 Gbit; tFAW of x16 chips 30 ns for four rows at 2133. What is
+#: reached of the 17.1 GB/s: 75 % measured over the HP ports of this board, K. Manev, A. Vaishnav, D. Koch, "Unexpected Diversity:
 #: Quantitative Memory Analysis for Zynq UltraScale+ Systems", FPT 2019.
 DDR4_2133_X64 = Ddr("DDR4-2133 x 64", 2133.33e6, 64, 0.75, 7800, 350, 30 / 4)
 
@@ -183,6 +183,9 @@ class NamedTiming(NamedTuple):
 
     name: str
     timing: MemoryTiming
+
+
+PLAIN_MEMORY = NamedTiming(PLAIN_NAME, PLAIN)
 
 
 def named_timing(name: str, mhz: float, config: AcceleratorConfig, **changes: int) -> NamedTiming:

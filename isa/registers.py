@@ -80,7 +80,9 @@ REGISTERS = (
     Register("deadline", 0x48, RegisterAccess.WRITE, "cycles that a run may take before an error; 0 is off"),
     Register("error_port", 0x4C, RegisterAccess.READ, "1 + the memory port that answered with it, or never; 0 is none"),
     Register("shape", 0x50, RegisterAccess.READ, "log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24"),
-    Register("lanes", 0x54, RegisterAccess.READ, "log2 of row lanes in bits 7:0, of the DMA's bits in 15:8, of ports in 23:16"),
+    Register(
+        "lanes", 0x54, RegisterAccess.READ, "log2 of row lanes in bits 7:0, of the DMA's bits in 15:8, of ports in 23:16"
+    ),
     Register("configuration", 0x58, RegisterAccess.READ, "checksum of all sizes, see `isa.config`; must be the program's"),
     *(
         Register(

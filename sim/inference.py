@@ -53,9 +53,7 @@ def simulated_accelerator(
 
     The watchdog alone ends a run that hangs: whoever simulates a slow memory waits as long as it takes.
     """
-    simulation = Simulation(
-        program.config, Placement.of(program).bytes, timing=timing, library=library, progress=progress
-    )
+    simulation = Simulation(program.config, Placement.of(program).bytes, timing=timing, library=library, progress=progress)
     return Accelerator(simulation, timeout=math.inf)
 
 

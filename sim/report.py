@@ -14,7 +14,7 @@ from formats.files import write_whole
 from golden.encoder import encode
 from golden.model import describe
 from isa.config import AcceleratorConfig
-from isa.memory_timing import PLAIN, PLAIN_NAME, NamedTiming, described
+from isa.memory_timing import PLAIN_MEMORY, NamedTiming, described
 from isa.presets import PRESETS
 from program.compiler.compiler import compile_encoder
 from program.verify.checker import check
@@ -46,7 +46,7 @@ class Options:
     config: AcceleratorConfig = PRESETS["small"]
     samples: int = 32
     batch: int = 1
-    memory: NamedTiming = NamedTiming(PLAIN_NAME, PLAIN)
+    memory: NamedTiming = PLAIN_MEMORY
     output: Path = Path("build/sim")
     flip: tuple[int, int] | None = None
 

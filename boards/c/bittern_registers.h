@@ -23,8 +23,9 @@
 #define BITTERN_PROGRAM_LENGTH 0x03Cu /* read/write: instructions, HALT included */
 #define BITTERN_WATCHDOG 0x044u /* read/write: cycles without progress before an error; 0 is off */
 #define BITTERN_DEADLINE 0x048u /* read/write: cycles that a run may take before an error; 0 is off */
+#define BITTERN_ERROR_PORT 0x04Cu /* read: 1 + the memory port that answered with it, or never; 0 is none */
 #define BITTERN_SHAPE 0x050u /* read: log2 of R, C, K, D in bits 7:0, 15:8, 23:16, 31:24 */
-#define BITTERN_LANES 0x054u /* read: log2 of row lanes in bits 7:0, of the AXI width in 15:8 */
+#define BITTERN_LANES 0x054u /* read: log2 of row lanes in bits 7:0, of the DMA's bits in 15:8, of ports in 23:16 */
 #define BITTERN_CONFIGURATION 0x058u /* read: checksum of all sizes, see `isa.config`; must be the program's */
 #define BITTERN_LENGTH0 0x060u /* read/write: tokens of sample 0 that are not padding, 16 bit; 0: there is no such sample */
 #define BITTERN_LENGTH1 0x064u /* read/write: tokens of sample 1 that are not padding, 16 bit; 0: there is no such sample */

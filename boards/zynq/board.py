@@ -8,7 +8,8 @@ from boards.board import REGISTER_BYTES, Board, Tool, Window
 from isa.config import AcceleratorConfig
 from isa.memory_timing import ZYNQ_ULTRASCALE, BoardMemory
 
-#: What M_AXI_HPM0_FPD reaches, and what S_AXI_HP0_FPD to S_AXI_HP3_FPD reach at the addresses of the processors: DDR's lower part.
+#: What M_AXI_HPM0_FPD reaches, and what S_AXI_HP0_FPD to S_AXI_HP3_FPD reach at the addresses of the processors: DDR's lower
+#: part.
 CONTROL, LOW_MEMORY = Window(0xA000_0000, 0x1000_0000), Window(0, 0x8000_0000)
 REGISTERS = Window(CONTROL.address, REGISTER_BYTES)
 PAGE = 4096

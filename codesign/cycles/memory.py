@@ -197,7 +197,7 @@ class ExternalMemory:
             channel = self._channel.copy()
             free, smooth = channel.burst(time, size)
             smooth = smooth and even and writes is None and time + PASS > taken
-            came = range(free - size + 1, free + 1)
+            came = list(range(free - size + 1, free + 1))
             if not smooth or (port and port.used(USERS, time, channel.write + 1)):
                 channel = self._channel.copy()
                 channel.taken = max(channel.taken, taken)

@@ -45,10 +45,12 @@ class PortBuffer(wiring.Component):
             if value < 2 or value & (value - 1):
                 raise ValueError(f"{name} must be a power of two, at least 2, not {value}")
         self.axi_bits, self.ports, self.depth = axi_bits, ports, depth
-        super().__init__({
-            "i": In(stream.Signature(read_data_layout(axi_bits // ports))),
-            "o": Out(stream.Signature(wide_beat_layout(axi_bits))),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(read_data_layout(axi_bits // ports))),
+                "o": Out(stream.Signature(wide_beat_layout(axi_bits))),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -48,14 +48,16 @@ class AxiReader(wiring.Component):
 
     def __init__(self, axi_bits: int, outstanding: int = OUTSTANDING_BURSTS, burst: int = BURST_BEATS):
         self.axi_bits, self.outstanding, self.burst = axi_bits, outstanding, burst
-        super().__init__({
-            "i": In(stream.Signature(BURST)),
-            "o": Out(stream.Signature(read_data_layout(axi_bits))),
-            "discard": In(1),
-            "idle": Out(1),
-            "beat": Out(1),
-            "axi": Out(AxiRead(axi_bits)),
-        })
+        super().__init__(
+            {
+                "i": In(stream.Signature(BURST)),
+                "o": Out(stream.Signature(read_data_layout(axi_bits))),
+                "discard": In(1),
+                "idle": Out(1),
+                "beat": Out(1),
+                "axi": Out(AxiRead(axi_bits)),
+            }
+        )
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()

@@ -59,7 +59,7 @@ def test_the_boards_are_those_with_a_record():
     (ZCU102, {"memory": Window(0x7000_0100, 4096)}, "its memory must be whole pages of 4096 bytes"),
     (ZCU102, {"registers": Window(0x9FFF_F000, REGISTER_BYTES)}, r"its registers must lie in 0xA0000000\.\.0xAFFFFFFF"),
     (ZCU102, {"registers": Window(0xA000_0000, 8192)}, "its registers must take 4096 bytes, not 8192"),
-    (ZCU102, {"external": replace(ZYNQ_ULTRASCALE, port_bits=256)}, "its memory ports must have 32, 64 or 128 bits, not 256"),
+    (ZCU102, {"external": replace(ZYNQ_ULTRASCALE, port_bits=256)}, "memory ports must have 32, 64 or 128 bits, not 256"),
     (ZCU102, {"external": replace(ZYNQ_ULTRASCALE, ports=5)}, "it must have 1 to 4 memory ports, not 5"),
     (ULX3S, {"baud": 0}, "board ulx3s: its line must have at least 1 baud, not 0"),
     (ULX3S, {"memory_bytes": 0}, "its memory must have at least 1 byte, not 0"),

@@ -23,7 +23,7 @@ class Bench:
         self.sink = StreamSink(dut, "o", wide_beat_layout(self.axi_bits), stall_out, self.rng)
 
     def bursts(self, count, cut=False):
-        """Random narrow beats of whole bursts, and the wide ones that they make; ``cut``: a burst may lack parts at its end."""
+        """Random narrow beats of whole bursts, and the wide ones that they make; ``cut``: parts may lack at their ends."""
         width = self.axi_bits // self.ports
         data, lasts, errors, expected = [], [], [], []
         for _ in range(count):
@@ -52,7 +52,8 @@ class Bench:
 @cocotb.test()
 @cocotb.parametrize(stalls=[(0.0, 0.0), (0.5, 0.0), (0.0, 0.8), (0.3, 0.3)], cut=[False, True])
 async def puts_beats_together_and_keeps_bursts_apart(dut, stalls, cut):
-    bench = Bench(dut, *stalls, 1)
+    stall_in, stall_out = stalls
+    bench = Bench(dut, stall_in, stall_out, 1)
     await start_clock(dut)
     await bench.check(60, cut)
     await bench.sink.expect_nothing()

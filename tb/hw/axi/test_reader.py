@@ -242,7 +242,7 @@ async def a_burst_that_ends_in_the_wrong_place_is_an_error_and_after_discard_all
     axi_bits, width = parameters()["axi_bits"], parameters()["axi_bits"] // 8
     dut.discard.value = 0
     rng = np.random.default_rng(8)
-    memory = RudeMemory(dut, axi_bits, {number: fault})
+    RudeMemory(dut, axi_bits, {number: fault})
     source = StreamSource(dut, "i", READ_REQUEST, 0.0, rng)
     sink = StreamSink(dut, "o", read_data_layout(axi_bits), 0.0, rng)
     await start_clock(dut)

@@ -162,8 +162,8 @@ class BoardMemory:
 
 #: The module in the ZCU102's socket (UG1182): 64 bits of x16 chips of 8 Gbit, at the 2133 MT/s of the board's preset.
 #: JESD79-4: tREFI 7.8 us up to 85 C; tRFC1 350 ns at 8 Gbit; tFAW of x16 chips 30 ns for four rows at 2133. What is
-#: reached of the 17.1 GB/s: 75 % measured over the HP ports of this board, K. Manev, A. Vaishnav, D. Koch, "Unexpected Diversity:
-#: Quantitative Memory Analysis for Zynq UltraScale+ Systems", FPT 2019.
+#: reached of the 17.1 GB/s: 75 % measured over the HP ports of this board, K. Manev, A. Vaishnav, D. Koch, "Unexpected
+#: Diversity: Quantitative Memory Analysis for Zynq UltraScale+ Systems", FPT 2019.
 DDR4_2133_X64 = Ddr("DDR4-2133 x 64", 2133.33e6, 64, 0.75, 7800, 350, 30 / 4)
 
 #: S_AXI_HP0_FPD to S_AXI_HP3_FPD of a Zynq UltraScale+, each 128 bits: UG1085, whose section on their FIFO interface gives

@@ -243,6 +243,7 @@ class Bench:
         instruction = decode(word.to_bytes(INSTRUCTION_BYTES, "little"))
         whole = operation(instruction.opcode).bits
         left = resolve(instruction, self.lengths.tolist(), CONFIG)
+        assert left is not None, "the bench's lengths leave something of everything"
         return word >> whole << whole | int.from_bytes(encode(left), "little")
 
     async def check(self, count=30, **settings):

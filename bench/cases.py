@@ -45,7 +45,7 @@ DEIT_TINY = Shape("DeiT-tiny", 12, 192, 3, 768, Input.PATCHES, PATCH)
 
 @dataclass(frozen=True)
 class Case:
-    """One inference: W1 with ``bits`` bits of activation, ``tokens`` valid tokens.
+    """One run of ``batch`` inferences: W1 with ``bits`` bits of activation, ``tokens`` valid tokens.
 
     ``memory`` is that of a board as its project connects it, at the clock that all rates are told by, or plain; then
     ``latency`` and ``bandwidth`` (port beats per 256 cycles) are all that there is of it.
@@ -57,13 +57,15 @@ class Case:
     memory: str = AS_CONNECTED
     latency: int | None = None
     bandwidth: int | None = None
+    batch: int = 1
 
     @property
     def name(self) -> str:
+        batch = "" if self.batch == 1 else f", batch {self.batch}"
         memory = "" if self.memory == AS_CONNECTED else f", {self.memory} memory"
         memory += "" if self.latency is None else f", latency {self.latency}"
         memory += "" if self.bandwidth is None else f", bandwidth {self.bandwidth}/256"
-        return f"{self.shape.name} W1A{self.bits}, {self.tokens} tokens{memory}"
+        return f"{self.shape.name} W1A{self.bits}, {self.tokens} tokens{batch}{memory}"
 
     def external(self, config: AcceleratorConfig) -> NamedTiming:
         """Memory as the simulation of ``config`` has it. Raises UsageError for a board that lacks the ports."""

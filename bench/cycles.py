@@ -49,8 +49,9 @@ PORT_SHAPES = (  # the same with the number of ports after A
     (4, 4, 16, 8, 4, 64, 2, 8),
     (4, 8, 32, 32, 8, 128, 4, 16),
 )
-#: The first are on `SHAPES`, the others on `PORT_SHAPES`.
-SINGLE, PAIRS = 56, 72
+#: The first are on `SHAPES`, those up to `ALONE` on `PORT_SHAPES`; the others on `SHAPES` again, for several samples.
+SINGLE, ALONE, PAIRS = 56, 72, 88
+BATCHES = (2, 3, 4, 8)
 MEMORIES = (
     MemoryTiming(), MemoryTiming(), MemoryTiming(1), MemoryTiming(100), MemoryTiming(250), MemoryTiming(40, 128),
     MemoryTiming(100, 64), MemoryTiming(20, 200),
@@ -71,7 +72,7 @@ class Pair(NamedTuple):
 
 def config_of(number: int) -> AcceleratorConfig:
     """The configuration of a pair."""
-    if number < SINGLE:
+    if number < SINGLE or number >= ALONE:
         *sizes, dma_queue = SHAPES[number % len(SHAPES)]
         ports = 1
     else:
@@ -91,7 +92,7 @@ def pair(number: int) -> Pair:
     while True:
         encoder = _encoder(rng)
         try:
-            program = compile_encoder(encoder, config)
+            program = compile_encoder(encoder, config, _batch(number))
         except CompileError:
             continue
         return Pair(number, config, encoder, program, _memory(rng, config))
@@ -105,6 +106,10 @@ def _memory(rng, config):
         ceiling = int(config.axi_bits // 8 * 256 * share)
         return replace(timing, outstanding=8, ceiling=ceiling, burst=384, refresh_every=1560, refresh=70)
     return timing
+
+
+def _batch(number):
+    return 1 if number < ALONE else BATCHES[number % len(BATCHES)]
 
 
 def _encoder(rng):
@@ -139,7 +144,8 @@ def measure(number: int) -> dict[str, Any]:
         "pair": number, "R": c.rows, "C": c.columns, "K": c.depth, "D": c.drain, "L": c.row_lanes, "A": c.axi_bits,
         "ports": c.ports, "layers": e.layers, "width": e.width, "heads": e.heads, "tokens": e.tokens,
         "latency": t.latency, "bandwidth": t.bandwidth, "DDR bytes/cycle": f"{t.ceiling / 256:g}" if t.ceiling else "-",
-        "instructions": len(chosen.program.instructions), "rtl": simulated, "model": model,
+        "batch": chosen.program.batch, "instructions": len(chosen.program.instructions),
+        "rtl": simulated, "model": model,
         "error_percent": f"{100 * (model - simulated) / simulated:.2f}", "program": fingerprint(chosen.program),
     }  # fmt: skip
 
@@ -156,10 +162,11 @@ def simulate(chosen: Pair) -> int:
     """Cycles of a pair in the RTL."""
     from sim.inference import simulated_accelerator
 
-    sample = random_inputs(np.random.default_rng(chosen.number), chosen.encoder)[0]
+    rng, batch = np.random.default_rng(chosen.number), chosen.program.batch
+    inputs = np.stack([random_inputs(rng, chosen.encoder)[0][0] for _ in range(batch)])
     with simulated_accelerator(chosen.program, chosen.timing) as accelerator:
         accelerator.load(chosen.program)
-        accelerator.run(*sample)
+        accelerator.run(inputs)
         return accelerator.counters()["cycles"]
 
 

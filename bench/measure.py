@@ -50,16 +50,16 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
     timing = external.timing
     asked = {
         "case": case.name, "model": case.shape.name, "weight_bits": 1, "activation_bits": case.bits, "tokens": case.tokens,
-        "memory": external.name, "memory_timing": asdict(timing), "latency_cycles": timing.latency,
+        "batch": case.batch, "memory": external.name, "memory_timing": asdict(timing), "latency_cycles": timing.latency,
         "ports": config.ports, "port_bits": config.port_bits, "bytes_per_cycle": timing.bytes_per_cycle(config.axi_bits),
     }  # fmt: skip
     started = time.process_time()
     rng = np.random.default_rng(SEED)
     encoder = random_encoder(rng, **case.encoder())
-    ((inputs, length),) = random_inputs(rng, encoder)
+    inputs = np.stack([random_inputs(rng, encoder)[0][0] for _ in range(case.batch)])
     generated = time.process_time()
     try:
-        program = compile_encoder(encoder, config)
+        program = compile_encoder(encoder, config, case.batch)
     except CompileError as error:
         return asked | {"refused": str(error)}
     check(program)
@@ -68,13 +68,13 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
     if kept.exists():
         result = json.loads(kept.read_text())
     else:
-        result = _run(timing, program, library, inputs, length, [encode(encoder, inputs, length)], progress)
+        result = _run(timing, case, program, library, inputs, [encode(encoder, sample) for sample in inputs], progress)
         write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,
         "operations": operations(encoder.config), "encoder_operations": encoder_operations(encoder.config),
     }  # fmt: skip
-    return asked | result | (_rates(config, program, timing, result) if "cycles" in result else {})
+    return asked | result | (_rates(config, case, program, timing, result) if "cycles" in result else {})
 
 
 def _key(timing, config, library, program, inputs):
@@ -85,10 +85,10 @@ def _key(timing, config, library, program, inputs):
     return digest.hexdigest()[:16]
 
 
-def _run(timing, program, library, inputs, length, expected, progress):
+def _run(timing, case, program, library, inputs, expected, progress):
     with simulated_accelerator(program, timing, library) as accelerator:
         accelerator.load(program)
-        run = compared(accelerator, program, inputs[None], [length], expected, progress)
+        run = compared(accelerator, program, inputs, [case.tokens] * case.batch, expected, progress)
     result = {"passed": run.problem is None, "problem": run.problem, "tensors_compared": run.tensors}
     if run.logits is None:
         return result
@@ -107,7 +107,7 @@ def _predicted(program, timing):
         return None
 
 
-def _rates(config, program, timing, result):
+def _rates(config, case, program, timing, result):
     counters, cycles = result["counters"], result["cycles"]
     least = bound(program, timing)
     external = (counters["read_beats"] + counters["write_beats"]) * config.axi_bits // 8
@@ -116,9 +116,10 @@ def _rates(config, program, timing, result):
     )
     energy = estimate_energy(activity, ASSUMED_MHZ * 1e6)
     seconds = cycles / (ASSUMED_MHZ * 1e6)
-    gop = result["encoder_operations"] / 1e9
+    gop = case.batch * result["encoder_operations"] / 1e9
     predicted = _predicted(program, timing)
     return {
+        "cycles_per_inference": cycles / case.batch,
         "predicted_cycles": predicted and predicted.cycles, "engine_causes": predicted and predicted.breakdown,
         "engine_busy": counters["qmm_busy"] / cycles, "external_bytes": external, "bound": least,
         "bound_by": max(least, key=least.__getitem__), "ratio_to_bound": cycles / max(least.values()),

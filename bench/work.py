@@ -6,7 +6,7 @@ from math import ceil
 from golden.model import EncoderConfig, Input
 from isa.instruction import Destination, Opcode
 from isa.memory_timing import MemoryTiming
-from program.program import Program
+from program.program import Program, sample_name
 from sim.simulation import Event
 from sim.timeline import spans
 
@@ -73,5 +73,7 @@ def bound(program: Program, memory: MemoryTiming) -> dict[str, int]:
 
 
 def embedded(program: Program, events: Sequence[Event]) -> int:
-    """The cycle in which the embedding is whole: what comes before is not the encoder's. ``events``: of the run."""
-    return spans(program, events)[program.symbols["embedding.codes"].ready].end
+    """The cycle in which the embedding of all samples is whole: what comes before is not the encoder's. ``events``: of the
+    run."""
+    last = sample_name(program.batch, program.batch - 1, "embedding.codes")
+    return spans(program, events)[program.symbols[last].ready].end

@@ -67,8 +67,8 @@ int bittern_load(struct bittern *device, const void *image, uint64_t bytes) {
     if (found.version != BITTERN_VERSION_VALUE) return BITTERN_WRONG_VERSION;
     if (found.configuration != read_register(device, BITTERN_CONFIGURATION)) return BITTERN_WRONG_PROGRAM;
     device->input = pages(found.image_bytes);
-    device->output = device->input + pages(found.input_bytes);
-    if (device->output + pages(found.output_bytes) > device->memory_bytes) return BITTERN_NO_MEMORY;
+    device->output = device->input + pages((uint64_t)found.batch * found.input_bytes);
+    if (device->output + pages((uint64_t)found.batch * found.output_bytes) > device->memory_bytes) return BITTERN_NO_MEMORY;
     if (read_register(device, BITTERN_STATUS) & BITTERN_STATUS_BUSY) return BITTERN_TIMEOUT;
     copy_to(device, 0, data, found.image_bytes);
     sync(device, 0, found.image_bytes);
@@ -111,14 +111,22 @@ static uint32_t input_word(const struct bittern_image *program, const int32_t *i
     return value;
 }
 
-int bittern_start(struct bittern *device, const int32_t *input, uint32_t length) {
+int bittern_start(struct bittern *device, const int32_t *const *inputs, const uint32_t *lengths, uint32_t count) {
     const struct bittern_image *program = &device->program;
     if (!program->magic) return BITTERN_NOT_LOADED;
-    if (length < 1 || length > program->tokens || !in_range(program, input)) return BITTERN_BAD_INPUT;
+    if (count < 1 || count > program->batch) return BITTERN_BAD_INPUT;
+    for (uint32_t sample = 0; sample < count; sample++)
+        if (lengths[sample] < 1 || lengths[sample] > program->tokens || !in_range(program, inputs[sample]))
+            return BITTERN_BAD_INPUT;
     if (read_register(device, BITTERN_STATUS) & BITTERN_STATUS_BUSY) return BITTERN_TIMEOUT;
-    for (uint64_t i = 0; i < program->input_bytes / 4; i++) device->memory[device->input / 4 + i] = input_word(program, input, i);
-    sync(device, device->input, program->input_bytes);
-    write_register(device, BITTERN_LENGTH0, length);
+    for (uint32_t sample = 0; sample < program->batch; sample++) {
+        volatile uint32_t *words = device->memory + (device->input + (uint64_t)sample * program->input_bytes) / 4;
+        for (uint64_t i = 0; i < program->input_bytes / 4; i++)
+            words[i] = sample < count ? input_word(program, inputs[sample], i) : 0;
+        write_register(device, BITTERN_LENGTH0 + 4 * sample, sample < count ? lengths[sample] : 0);
+    }
+    sync(device, device->input, (uint64_t)program->batch * program->input_bytes);
+    device->count = count;
     write_register(device, BITTERN_INTERRUPT, 1);
     write_register(device, BITTERN_CONTROL, BITTERN_CONTROL_START);
     return BITTERN_OK;
@@ -140,17 +148,20 @@ int bittern_finish(struct bittern *device, int16_t *logits, uint64_t polls) {
         device->error_instruction = read_register(device, BITTERN_ERROR_INSTRUCTION);
         return BITTERN_FAILED;
     }
-    sync(device, device->output, program->output_bytes);
-    for (uint32_t row = 0; row < program->output_rows; row++)
-        for (uint32_t column = 0; column < program->output_columns; column++) {
-            const uint64_t byte = device->output + (uint64_t)row * program->output_row_bytes + 2u * column;
-            *logits++ = (int16_t)(device->memory[byte / 4] >> byte % 4 * 8);
-        }
+    sync(device, device->output, (uint64_t)device->count * program->output_bytes);
+    for (uint32_t sample = 0; sample < device->count; sample++)
+        for (uint32_t row = 0; row < program->output_rows; row++)
+            for (uint32_t column = 0; column < program->output_columns; column++) {
+                const uint64_t start = device->output + (uint64_t)sample * program->output_bytes;
+                const uint64_t byte = start + (uint64_t)row * program->output_row_bytes + 2u * column;
+                *logits++ = (int16_t)(device->memory[byte / 4] >> byte % 4 * 8);
+            }
     return BITTERN_OK;
 }
 
-int bittern_run(struct bittern *device, const int32_t *input, uint32_t length, int16_t *logits, uint64_t polls) {
-    const int result = bittern_start(device, input, length);
+int bittern_run(struct bittern *device, const int32_t *const *inputs, const uint32_t *lengths, uint32_t count,
+                int16_t *logits, uint64_t polls) {
+    const int result = bittern_start(device, inputs, lengths, count);
     return result == BITTERN_OK ? bittern_finish(device, logits, polls) : result;
 }
 
@@ -167,7 +178,7 @@ const char *bittern_explain(int result) {
         case BITTERN_WRONG_PROGRAM: return "the image is for another configuration; compile it for the preset of the bitstream";
         case BITTERN_NO_MEMORY: return "the program does not fit the memory; reserve more or use a smaller model";
         case BITTERN_NOT_LOADED: return "no program is loaded; call bittern_load first";
-        case BITTERN_BAD_INPUT: return "a length, token id or code is out of range";
+        case BITTERN_BAD_INPUT: return "a length, token id or code is out of range, or more samples than the batch";
         case BITTERN_TIMEOUT: return "the accelerator is busy; wait longer, its watchdog ends a run that hangs";
         case BITTERN_FAILED: return "the accelerator reported an error; error_code and error_instruction say which";
         default: return "unknown result";

@@ -3,7 +3,7 @@
  *     struct bittern device;
  *     bittern_open(&device, registers, memory, physical_address, bytes);
  *     bittern_load(&device, image, image_bytes);                  file of `bittern image`
- *     bittern_run(&device, codes, length, logits, polls);
+ *     bittern_run(&device, inputs, lengths, count, logits, polls);
  *
  * `memory` is what the accelerator reads and writes, mapped uncached, or cached with `sync` set. Functions return a
  * bittern_result; bittern_explain() says what it means and what to do. After any of them the device takes the next call. */
@@ -31,16 +31,17 @@ enum bittern_result {
     BITTERN_FAILED /* error_code and error_instruction of the device say why */
 };
 
-/* First 64 bytes of an image file; see boards/c/image.py. Little-endian. */
+/* First 68 bytes of an image file; see boards/c/image.py. Little-endian. */
 struct bittern_image {
     uint32_t magic, version, configuration;
     uint32_t image_bytes, program_offset, program_length;
-    uint32_t input_bytes, output_bytes;
+    uint32_t input_bytes, output_bytes; /* of a sample */
     uint32_t output_rows, output_columns, output_row_bytes;
     uint32_t tokens;
     uint32_t input_size; /* vocabulary, or codes of a patch */
     uint32_t input_bits; /* of a code; 0: the input is token ids */
     uint32_t banks_and_depth; /* R in bits 15:0, K in 31:16 */
+    uint32_t batch; /* samples that a run computes */
     uint32_t crc; /* CRC-32 of the image that follows */
 };
 
@@ -53,6 +54,7 @@ struct bittern {
     void (*sync)(volatile void *start, uint64_t bytes);
     struct bittern_image program; /* valid if program.magic is set */
     uint64_t input, output; /* offsets in memory */
+    uint32_t count; /* samples of the last run */
     uint32_t error_code, error_instruction; /* of the last BITTERN_FAILED */
 };
 
@@ -63,17 +65,18 @@ int bittern_open(struct bittern *device, volatile void *registers, volatile void
 /* Checks the image and copies it to the memory; the caller's copy is no longer needed. */
 int bittern_load(struct bittern *device, const void *image, uint64_t bytes);
 
-/* Begins an inference. `input`: `tokens` token ids, or tokens * input_size codes row by row; `length`: tokens that are not
- * padding. What is out of range is BITTERN_BAD_INPUT. */
-int bittern_start(struct bittern *device, const int32_t *input, uint32_t length);
+/* Begins a run of `count` samples, 1 to `batch`. `inputs[i]`: `tokens` token ids, or tokens * input_size codes row by row;
+ * `lengths[i]`: tokens that are not padding. What is out of range is BITTERN_BAD_INPUT. */
+int bittern_start(struct bittern *device, const int32_t *const *inputs, const uint32_t *lengths, uint32_t count);
 
-/* Waits for its end, looking at most `polls` times, and copies output_rows * output_columns logits. */
+/* Waits for its end, looking at most `polls` times, and copies output_rows * output_columns logits of each sample. */
 int bittern_finish(struct bittern *device, int16_t *logits, uint64_t polls);
 
 /* Both. */
-int bittern_run(struct bittern *device, const int32_t *input, uint32_t length, int16_t *logits, uint64_t polls);
+int bittern_run(struct bittern *device, const int32_t *const *inputs, const uint32_t *lengths, uint32_t count,
+                int16_t *logits, uint64_t polls);
 
-/* Counter `index` of the last inference, in the order of bittern_registers.h. */
+/* Counter `index` of the last run, in the order of bittern_registers.h. */
 uint32_t bittern_counter(const struct bittern *device, uint32_t index);
 
 const char *bittern_explain(int result);

@@ -4,7 +4,8 @@
  *
  * REGISTERS and MEMORY are offsets in DEVICE: 0 and 4096 for a UIO device, physical addresses for /dev/mem. ADDRESS is the
  * physical address of the memory and BYTES its size. INPUTS holds, for each sample, 32-bit words: its length, then token ids
- * or codes. Prints the logits of each sample on one line, then its cycles. */
+ * or codes. Samples run in batches of what the image computes. Prints the logits of each sample on one line, then the cycles
+ * of its batch. */
 #define _FILE_OFFSET_BITS 64
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,6 +22,7 @@
 
 #define POLLS 10000000u
 #define MOST_LOGITS 65536
+#define MOST_SAMPLES 8
 
 static int16_t logits[MOST_LOGITS];
 
@@ -59,19 +61,29 @@ int main(int count, char **arguments) {
     if (result) return fail(arguments[6], bittern_explain(result));
     const struct bittern_image *program = &device.program;
     const uint64_t outputs = (uint64_t)program->output_rows * program->output_columns;
-    if (outputs > MOST_LOGITS) return fail(arguments[6], "more logits than this program has room for");
+    if (program->batch > MOST_SAMPLES || program->batch * outputs > MOST_LOGITS)
+        return fail(arguments[6], "more logits than this program has room for");
     const uint64_t words = 1 + (uint64_t)program->tokens * (program->input_bits ? program->input_size : 1);
     if (input_bytes % (4 * words)) return fail(arguments[7], "not a whole number of samples");
 
     int status = 0;
-    for (const int32_t *sample = inputs; sample < inputs + input_bytes / 4; sample += words) {
-        result = bittern_run(&device, sample + 1, (uint32_t)sample[0], logits, POLLS);
+    const int32_t *sample = inputs, *const end = inputs + input_bytes / 4;
+    while (sample < end) {
+        const int32_t *batch[MOST_SAMPLES];
+        uint32_t lengths[MOST_SAMPLES], samples = 0;
+        for (; samples < program->batch && sample < end; samples++, sample += words) {
+            batch[samples] = sample + 1;
+            lengths[samples] = (uint32_t)sample[0];
+        }
+        result = bittern_run(&device, batch, lengths, samples, logits, POLLS);
         if (result == BITTERN_FAILED)
             printf("error %" PRIu32 " at instruction %" PRIu32 "\n", device.error_code, device.error_instruction);
         else if (result)
             printf("%s\n", bittern_explain(result));
-        for (uint64_t i = 0; !result && i < outputs; i++) printf("%d ", logits[i]);
-        if (!result) printf("cycles %" PRIu32 "\n", bittern_counter(&device, 0));
+        for (uint64_t i = 0; !result && i < samples * outputs; i++) {
+            printf("%d ", logits[i]);
+            if (i % outputs == outputs - 1) printf("cycles %" PRIu32 "\n", bittern_counter(&device, 0));
+        }
         status |= result != 0;
     }
     return status;

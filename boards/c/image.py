@@ -1,4 +1,4 @@
-"""Program images for the C library: 16 little-endian 32-bit words that describe a program, then its memory image."""
+"""Program images for the C library: 17 little-endian 32-bit words that describe a program, then its memory image."""
 
 import struct
 import zlib
@@ -19,9 +19,9 @@ def flat_image(program: Program) -> bytes:
     words = (
         MAGIC, VERSION, c.checksum, len(program.image), program.program_offset, len(program.instructions), layout.bytes,
         output.bytes, output.rows, output.columns, output.row_bytes, layout.tokens, layout.size, bits,
-        c.rows | c.depth << 16, zlib.crc32(program.image),
+        c.rows | c.depth << 16, program.batch, zlib.crc32(program.image),
     )  # fmt: skip
-    return struct.pack("<16I", *words) + program.image
+    return struct.pack("<17I", *words) + program.image
 
 
 def write_image(program: Program, path: Path | str) -> None:

@@ -20,8 +20,11 @@ from program.compiler.product import Product
 from program.program import InputLayout
 
 BIT = Format(Kind.UNSIGNED, 1)
-#: Row tiles of a product to the row buffer that come before what needs the norm of the first.
+#: Bands of row tiles of a product to the row buffer that come before what needs the norm of the first.
 NORM_AHEAD = 2
+#: Cycles of the rows of a NORM, at least, where samples have each other to wait for: the fewer the NORMs, the fewer the
+#: cycles between them.
+LONG_NORM = 512
 
 
 class Lowering:
@@ -38,6 +41,9 @@ class Lowering:
         self.width = np.arange(d)
         self.width_words = self.builder.words(d)
         self.groups = self.builder.row_groups(d, "the width of the model")
+        longer = 1 if batch == 1 else ceil_div(LONG_NORM, self.groups * config.rows)
+        #: ``(tile, tiles)`` of the row tiles that share a NORM.
+        self.bands = [(tile, min(longer, self.row_tiles - tile)) for tile in range(0, self.row_tiles, longer)]
         #: Codes of each sample from the last norm, as left and, where that transposes, as right operands.
         self.x_left: list[Operand] = []
         self.x_right: list[Operand] = []
@@ -107,8 +113,8 @@ class Lowering:
             constant = builder.constants("embedding.projection", scale, offset)
             scaling = Scaling(At(constant), False, constants.shift, LOW, HIGH)
             for sample in self.samples:
-                for tile, step in enumerate(norm[sample]):
-                    builder.qmm("embedding.projection", gathered[sample].part(tile=tile), identity, 1, identity.tiles,
+                for (tile, tiles), step in zip(self.bands, norm[sample], strict=True):
+                    builder.qmm("embedding.projection", gathered[sample].part(tile=tile), identity, tiles, identity.tiles,
                                 scaling, model.width, row=step, sample=sample,
                                 tokens=Tokens(rows=tile * self.config.rows))  # fmt: skip
         self.input = InputLayout(model.input, model.tokens, model.input_size, codes, size)
@@ -135,7 +141,7 @@ class Lowering:
         return gathered
 
     def _norm(self, name, norm, transposes, residual=None):
-        """The NORMs that end a block, for each sample one for each row tile: the new stream, and its codes left and, for
+        """The NORMs that end a block, for each sample one for each band: the new stream, and its codes left and, for
         ``transposes``, right. They are steps yet to be added to the products that feed them."""
         builder, c = self.builder, self.config
         n, d, groups = self.model.tokens, self.model.width, self.groups
@@ -174,13 +180,14 @@ class Lowering:
         if right is not None:
             fields |= right.write_fields("right") | {"right_enable": 1}
         steps = []
-        for first in range(0, n, c.rows):
-            rows = min(c.rows, n - first)
+        for tile, tiles in self.bands:
+            first = tile * c.rows
+            rows = min(tiles * c.rows, n - first)
             stream = Use(residual, np.arange(first * groups, (first + rows) * groups))
-            writes = [stream, left.use(1, tile=first // c.rows)]
+            writes = [stream, left.use(tiles, tile=tile)]
             if right is not None:
-                tile = first // c.columns
-                writes.append(right.use(ceil_div(first + rows, c.columns) - tile, tile=tile))
+                begin = first // c.columns
+                writes.append(right.use(ceil_div(first + rows, c.columns) - begin, tile=begin))
             mine = {"rows": rows, "first_row": first, "residual_base": At(residual, first * groups)}
             mine |= Tokens(rows=first).fields()
             own = self.builder.of(sample, f"{name}.norm")
@@ -190,19 +197,23 @@ class Lowering:
         return steps
 
     @property
-    def _row_tiles_of_all(self):
-        """``(sample, row tile)`` of all samples, in order."""
-        return [(sample, tile) for sample in self.samples for tile in range(self.row_tiles)]
+    def _bands_of_all(self):
+        """``(sample, number of its band)`` of all samples, in order."""
+        return [(sample, number) for sample in self.samples for number in range(len(self.bands))]
+
+    def _compute_band(self, product, sample, number, row=None):
+        tile, tiles = self.bands[number]
+        product.compute(self.model.tokens, [sample], tile=tile, tiles=tiles, row=row)
 
     def _normed(self, product, norm):
         """Add a product to the row buffer and its NORMs."""
-        for sample, tile in self._row_tiles_of_all:
-            product.compute(self.model.tokens, [sample], tile=tile, tiles=1, row=norm[sample][tile])
+        for sample, number in self._bands_of_all:
+            self._compute_band(product, sample, number, norm[sample][number])
 
     def _feed_forward(self, name, block, attention, output, attended, transposes):
         """Output projection of the attention, then both products of the feed-forward block.
 
-        Row tiles of the output projection run ahead: of the end of attention, which they need not all wait for, and of
+        Bands of the output projection run ahead: of the end of attention, which they need not all wait for, and of
         those of the first product, which wait for their norm.
         """
         builder, tokens = self.builder, self.model.tokens
@@ -210,19 +221,18 @@ class Lowering:
         words = builder.words(self.model.feed_forward)
         hidden = builder.operands(f"{name}.hidden", Memory.LEFT, self.row_tiles, words, block.up.codes)
         up = Product(builder, f"{name}.hidden", self.x_left, block.up, self.width, hidden_width, hidden)
-        todo = self._row_tiles_of_all
-        finish = len(todo) - self.row_tiles + min(NORM_AHEAD, self.row_tiles)
+        todo = self._bands_of_all
+        finish = len(todo) - len(self.bands) + min(NORM_AHEAD, len(self.bands))
         for index in range(len(todo) + NORM_AHEAD):
             if index == finish:
                 attention.finish()
             if index < len(todo):
-                sample, tile = todo[index]
-                if tile == 0:
+                sample, number = todo[index]
+                if number == 0:
                     attention.attend(sample)
-                output.compute(tokens, [sample], tile=tile, tiles=1, row=attended[sample][tile])
+                self._compute_band(output, sample, number, attended[sample][number])
             if index >= NORM_AHEAD and up.whole:
-                sample, tile = todo[index - NORM_AHEAD]
-                up.compute(tokens, [sample], tile=tile, tiles=1)
+                self._compute_band(up, *todo[index - NORM_AHEAD])
         if not up.whole:
             up.compute(tokens)
         for sample in self.samples:

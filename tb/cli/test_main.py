@@ -85,6 +85,26 @@ def test_a_bundle_too_large_for_the_preset_is_refused(capsys):
     assert re.search(rf"\b{width}\b.*\b{preset('tiny').row_columns}\b.*raise row_columns", message)
 
 
+@pytest.mark.parametrize("command", [["sim", "--bundle", BUNDLE], ["image", BUNDLE], ["run", BUNDLE, "none.png"]])
+@pytest.mark.parametrize("batch", ["0", "9"])
+def test_a_batch_that_no_accelerator_takes_is_refused(capsys, command, batch, monkeypatch):
+    monkeypatch.setattr("boards.run.command.prepare", lambda bundle, items: ([], [], []))
+    assert f"a batch has 1 to 8 samples, not {batch}; " in refused(capsys, *command, "--batch", batch)
+
+
+def test_a_batch_that_a_preset_cannot_take_is_refused_with_what_lacks_and_what_fits(capsys):
+    message = refused(capsys, "sim", "--bundle", ROOT / "bundles" / "sst2-w1a1.bundle", "--batch", "4")
+    assert re.search(r"of the 2048 in the residual memory only \d+ are free .* \d+ are lacking; raise residual_d", message)
+    assert message.rstrip().endswith("or a batch of 2, which fits")
+
+
+def test_an_image_for_a_batch_says_so(tmp_path):
+    path = tmp_path / "a.image"
+    assert main(["image", str(BUNDLE), "--preset", "small", "--batch", "3", "--output", str(path)]) == 0
+    assert path.read_bytes() == flat_image(compile_encoder(load(BUNDLE).encoder, preset("small"), 3))
+    assert int.from_bytes(path.read_bytes()[60:64], "little") == 3
+
+
 @pytest.mark.parametrize(("option", "value", "named"), [
     ("--samples", "0", "0"), ("--samples", "100000", "100000"), ("--bandwidth", "0", "0"), ("--latency", "0", "0"),
     ("--latency", "4294967296", "4294967296"), ("--bandwidth", "257", "257"),

@@ -29,15 +29,16 @@ class Case:
 
 
 @cache
-def case(kind=Input.PATCHES, samples=5):
-    """Random encoder of one layer and its samples, of different lengths; the same in every test."""
+def case(kind=Input.PATCHES, samples=5, batch=1):
+    """Random encoder of one layer and its samples, of different lengths, by a program for ``batch`` of them; the same in
+    every test."""
     rng = np.random.default_rng(90)
     sizes = dict(width=20, heads=2, head_width=9, feed_forward=33, tokens=7, input_size=9)
     encoder = random_encoder(rng, input=kind, **sizes)
     inputs, lengths = (np.stack(part) for part in zip(*random_inputs(rng, encoder, samples)))
     logits = np.stack([encode(encoder, x, n)["logits"] for x, n in zip(inputs, lengths)])
     assert len(np.unique(logits, axis=0)) == samples, "samples must be told apart by their logits"
-    return Case(encoder, compile_encoder(encoder, CONFIG), inputs, lengths, logits)
+    return Case(encoder, compile_encoder(encoder, CONFIG, batch), inputs, lengths, logits)
 
 
 def patched(program, index, **fields):

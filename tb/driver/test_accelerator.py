@@ -54,6 +54,17 @@ def test_a_batch_and_single_samples_give_the_logits_of_the_reference(accelerator
     assert np.array_equal(accelerator.run(sample.inputs[0]), sample.logits[0])  # its length is that of the program
 
 
+@pytest.mark.parametrize("batch", [2, 4])
+@pytest.mark.parametrize("kind", list(Input))
+def test_a_program_for_several_samples_takes_any_number_of_them(accelerator, kind, batch):
+    """Their lengths are their own, and what the last batch lacks disturbs nothing."""
+    sample = case(kind, batch=batch)
+    accelerator.load(sample.program)
+    for count in (5, 1, 4):
+        assert np.array_equal(accelerator.run(sample.inputs[:count], sample.lengths[:count]), sample.logits[:count])
+    assert np.array_equal(accelerator.run(sample.inputs[1], sample.lengths[1]), sample.logits[1])
+
+
 def test_counters_are_those_of_the_last_inference(accelerator):
     program = case().program
     accelerator.load(program)
@@ -177,7 +188,7 @@ def test_an_error_names_code_and_instruction_and_the_next_run_works(accelerator,
 def test_a_token_id_beyond_the_vocabulary_is_an_error_of_the_accelerator_too(accelerator, monkeypatch):
     sample = case(Input.TOKENS)
     accelerator.load(sample.program)
-    monkeypatch.setattr("driver.accelerator.pack_input", lambda p, x, n: np.full(p.input.bytes // 4, 9, "<u4").tobytes())
+    monkeypatch.setattr("driver.accelerator.pack_batch", lambda p, x, n: np.full(p.input.bytes // 4, 9, "<u4").tobytes())
     with pytest.raises(RunError, match=r"INDEX_RANGE.*outside the vocabulary"):
         accelerator.run(sample.inputs[0])
     monkeypatch.undo()
@@ -235,8 +246,8 @@ def test_a_reset_in_the_middle_is_noticed(rtl, monkeypatch):
 
 def test_registers_and_memory_that_do_not_exist_are_refused(accelerator):
     transport = accelerator.transport
-    with pytest.raises(TransportError, match=r"0x060.*docs/registers.md"):
-        transport.read_register(0x60)
+    with pytest.raises(TransportError, match=r"0x0F0.*docs/registers.md"):
+        transport.read_register(0xF0)
     for offset, size in ((MEMORY, 1), (-1, 4), (0, MEMORY + 1)):
         with pytest.raises(ValueError, match="outside the memory"):
             transport.read_memory(offset, size)

@@ -1,12 +1,14 @@
 """Inputs are packed as the instructions expect them, and bad ones are refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from golden.encoder import encode
 from golden.model import Head, Input
 from isa.presets import PRESETS, preset
-from program.memory_image import pack_input, unpack_output
+from program.memory_image import pack_batch, pack_input, unpack_output
 from program.verify.interpreter import Interpreter, MachineError, run
 from tb.models import random_encoder, random_inputs
 from tb.program.cases import changed, compiled
@@ -40,6 +42,25 @@ def test_a_bad_input_is_refused(case):
         bad.flat[3] = wrong
         with pytest.raises(ValueError, match=rf"must be in 0..{limit - 1}, not {wrong}"):
             pack_input(program, bad, 8)
+
+
+def test_a_batch_is_its_samples_one_after_another_and_zeros_for_those_that_lack(case):
+    encoder, _ = case
+    program = compiled(encoder, replace(preset("tiny"), residual_depth=1024), 3)
+    samples = random_inputs(np.random.default_rng(0), encoder, 2)
+    inputs, lengths = zip(*samples)
+    data = pack_batch(program, inputs, lengths)
+    assert data == b"".join(pack_input(program, *sample) for sample in samples) + bytes(program.input.bytes)
+    assert len(data) == program.input_bytes
+
+
+@pytest.mark.parametrize("count", [0, 4])
+def test_more_inputs_than_the_batch_are_refused_and_so_are_none(case, count):
+    encoder, _ = case
+    program = compiled(encoder, replace(preset("tiny"), residual_depth=1024), 3)
+    inputs, length = random_inputs(np.random.default_rng(0), encoder, 1)[0]
+    with pytest.raises(ValueError, match=rf"^a run of this program takes 1..3 inputs, not {count}; compile"):
+        pack_batch(program, [inputs] * count, [length] * count)
 
 
 def test_the_logits_of_all_tokens_are_unpacked(case):

@@ -44,6 +44,27 @@ def test_an_equal_inference_has_no_problem_and_tells_what_it_took(accelerator):
     assert len(run.events) == 2 * (len(case().program.instructions) - 1)
 
 
+@pytest.mark.parametrize("count", [3, 2])
+def test_all_samples_of_a_batch_are_compared_with_lengths_of_their_own_and_none_that_lacks(count):
+    sample = case(batch=3)
+    expected = [encode(sample.encoder, *one) for one in zip(sample.inputs[:count], sample.lengths)]
+    assert len(set(sample.lengths[:count].tolist())) > 1
+    with simulated_accelerator(sample.program, MemoryTiming()) as accelerator:
+        accelerator.load(sample.program)
+        arguments = sample.program, sample.inputs[:count], sample.lengths[:count].tolist()
+        run = compared(accelerator, *arguments, expected, RunProgress(Console(quiet=True), 1, "runs"))
+        assert run.problem is None
+        assert run.logits is not None
+        assert np.array_equal(run.logits, sample.logits[:count])
+        assert run.tensors > count * len(sample.program.symbols) // 3
+        wrong = expected[1]["layer0.attention.codes"].copy()
+        wrong[0, 0] ^= 1
+        expected[1] |= {"layer0.attention.codes": wrong}
+        run = compared(accelerator, *arguments, expected, RunProgress(Console(quiet=True), 1, "runs"))
+        assert run.problem is not None
+        assert "sample1.layer0.attention.codes[0, 0] is" in run.problem
+
+
 def test_latency_and_bandwidth_are_those_of_the_memory(accelerator):
     cycles = [infer(accelerator).cycles]
     for memory in ((400, 256), (40, 40)):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 #: Heads whose queries of all row tiles but the last are computed before anything that needs the last one, in a batch of 1.
 QUERIES_AHEAD = 4
-#: Row tiles from which on those of the last head of the last sample are computed in two halves.
+#: Row tiles from which on those of the last head are computed in two halves, in a batch of 1.
 LEAST_TO_HALVE = 4
 
 
@@ -92,7 +92,7 @@ class AttentionLowering:
             for head, own in self._unit(at):
                 self._weights[head, own] = self._scores(head, own)
             for head, own in self._unit(at - pace.behind):
-                bands = self._bands(head, own)
+                bands = self._bands(head)
                 self._context(head, own, bands if (head, own) != self._units[-1] else bands[:1])
 
     def _unit(self, index):
@@ -103,15 +103,16 @@ class AttentionLowering:
         """Add what `attend` leaves out of the last sample, so that the first row tiles of its output projection can come
         before it."""
         head, last = self._units[-1]
-        self._context(head, last, self._bands(head, last)[1:])
+        self._context(head, last, self._bands(head)[1:])
         for sample in self.lowering.samples:
             self._name_tensors(sample)
 
-    def _bands(self, head, sample):
-        """``(tile, tiles)`` of the row tiles that are computed together: all of them, or half of them for the last head
-        (an odd one is left over), so that what comes behind attention can begin during its row unit."""
-        tiles = self.lowering.row_tiles
-        halved = self.kind.in_row_unit and (head, sample) == self._units[-1] and tiles >= LEAST_TO_HALVE
+    def _bands(self, head):
+        """``(tile, tiles)`` of the row tiles that are computed together: all of them, or, where no other sample gives the
+        engine work, half of them for the last head (an odd one is left over), so that what comes behind attention can begin
+        during its row unit."""
+        tiles, alone = self.lowering.row_tiles, self.builder.batch == 1
+        halved = alone and self.kind.in_row_unit and head + 1 == self.heads and tiles >= LEAST_TO_HALVE
         half = tiles // 2 if halved else tiles
         return [(tile, min(half, tiles - tile)) for tile in range(0, tiles, half)]
 
@@ -203,7 +204,7 @@ class AttentionLowering:
             name, f"{self.name}.scores{head}", self.query[sample].part(word=word, words=self.head_words),
             self.key[sample].part(word=word, words=self.head_words), self.token_tiles,
             Scaling(At(self.score_constant, head * self.token_tiles), False, block.score.shift, *bounds),
-            weights, self._bands(head, sample), sample,
+            weights, self._bands(head), sample,
         )  # fmt: skip
         steps = self.kind.lower(builder, self.tokens, block, scores)
         low.symbol(name, sample, steps, weights, self.tokens, self.tokens, token_columns=True)

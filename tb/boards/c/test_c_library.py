@@ -69,9 +69,11 @@ def logits(lines):
 
 
 @needs_trap
+@pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("kind", list(Input))
-def test_inferences_give_the_logits_of_the_reference(program, tmp_path, kind):
-    sample = case(kind)
+def test_inferences_give_the_logits_of_the_reference(program, tmp_path, kind, batch):
+    """Five samples: the last batch lacks one."""
+    sample = case(kind, batch=batch)
     status, lines, errors = run(program, tmp_path, flat_image(sample.program), zip(sample.inputs, sample.lengths))
     assert (status, errors) == (0, "")
     assert np.array_equal(logits(lines), sample.logits)
@@ -140,12 +142,13 @@ def test_memory_that_is_no_accelerator_is_refused(program, tmp_path):
     assert "no Bittern at this address; load its bitstream" in done.stderr
 
 
+@pytest.mark.parametrize("batch", [1, 8])
 @pytest.mark.parametrize("kind", list(Input))
-def test_the_library_lays_out_memory_as_the_other_drivers_do_but_with_one_slot(tmp_path, kind):
+def test_the_library_lays_out_memory_as_the_other_drivers_do_but_with_one_slot(tmp_path, kind, batch):
     for source in (HERE / "places.c", SOURCES / "bittern.c"):
         compiler("-x", "c", "-std=c99", *STRICT, "-I", SOURCES, "-c", source, "-o", tmp_path / f"{source.stem}.o")
     compiler(*tmp_path.glob("*.o"), "-o", tmp_path / "places")
-    sample, image = case(kind).program, tmp_path / "image"
+    sample, image = case(kind, batch=batch).program, tmp_path / "image"
     image.write_bytes(flat_image(sample))
     expected = Placement.of(sample, slots=1)
     command = [tmp_path / "places", image, str(expected.bytes), str(expected.bytes - 1)]

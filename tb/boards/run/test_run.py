@@ -49,6 +49,16 @@ def test_a_prediction_is_printed_with_its_probability(tmp_path, capsys):
     assert capsys.readouterr().out == f"{tmp_path}/a.png: ankle boot {100 * chances.max():.1f}%\n"
 
 
+def test_a_batch_gives_the_predictions_of_one_after_another(tmp_path, capsys):
+    np.save(tmp_path / "b.npy", np.stack([picture(index) for index in range(5)]))
+    printed = []
+    for batch in ("1", "4"):
+        assert main(["run", str(FASHION), str(tmp_path / "b.npy"), "--batch", batch]) == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert printed[0].count("\n") == 5
+
+
 @pytest.mark.parametrize(("item", "on", "message"), [
     ("none.png", "golden", "there is no image at"), (str(FASHION), "golden", "is no picture that can be read"),
     (None, "/dev/uio77", "load the overlay"), (None, "nowhere", "--on takes golden, rtl"),

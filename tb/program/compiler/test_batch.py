@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from formats import bundle as bundle_file
+from formats.files import ROOT
 from golden.codes import Kind
 from golden.model import Format, Head, Input
 from isa.instruction import SAMPLES, Memory, Opcode, Region, operation
@@ -49,16 +51,17 @@ def test_weights_and_constants_are_loaded_once_for_all_samples(kind, head):
 
 
 @pytest.mark.parametrize(
-    ("sizes", "depths", "part"),
+    ("sizes", "name", "part"),
     [
-        ({"feed_forward": 200}, {"right_depth": 460}, "layer0.feed_forward.hidden.part1"),
-        ({"width": 16, "heads": 1, "head_width": 100}, {"right_depth": 300}, "layer0.attention.key.part1"),
-        ({"width": 16, "heads": 1, "head_width": 100}, {"left_depth": 200}, "layer0.attention.value.part1"),
+        ({"feed_forward": 200}, "constant_depth", "layer0.feed_forward.hidden.part1"),
+        ({"width": 16, "heads": 1, "head_width": 100}, "right_depth", "layer0.attention.key.part1"),
+        ({"width": 16, "heads": 1, "head_width": 100}, "left_depth", "layer0.attention.value.part1"),
     ],
 )
-def test_weights_in_parts_are_loaded_once_for_all_samples_too(sizes, depths, part):
+def test_weights_in_parts_are_loaded_once_for_all_samples_too(sizes, name, part):
+    """In the smallest memory that does."""
     encoder = encoder_of(**sizes, weight=Format(Kind.SIGNED, 4))
-    program = compiled(encoder, replace(ROOMY, **depths), 3)
+    program = compiled(encoder, replace(ROOMY, **{name: fitting(encoder, name, 3)}), 3)
     assert f"sample2.{part}" in program.names
     assert set(loads(program).values()) == {1}
     assert_right(program, encoder, np.random.default_rng(0))
@@ -110,6 +113,23 @@ def fitting(encoder, name, batch):
         except CompileError:
             low = middle + 1
     return low
+
+
+def told():
+    """``(bundle, preset, largest batch)`` of the table in docs/programs.md."""
+    page = (ROOT / "docs" / "programs.md").read_text()
+    lines = [line.strip("| ").split(" | ") for line in page[page.index("| bundle | ") :].split("\n\n")[0].splitlines()]
+    presets = [name.strip("`") for name in lines[0][1:]]
+    return [(line[0], name, int(most)) for line in lines[2:] for name, most in zip(presets, line[1:], strict=True)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bundle", "name", "most"), told())
+def test_the_page_tells_the_largest_batches(bundle, name, most):
+    encoder = bundle_file.load(ROOT / "bundles" / f"{bundle}.bundle").encoder
+    assert compile_encoder(encoder, preset(name), most).batch == most
+    with pytest.raises(CompileError, match=f"a batch of {most}, which fits|a batch has 1 to {most} samples"):
+        compile_encoder(encoder, preset(name), most + 1)
 
 
 def test_where_no_batch_fits_none_is_offered():

@@ -83,6 +83,8 @@ class Ulx3s(wiring.Component):
     ):
         self.clock_hz, self.memory_bytes = clock_hz, memory_bytes
         self.config = config or preset(BOARD.preset)
+        if self.config.ports != 1:
+            raise UsageError(f"the memory of the {BOARD.title} has 1 port, not {self.config.ports}; leave out --set ports")
         self.dividers = pll_dividers(clock_hz)
         if baud < 1:
             raise UsageError(f"--baud must be at least 1, not {baud}")

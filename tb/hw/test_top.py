@@ -1,6 +1,7 @@
 """The whole accelerator in cocotb: small encoders from input to logits, over AXI with random pauses on every channel."""
 
 import logging
+from dataclasses import replace
 
 import cocotb
 import numpy as np
@@ -19,16 +20,22 @@ from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES
 from isa.presets import preset
 from isa.registers import ADDRESS, IDENTIFICATION
+from isa.sizes import BURST_BEATS, memory_prefixes
 from program.compiler.compiler import compile_encoder
 from program.memory_image import pack_input, unpack_output
 from tb.lib.axi_memory import AxiMemory
 from tb.lib.axi_monitor import AxiMonitor
-from tb.lib.harness import SIMULATORS, Simulator, reset, simulate, start_clock
+from tb.lib.harness import SIMULATORS, Simulator, parameters, reset, simulate, start_clock
 from tb.models import random_encoder, random_inputs
 
-CONFIG = preset("tiny")
+CONFIGS = {ports: replace(preset("tiny"), ports=ports) for ports in (1, 2)}
 INPUT, OUTPUT, SIZE = 0x18000, 0x1C000, 0x20000
 PATIENCE = 60_000  # cycles
+
+
+def chosen_config():
+    """The configuration that the test runs on."""
+    return CONFIGS[parameters()["ports"]]
 
 
 class Dut(wiring.Component):
@@ -58,9 +65,20 @@ class Bench:
     def __init__(self, dut, stall, rng):
         self.dut, self.rng = dut, rng
         logging.getLogger(f"cocotb.{dut._name}").setLevel(logging.ERROR)
-        self.memory = AxiMemory(dut, "m_axi_memory", SIZE, stall, rng)
-        self.monitor = AxiMonitor(dut, "m_axi_memory_", CONFIG.axi_bits)
+        self.config = chosen_config()
+        prefixes = memory_prefixes(self.config.ports)
+        # One memory, reached through ports that pause each by itself.
+        self.ports = [AxiMemory(dut, prefix, SIZE, stall, rng) for prefix in prefixes]
+        self.memory = self.ports[0]
+        for port in self.ports:
+            port.bytes = self.memory.bytes
+        self.monitors = [AxiMonitor(dut, f"{prefix}_", self.config.port_bits) for prefix in prefixes]
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.clk, dut.rst)
+
+    def break_memory(self, addresses):
+        """Access to ``addresses`` is answered with an error, on every port."""
+        for port in self.ports:
+            port.bad = addresses
 
     async def write(self, register, value):
         assert (await self.master.write(ADDRESS[register], int(value).to_bytes(4, "little"))).resp == AxiResp.OKAY
@@ -124,7 +142,8 @@ async def check(bench, encoder, program, inputs, length):
     assert (got == expected["logits"]).all()
     assert await bench.read("counter_saturations") == expected["saturated"]
     assert await bench.read("counter_instructions") == len(program.instructions)
-    bench.monitor.assert_quiet()
+    for monitor in bench.monitors:
+        monitor.assert_quiet()
 
 
 @cocotb.test()
@@ -132,7 +151,7 @@ async def check(bench, encoder, program, inputs, length):
 async def computes_whole_encoders(dut, variant, stall):
     rng = np.random.default_rng(60)
     encoder = small_encoder(rng, **VARIANTS[variant])
-    program = compile_encoder(encoder, CONFIG)
+    program = compile_encoder(encoder, chosen_config())
     bench = Bench(dut, stall, rng)
     await start_clock(dut)
     assert await bench.read("identification") == IDENTIFICATION
@@ -145,7 +164,7 @@ async def computes_whole_encoders(dut, variant, stall):
 async def recovers_from_reset_and_from_errors(dut):
     rng = np.random.default_rng(61)
     encoder = small_encoder(rng)
-    program = compile_encoder(encoder, CONFIG)
+    program = compile_encoder(encoder, chosen_config())
     ((inputs, length),) = random_inputs(rng, encoder, 1)
     bench = Bench(dut, 0.2, rng)
     await start_clock(dut)
@@ -165,19 +184,23 @@ async def recovers_from_reset_and_from_errors(dut):
     assert (await bench.read("error_code"), await bench.read("error_instruction")) == (Error.ILLEGAL_OPCODE, 7)
 
     await bench.load(program)
-    bench.memory.bad = range(INPUT, OUTPUT)
+    bench.break_memory(range(INPUT, OUTPUT))
     assert await bench.run(program, inputs, length) is None
     assert await bench.read("error_code") == Error.AXI_READ
-    bench.memory.bad = range(OUTPUT, SIZE)
+    piece = BURST_BEATS * bench.config.port_bits // 8
+    assert await bench.read("error_port") == 1 + INPUT // piece % bench.config.ports
+    bench.break_memory(range(OUTPUT, SIZE))
     assert await bench.run(program, inputs, length) is None
     assert await bench.read("error_code") == Error.AXI_WRITE
-    bench.memory.bad = range(0)
+    assert await bench.read("error_port") == 1
+    bench.break_memory(range(0))
     await check(bench, encoder, program, inputs, length)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("simulator", SIMULATORS)
-def test_top(simulator):
+@pytest.mark.parametrize("ports", CONFIGS)
+def test_top(ports, simulator):
     # Icarus, many times slower, is there for what it makes of X and of races, not for each rhythm of the memory.
     only = r"stall=0\.5|recovers" if simulator is Simulator.ICARUS else None
-    simulate(Dut(CONFIG), __name__, simulator, only=only)
+    simulate(Dut(CONFIGS[ports]), __name__, simulator, only=only, parameters={"ports": ports})

@@ -192,6 +192,8 @@ def test_a_clock_or_a_baud_rate_that_cannot_be_made_is_refused():
         pll_dividers(61_234_000)
     with pytest.raises(UsageError, match=naming("7000000 baud", "5.0%", "60 MHz")):
         Ulx3s(60_000_000, 7_000_000)
+    with pytest.raises(UsageError, match=naming("1 port", 2, "--set ports")):
+        Ulx3s(config=replace(preset("tiny"), ports=2))
     for hertz in (60_000_000, 62_500_000, 75_000_000, 100_000_000):
         divider, feedback, output = pll_dividers(hertz)
         assert 25_000_000 * feedback == hertz * divider

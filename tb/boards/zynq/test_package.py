@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from tb.boards.zynq.conftest import TINY
 from tb.boards.zynq.vivado.checks import check_folder
 from tb.boards.zynq.vivado.run import needs_tcl
 from tb.boards.zynq.vivado.verilog import check_hierarchy, elaborate
+from tb.lib.words import naming
 
 #: Models of the chip's primitives that each form instantiates.
 FORMS = {"ultrascale": PRIMITIVES, "plain": ""}
@@ -65,6 +67,13 @@ def test_the_folder_of_the_preset_for_the_board_passes_the_same_checks(tmp_path)
     check_folder(tmp_path / "folder", BOARD, chosen)
     for form in FORMS:
         check_verilog(tmp_path / "folder", form, tmp_path)
+
+
+def test_more_ports_than_the_board_has_are_refused_before_anything_is_written(tmp_path):
+    board = replace(BOARD, external=replace(BOARD.external, ports=2))
+    with pytest.raises(UsageError, match=naming("the ZCU102 has 2 memory ports", 4, "--set ports=2")):
+        write_package(board, Chosen("zcu102", preset("zcu102")), tmp_path, board.clock_mhz)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("clock", [0.5, 334, float("nan")])

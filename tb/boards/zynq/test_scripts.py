@@ -75,7 +75,7 @@ WRONG = {
         "package_ip.tcl", "aclk xilinx.com:signal:clock", "aresetn xilinx.com:signal:clock", ""
     ),
     "a bus without a clock": (
-        "package_ip.tcl", "ipx::associate_bus_interfaces -busif m_axi_memory -clock aclk $core", "",
+        "package_ip.tcl", "ipx::associate_bus_interfaces -busif m_axi_memory1 -clock aclk $core", "",
         "is associated with the clock"
     ),
     "a reset of the other polarity": ("package_ip.tcl", "ACTIVE_LOW", "ACTIVE_HIGH", "ACTIVE_HIGH"),
@@ -121,6 +121,15 @@ WRONG = {
     "a mapping larger than the registers": ("block_design.tcl", "-range 4096", "-range 8192", "has 4096 bytes"),
     "memory not at its own address": (
         "block_design.tcl", "-offset 0x0 ", "-offset 0x80000000 ", "not at its own address"
+    ),
+    "two masters at one port": (
+        "block_design.tcl", "memory1/M00_AXI] [get_bd_intf_pins ps/S_AXI_HP1",
+        "memory1/M00_AXI] [get_bd_intf_pins ps/S_AXI_HP0", "is connected twice"
+    ),
+    "ports exchanged": ("block_design.tcl", "ps/S_AXI_HP1_FPD", "ps/S_AXI_HP2_FPD", ""),
+    "a port without addresses": (
+        "block_design.tcl", "get_bd_addr_spaces accelerator/m_axi_memory1",
+        "get_bd_addr_spaces accelerator/m_axi_memory0", ""
     ),
     "a narrower port": ("block_design.tcl", "DATA_WIDTH {128}", "DATA_WIDTH {64}", ""),
     "another part": ("build.tcl", "xczu9eg-ffvb1156-2-e", "xczu7ev-ffvc1156-2-e", ""),

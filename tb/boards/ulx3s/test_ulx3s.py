@@ -1,5 +1,6 @@
 """The top that is routed, at its pins: bytes in on the serial line, labels out, equal to the reference."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 

@@ -28,6 +28,8 @@ PORT_BUFFER = 32
 BUFFERED_GROUPS = 32
 #: Rows that wait between two passes of a row unit, at most.
 ROWS_BETWEEN_PASSES = 32
+#: Elements of codes between the start of a row unit's last pass and the code writers: as many as a memory in LUTs holds.
+CODES_WAITING = 32
 #: Of the widest row tiles, so many fit in the row buffer.
 ROW_TILES = 2
 #: Complete row tiles that wait in the row buffer, beside the one that is read, at most.

@@ -9,9 +9,9 @@ TAKE = 2  #: from an element at the code writer to its word
 
 
 class CodeWriter:
-    """Code writers of an instruction: K / L elements to a word, a word to so many writes as the codes have bits.
+    """Both code writers: K / L elements to a word, a word to so many writes as the codes have bits.
 
-    A word is written while the next one fills.
+    A word is written while the next one fills, and instructions follow each other like rows of one.
     """
 
     class State(NamedTuple):
@@ -20,16 +20,21 @@ class CodeWriter:
         written: int  #: of its last write, a cycle after it left the word
         stalls: int  #: cycles in which a write waited for the drain
 
-    def __init__(self, parts: int, groups: int, bits: int, ports: Sequence[Port], delay: int):
-        self._fills = [min(parts, groups - first) for first in range(0, groups, parts)]
-        self._bits, self._ports = bits, ports
-        #: The last pass is ahead by the elements that fit between it and their words: by so many cycles more.
-        self.slack = (delay + 1) // parts * max(0, bits - parts)
+    def __init__(self, parts: int):
+        self._parts = parts
         self._state = self.State(-1, -1, -1, 0)
+        self._fills: list[int] = []
+        self._bits, self._ports = 0, ()
 
-    def wait(self, time: int) -> None:
-        """The first element comes in cycle ``time`` or later."""
-        self._state = self._state._replace(taken=time + TAKE - 1)
+    def begin(self, groups: int, bits: int, ports: Sequence[Port]) -> None:
+        """The rows that follow have so many elements and bits, and go to these memories."""
+        self._fills = [min(self._parts, groups - first) for first in range(0, groups, self._parts)]
+        self._bits, self._ports = bits, ports
+
+    @property
+    def last_taken(self) -> int:
+        """The cycle of the last element so far."""
+        return self._state.taken
 
     def announce(self, time: int) -> None:
         """Writes of a row whose first element comes in cycle ``time``."""

@@ -4,14 +4,14 @@ from collections.abc import Generator, Mapping
 from importlib import import_module
 from typing import Any
 
+from codesign.cycles.code_writer import CodeWriter
 from codesign.cycles.engine import RowRoom
 from codesign.cycles.events import Events, Port, Sleep
 from codesign.cycles.frontend import Frontend
+from codesign.cycles.row_units.passes import CHECKED
 from codesign.cycles.timing import Timing
 from isa.instruction import Memory, Queue, opcodes_of
 from program.program import Program
-
-CHECKED = 3  #: from issue to the command of the row buffer
 
 
 class RowUnits:
@@ -33,6 +33,7 @@ class RowUnits:
         self.started, self.completed = frontend.started[Queue.ROW], frontend.done[Queue.ROW]
         self.spans = []
         self.passes = events.times()
+        self.writer = CodeWriter(self.config.depth // self.config.row_lanes)
         self._units = {
             opcode: import_module(f"codesign.cycles.row_units.{opcode.name.lower()}").UNIT(self)
             for opcode in opcodes_of(Queue.ROW)
@@ -40,8 +41,8 @@ class RowUnits:
         self._ready = frontend.ready[Queue.ROW]
         self._row_tiles = 0  # read so far
         self._read_end = -1  # last element that the row buffer read
-        self._left = events.times()  # when each instruction had left its unit
         self._place = 0  # in passes
+        self.begun = 0  # instructions of which all has been read
         events.start(self._read())
         events.start(self._write())
 
@@ -55,7 +56,7 @@ class RowUnits:
             issued, index, _ = self.started[place]
             i = self.program.instructions[index]
             yield from self._units[i.opcode].read(issued, index, i)
-            place += 1
+            self.begun = place = place + 1
 
     def _write(self):
         """Last passes, in order."""
@@ -70,17 +71,14 @@ class RowUnits:
         self._place += 1
         return self.passes[self._place - 1]
 
-    def start(self, issued: int) -> Generator[Sleep, None, tuple[int, int]]:
-        """The cycles in which the row buffer and the unit have their commands: the unit when it is free."""
-        place = len(self._ready) - 1
-        reads = max(issued + CHECKED, self._read_end + 1)
-        unit = reads + 1
-        if place:
-            while len(self._left) < place:
-                yield self._left
-            unit = max(unit, self._left[place - 1] + 1)
-        self._ready.post(unit + 1)
-        return reads, unit
+    def start(self, issued: int, unit: int) -> int:
+        """The cycle in which the row buffer has its command: with the last element of the one before, at the earliest.
+
+        The unit has its own in cycle ``unit``. Then the next instruction may come.
+        """
+        reads = max(issued + CHECKED, self._read_end)
+        self._ready.post(max(reads, unit) + 1)
+        return reads
 
     def row_tile(self) -> Generator[Sleep, None, int]:
         """The cycle from which the next row tile can be read."""
@@ -95,8 +93,7 @@ class RowUnits:
         self._read_end = end
         self.buffer.released.post(end)
 
-    def complete(self, index: int, end: int, bound: dict[str, int], left: int) -> None:
-        """An instruction is done in cycle ``end`` and had left its unit in cycle ``left``; ``bound`` is for `spans`."""
-        self.completed.post(end)
+    def complete(self, index: int, end: int, bound: dict[str, int]) -> None:
+        """An instruction is done in cycle ``end``, or after the one before; ``bound`` is for `spans`."""
+        self.completed.post(max(end, self.completed[-1] + 1) if self.completed else end)
         self.spans.append((index, bound))
-        self._left.post(left)

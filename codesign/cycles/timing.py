@@ -44,7 +44,7 @@ class Timing:
     def of(cls, config: AcceleratorConfig) -> Self:
         lanes = latency.tree(config.row_lanes)
         groups = groups_of_a_tile(config)
-        queue, skid = latency.STREAM_QUEUE, latency.SKID
+        queue = latency.STREAM_QUEUE
         reciprocal = latency.reciprocal(softmax_sum_bits(config.row_columns))
         return cls(
             fetch_room=fetch_room(config.axi_bits),
@@ -58,9 +58,9 @@ class Timing:
             ring_words=ring_words(row_group_bits(config.row_columns, config.row_lanes)),
             softmax_maximum=2 + lanes + queue,
             softmax_sum=6 + lanes + 1 + reciprocal + 2 + queue,
-            softmax_output=7 + skid,
+            softmax_output=7 + queue,
             norm_statistics=6 + lanes + 1 + latency.norm_statistics() + queue,
-            norm_output=12 + skid,
+            norm_output=12 + queue,
             norm_residual=11,
         )
 

@@ -83,7 +83,9 @@ def _legal(numbers, side, others, sizes, most, tries=2000):
     """A configuration with these row units, or None if so many tries found none."""
     for _ in range(tries):
         values = _one(numbers, others) | side
-        if values["rows"] * values["columns"] * values["depth"] in sizes and values["drain"] <= most:
+        # No elements of several column tiles: their row buffer has more to choose from, by `codesign.resources.features`.
+        narrow = values["row_lanes"] <= values["columns"]
+        if values["rows"] * values["columns"] * values["depth"] in sizes and values["drain"] <= most and narrow:
             with suppress(ValueError):
                 return AcceleratorConfig(**values)
     return None

@@ -54,7 +54,8 @@ FEATURES = {
     "core.dma": lambda s: (s.A, s.queue),
     "core.rows.norm": lambda s: (s.L, s.residuals, s.chosen_residuals, s.A),
     "core.rows.softmax": lambda s: (s.L,),
-    "core.rows.buffer": lambda s: (s.L, 16 * s.L * choice(s.D // s.L)),
+    # Of its memories an element chooses one for each column tile, a write of several column tiles among the rows of a group.
+    "core.rows.buffer": lambda s: (s.L, 16 * s.L * choice(s.D // min(s.L, s.C)) + 16 * s.D * choice(min(s.L // s.C, s.G))),
     "core.rows.left": lambda s: (s.K, s.L),
     "core.rows.right": lambda s: (s.K, s.L),
     "core.rows": lambda s: (s.L, s.A * choice(16 * s.L // s.A)),

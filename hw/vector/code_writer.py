@@ -34,10 +34,10 @@ class CodeWriter(wiring.Component):
         `hw.vector.row_stream.code_element`, rows from group 0 on.
     o : Out(stream)
         `hw.vector.row_stream.code_write`.
-    o_busy : Out
-        A word of which all elements have come is not written yet, or an element is on its way to its word.
+    o_done : Out
+        Pulse: the last word of an element that ``ends`` its instruction is written, in all planes.
     o_error : Out
-        Strobe: an address was beyond the memory; that write was dropped.
+        Strobe: an address was beyond the memory; that write was dropped. After `o_done` of what was written before.
     """
 
     def __init__(self, banks: int, depth: int, width: int, lanes: int):
@@ -46,7 +46,7 @@ class CodeWriter(wiring.Component):
             "i_place": In(CODE_PLACE),
             "i": In(stream.Signature(code_element(lanes))),
             "o": Out(stream.Signature(code_write(banks, depth, width))),
-            "o_busy": Out(1),
+            "o_done": Out(1),
             "o_error": Out(1),
         })
 
@@ -55,10 +55,12 @@ class CodeWriter(wiring.Component):
         place, i = self.i_place, self.i.p
         parts = self.width // self.lanes
         #: What a word takes along on its way out.
-        target = data.StructLayout({"address": 16, "beyond": 1, "bank": range(self.banks), "plane": 16, "last_plane": 3})
+        target = data.StructLayout(
+            {"address": 16, "beyond": 1, "bank": range(self.banks), "plane": 16, "last_plane": 3, "ends": 1}
+        )
 
         # Writes leave from registers, so that who waits for whom does not run through the memory's port.
-        checked = data.StructLayout({"write": self.o.payload.shape(), "fits": 1})
+        checked = data.StructLayout({"write": self.o.payload.shape(), "fits": 1, "ends": 1})
         m.submodules.output = output = Skid(checked)
 
         # Two stages to the address of the word in the least significant plane.
@@ -68,7 +70,6 @@ class CodeWriter(wiring.Component):
             advance.eq(~valid | ~complete | move),
             take.eq(valid & advance),
             self.i.ready.eq(advance),
-            self.o_busy.eq(started | valid | complete | emitting | output.o.valid),
         ]
         with m.If(advance):
             m.d.sync += [started.eq(self.i.valid), valid.eq(started)]
@@ -77,7 +78,7 @@ class CodeWriter(wiring.Component):
             address = registered(m, tile + word)
             codes = registered(m, registered(m, Cat(i.codes)))
             part, last = registered(m, registered(m, i.group[: log2(parts)])), registered(m, registered(m, i.last))
-            bank = registered(m, registered(m, i.row[: log2(self.banks)]))
+            bank, ends = registered(m, registered(m, i.row[: log2(self.banks)])), registered(m, registered(m, i.ends))
             plane, bits = registered(m, registered(m, place.plane)), registered(m, registered(m, place.bits))
 
         # The word that fills. Its first element clears the rest, which a short row leaves as it is.
@@ -96,6 +97,7 @@ class CodeWriter(wiring.Component):
                 filled.bank.eq(bank),
                 filled.plane.eq(plane),
                 filled.last_plane.eq(bits - 1),
+                filled.ends.eq(ends),
             ]
         with m.Elif(move):
             m.d.sync += complete.eq(0)
@@ -125,6 +127,7 @@ class CodeWriter(wiring.Component):
         m.d.comb += [
             output.i.valid.eq(emitting),
             output.i.p.fits.eq(~write.beyond & ~beyond(write.address, self.depth)),
+            output.i.p.ends.eq(write.ends & last_plane),
             written.address.eq(write.address),
             written.bank.eq(write.bank),
         ]
@@ -132,10 +135,11 @@ class CodeWriter(wiring.Component):
             for p in range(MAX_BITS):
                 with m.Case(p):
                     m.d.comb += written.data.eq(Cat(Cat(content)[p::MAX_BITS]))
-        m.d.sync += self.o_error.eq(emitting & ~output.i.p.fits)
         m.d.comb += [
             self.o.valid.eq(output.o.valid & output.o.p.fits),
             self.o.payload.eq(output.o.p.write),
             output.o.ready.eq(self.o.ready | ~output.o.p.fits),
+            self.o_error.eq(output.o.valid & ~output.o.p.fits),
+            self.o_done.eq(self.o.valid & self.o.ready & output.o.p.ends),
         ]
         return m

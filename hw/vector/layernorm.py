@@ -1,13 +1,15 @@
 """Residual sum, LayerNorm and RMSNorm over rows, to the residual memory and to codes."""
 
+from types import SimpleNamespace
+
 from amaranth import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from golden.layernorm import MAX_WIDTH_BITS, NORMAL_FRACTION
 from hw.lib.pipeline import delayed, delayed_valid, lane_mask, registered, saturated, tree
-from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
+from hw.vector.code_queue import CodeQueue
 from hw.vector.norm_statistics import (
     FACTOR_BITS,
     NORM_WIDTH,
@@ -19,11 +21,11 @@ from hw.vector.norm_statistics import (
 )
 from hw.vector.row_memory import RowMemory
 from hw.vector.row_ring import RowRing
-from hw.vector.row_stream import code_element, load_chunk
+from hw.vector.row_stream import load_chunk
 from hw.vector.row_unit import RowUnit, row_command
 from isa import latency
 from isa.instruction import Opcode
-from isa.sizes import ROWS_BETWEEN_PASSES, ring_words, row_group_bits
+from isa.sizes import CODES_WAITING, ROWS_BETWEEN_PASSES, ring_words, row_group_bits
 
 #: One for each instruction. ``columns`` is 2..4095.
 NORM_COMMAND = row_command(
@@ -36,6 +38,9 @@ NORM_CONSTANTS = data.StructLayout({
     "residual_scale": signed(16), "residual_offset": signed(16), "code_scale": signed(16), "code_offset": signed(16),
 })  # fmt: skip
 
+
+#: What the second pass wants to know of a command.
+SECOND_PASS = ("columns", "keep_sum", "residual_shift", "code_shift", "low", "high", "constant_base")
 
 #: Bits of a normalised value before it is clipped to 18.
 ROOM = 20
@@ -53,7 +58,8 @@ class LayerNorm(RowUnit):
     a row takes max(groups, (2 * groups + latency) / ROWS_BETWEEN_PASSES) cycles.
 
     Element by element of the rows the residual memory is read, and written, from ``residual_base`` up; columns that
-    are not real are written as 0.
+    are not real are written as 0. Rows of one command enter while those of the one before are under way, unless both would
+    write the residual memory, one in its second and the other in its first pass.
 
     Parameters
     ----------
@@ -67,9 +73,9 @@ class LayerNorm(RowUnit):
 
     Members
     -------
-    i_command, i, o, o_error
-        Of a `RowUnit`. The rows are updates to the residual stream, those of the next command are not taken. When the last
-        codes have left, the residual memory is written too.
+    i_command, i, o
+        Of a `RowUnit`. The rows are updates to the residual stream. When the last codes have left, the residual memory is
+        written too. What the second pass wants of a command comes to it with each row.
     i_load_residual, i_load_norm : In(stream)
         `hw.vector.row_stream.load_chunk`, of a LOAD.
     o_saturated : Out
@@ -87,7 +93,6 @@ class LayerNorm(RowUnit):
             "i_load_residual": In(stream.Signature(load_chunk(lanes * 16, axi_bits))),
             "i_load_norm": In(stream.Signature(load_chunk(lanes * NORM_CONSTANTS.size, axi_bits))),
             "o_saturated": Out(range(2 * lanes + 1)),
-            "o_error": Out(1),
         })  # fmt: skip
 
     @classmethod
@@ -98,6 +103,11 @@ class LayerNorm(RowUnit):
     def refuses(fields, sizes, config):
         return (sizes.columns < 2) | sizes.columns[MAX_WIDTH_BITS:].any() | (fields.epsilon == 0)
 
+    @staticmethod
+    def leaves(fields, sizes, config):
+        residual_end, constant_end = fields.residual_base + sizes.elements, fields.constant_base + fields.groups
+        return (residual_end > config.residual_depth) | (constant_end > config.norm_depth)
+
     def elaborate(self, platform):
         m = Module()
         lanes = self.lanes
@@ -106,68 +116,80 @@ class LayerNorm(RowUnit):
         m.submodules.statistics = statistics = NormStatistics()
         wiring.connect(m, wiring.flipped(self.i_load_residual), residual.i_load)
         wiring.connect(m, wiring.flipped(self.i_load_norm), constants.i_load)
-        m.d.comb += self.o_error.eq(residual.o_error | constants.o_error)
 
-        command, read_address, write_address, rows_in, entering = self._accept(m, statistics)
-        memory = residual, read_address
-        rows, waiting, summed, totals, sum_flags = self._sum(m, command, memory, rows_in, entering, statistics)
-        mapped, written, affine_flags = self._normalise(m, command, rows, waiting, constants)
+        command, width, address, entering = self._accept(m)
+        rows, waiting, sums = self._sum(m, command, width, residual, address, entering, statistics)
+        normals = self._normalise(m, rows, waiting, constants)
 
         # The residual memory keeps either the sum, written in the first pass, or the second pass' result.
-        affine_written = mapped & ~command.keep_sum
         m.d.comb += [
-            residual.write_address.eq(write_address),
-            residual.write_enable.eq(Cat(summed & command.keep_sum, affine_written)),
-            residual.write_data[0].eq(Cat(totals)),
-            residual.write_data[1].eq(Cat(written)),
+            residual.write_address.eq(Mux(sums.there, sums.address, normals.address)),
+            residual.write_enable.eq(Cat(sums.there, normals.there)),
+            residual.write_data[0].eq(Cat(sums.values)),
+            residual.write_data[1].eq(Cat(normals.values)),
         ]
-        with m.If(residual.write_enable.any()):
-            m.d.sync += write_address.eq(write_address + 1)
-
-        flags = [flag & summed for flag in sum_flags] + [flag & affine_written for flag in affine_flags]
+        flags = [flag & summed for summed, flag in sums.flags] + [flag & normals.there for flag in normals.flags]
         m.d.sync += self.o_saturated.eq(sum(registered(m, sum(flags[n : n + 8])) for n in range(0, len(flags), 8)))
         return m
 
-    def _accept(self, m, statistics):
-        """The instruction in progress. Its width is normalised one bit a cycle, before the first row."""
+    def _accept(self, m):
+        """The instruction whose rows enter, its `NORM_WIDTH`, the residual's address. The next one is taken and its width
+        normalised, one bit a cycle, at the same time; it follows with the last element of this one."""
         command, width = Signal(NORM_COMMAND), Signal(NORM_WIDTH)
-        rows_in, rows_out = Signal(16), Signal(16)
-        busy, preparing, entering = Signal(), Signal(), Signal()
-        read_address, write_address = Signal(17), Signal(17)
+        coming, coming_width = Signal(NORM_COMMAND), Signal(NORM_WIDTH)
+        waits, prepared, entering = Signal(), Signal(), Signal()
+        address = Signal(16)
         offered = self.i_command.p
-        m.d.comb += [self.i_command.ready.eq(~busy), statistics.i_width.eq(width)]
-        with m.If(self.i_command.valid & ~busy):
+        follows, takes, ends, separate = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i_command.ready.eq(~waits),
+            takes.eq(self.i.valid & self.i.ready),
+            ends.eq(takes & self.i.p.ends),
+            follows.eq(waits & prepared & (~entering | ends) & ~separate),
+        ]
+        with m.If(self.i_command.valid & ~waits):
             m.d.sync += [
-                command.eq(offered),
-                width.width.eq(offered.columns),
-                width.mantissa.eq(offered.columns),
-                width.lift.eq(0),
-                width.width_reciprocal.eq(offered.width_reciprocal),
-                width.epsilon.eq(offered.epsilon),
-                width.rms.eq(offered.rms),
-                rows_in.eq(offered.rows),
-                rows_out.eq(offered.rows),
-                read_address.eq(offered.residual_base),
-                write_address.eq(offered.residual_base),
-                busy.eq(offered.rows != 0),
-                preparing.eq(offered.rows != 0),
+                coming.eq(offered),
+                coming_width.width.eq(offered.columns),
+                coming_width.mantissa.eq(offered.columns),
+                coming_width.lift.eq(0),
+                coming_width.width_reciprocal.eq(offered.width_reciprocal),
+                coming_width.epsilon.eq(offered.epsilon),
+                coming_width.rms.eq(offered.rms),
+                waits.eq(1),
+                prepared.eq(0),
             ]
-        with m.Elif(preparing):
-            with m.If(width.mantissa[-1] | (width.lift == MAX_WIDTH_BITS - 1)):
-                m.d.sync += [preparing.eq(0), entering.eq(1)]
+        with m.Elif(waits & ~prepared):
+            with m.If(coming_width.mantissa[-1] | (coming_width.lift == MAX_WIDTH_BITS - 1)):
+                m.d.sync += prepared.eq(1)
             with m.Else():
-                m.d.sync += [width.mantissa.eq(width.mantissa << 1), width.lift.eq(width.lift + 1)]
-        with m.If(self.o.valid & self.o.ready & self.o.p.last):
-            m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
-        return command, read_address, write_address, rows_in, entering
+                m.d.sync += [
+                    coming_width.mantissa.eq(coming_width.mantissa << 1), coming_width.lift.eq(coming_width.lift + 1),
+                ]  # fmt: skip
+        with m.If(takes):
+            m.d.sync += address.eq(address + 1)
+        with m.If(ends):
+            m.d.sync += entering.eq(0)
+        with m.If(follows):
+            m.d.sync += [
+                command.eq(coming), width.eq(coming_width), address.eq(coming.residual_base), entering.eq(1), waits.eq(0),
+            ]  # fmt: skip
 
-    def _sum(self, m, command, memory, rows_in, entering, statistics):
+        # Rows that have not left: their second pass may write, and then the first pass of others must not.
+        inside, left = Signal(range(2 * ROWS_BETWEEN_PASSES + CODES_WAITING + 1)), Signal()
+        m.d.comb += left.eq(self.o.valid & self.o.ready & self.o.p.last)
+        m.d.sync += [
+            inside.eq(inside + (takes & self.i.p.last) - left),
+            separate.eq(coming.keep_sum & ~command.keep_sum & ((inside != 0) | entering)),
+        ]
+        return command, width, address, entering
+
+    def _sum(self, m, command, width, residual, address, entering, statistics):
         """First pass: residual sum, stored; its sum and sum of squares.
 
-        Returns the ring of sums, the queue of rows with their statistics, and an element as it leaves: whether there is one,
-        sums and whether they saturated, by lane.
+        Returns the ring of sums, the queue of rows with their statistics, and an element for the residual memory as it
+        leaves: whether there is one, where it goes, sums by lane, and of each lane whether there is a sum and it saturated.
         """
-        residual, read_address = memory
         lanes = self.lanes
         m.submodules.rows = rows = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
         take, row_taken = Signal(), Signal()
@@ -178,25 +200,23 @@ class LayerNorm(RowUnit):
             row_taken.eq(take & i.last),
             rows.i_claim.eq(take),
             rows.i_claim_row.eq(row_taken),
-            residual.read_address.eq(read_address),
-            residual.read_enable.eq(take),
-            residual.read_advance.eq(1),
+            residual.read_address.eq(address),
         ]
-        with m.If(take):
-            m.d.sync += read_address.eq(read_address + 1)
-        with m.If(row_taken):
-            m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
+        row_address = Signal(16)
+        with m.If(take & i.first):
+            m.d.sync += row_address.eq(address)
 
         before = registered(m, residual.read_data)
-        mask = lane_mask(m, delayed(m, i.group, 3), command.columns, lanes)
+        mask = lane_mask(m, delayed(m, i.group, 3), delayed(m, command.columns, 3), lanes)
         totals, sum_flags = [], []
         for lane in range(lanes):
             total = registered(m, before.word_select(lane, 16).as_signed() + delayed(m, i.values[lane], 3))
             total, over = saturated(total, 16)
             totals.append(registered(m, Mux(mask[lane], total, 0)))
             sum_flags.append(registered(m, mask[lane] & over))
-        summed = delayed_valid(m, take, 5)[-1]
-        m.d.comb += [rows.i_data.eq(Cat(totals)), rows.i_write.eq(summed)]
+        summed = delayed_valid(m, take, 5)
+        m.d.comb += [rows.i_data.eq(Cat(totals)), rows.i_write.eq(summed[-1])]
+        kept = summed[-1] & delayed(m, command.keep_sum, 5)
         cycles = 6 + latency.tree(lanes)
         part = registered(m, tree(m, totals, lambda a, b: a + b))
         part_squares = tree(m, [registered(m, total * total) for total in totals], lambda a, b: a + b)
@@ -208,84 +228,94 @@ class LayerNorm(RowUnit):
             statistics.i_valid.eq(delayed_valid(m, row_taken, cycles + 1)[-1]),
             statistics.i_total.eq(total),
             statistics.i_squares.eq(squares),
+            statistics.i_width.eq(delayed(m, width, cycles + 1)),
         ]
         cycles += 1 + statistics.latency
         token = data.StructLayout({
-            "row": 16, "last_group": self.group_bits, "factor": FACTOR_BITS, "offset": signed(OFFSET_BITS), "window": 2,
+            "row": 16, "last_group": self.group_bits, "ends": 1, "residual": 16, "factor": FACTOR_BITS,
+            "offset": signed(OFFSET_BITS), "window": 2, **{name: NORM_COMMAND[name].shape for name in SECOND_PASS},
         })  # fmt: skip
         m.submodules.waiting = waiting = StreamQueue(token, ROWS_BETWEEN_PASSES)
         m.d.comb += [
             waiting.i.valid.eq(statistics.o_valid),
             waiting.i.p.row.eq(delayed(m, i.row, cycles)),
             waiting.i.p.last_group.eq(delayed(m, i.group[: self.group_bits], cycles)),
+            waiting.i.p.ends.eq(delayed(m, i.ends, cycles)),
+            waiting.i.p.residual.eq(delayed(m, row_address, cycles - 1)),
             waiting.i.p.factor.eq(statistics.o_factor),
             waiting.i.p.offset.eq(statistics.o_offset),
             waiting.i.p.window.eq(statistics.o_window),
+            *(waiting.i.p[name].eq(delayed(m, command[name], cycles)) for name in SECOND_PASS),
         ]
-        return rows, waiting, summed, totals, sum_flags
+        sums = SimpleNamespace(
+            there=kept, address=delayed(m, address, 5), values=totals, flags=[(summed[-1], flag) for flag in sum_flags]
+        )
+        return rows, waiting, sums
 
-    def _normalise(self, m, command, rows, waiting, constants):
-        """Second pass: normalise, map to residual and to codes. It stalls as a whole with the output.
+    def _normalise(self, m, rows, waiting, constants):
+        """Second pass: normalise, map to residual and to codes. Nothing stops it on its way.
 
-        Returns an element for the residual memory: whether there is one, values and whether they saturated, by lane.
+        Returns an element for the residual memory as it leaves: whether there is one, where it goes, values and whether they
+        saturated, by lane.
         """
         lanes = self.lanes
-        m.submodules.output = output = Skid(code_element(lanes))
+        m.submodules.output = output = CodeQueue(lanes)
         group = Signal(self.group_bits)
-        fire, advance, row_done = Signal(), Signal(), Signal()
+        fire, row_done = Signal(), Signal()
         row = waiting.o.p
         m.d.comb += [
-            advance.eq(output.i.ready),
-            fire.eq(waiting.o.valid & advance),
+            fire.eq(waiting.o.valid & output.o_room),
             row_done.eq(fire & (group == row.last_group)),
             waiting.o.ready.eq(row_done),
-            rows.i_enable.eq(advance),
+            output.i_begin.eq(fire),
             rows.i_read.eq(fire),
             rows.i_read_row.eq(row_done),
         ]
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_done, 0, group + 1))
 
-        residual_shift, code_shift = (_shift_factors(m, shift) for shift in (command.residual_shift, command.code_shift))
         cycles = 12
-        with m.If(advance):
-            valid = delayed_valid(m, fire, cycles)
-            x = registered(m, rows.o_data)
-            factor, offset, window = delayed(m, row.factor, 2), delayed(m, row.offset, 3), delayed(m, row.window, 4)
-            constant_address = registered(m, command.constant_base + delayed(m, group, 3))
-            constant_word = constants.read_data
-            mask = lane_mask(m, delayed(m, group, 9), command.columns, lanes)
-            code_mask = [registered(m, bit) for bit in mask]
-            written, affine_flags, codes = [], [], []
-            for lane in range(lanes):
-                normal = self._normal(m, x.word_select(lane, 16).as_signed(), factor, offset, window)
-                constant = data.View(NORM_CONSTANTS, constant_word.word_select(lane, NORM_CONSTANTS.size))
-                value, wide, negative = self._affine(
-                    m, normal, constant.residual_scale, constant.residual_offset, residual_shift, 18
-                )
-                over = wide | (value[15:].any() & ~value[15:].all())
-                value = Mux(over, Cat((~negative).replicate(15), negative), value[:16])
-                written.append(registered(m, Mux(mask[lane], value, 0)))
-                affine_flags.append(registered(m, mask[lane] & over))
-                value, wide, negative = self._affine(m, normal, constant.code_scale, constant.code_offset, code_shift, 11)
-                above, below = registered(m, value > command.high), registered(m, value < command.low)
-                wide, negative = registered(m, wide), registered(m, negative)
-                above, below = Mux(wide, ~negative, above), Mux(wide, negative, below)
-                code = Mux(below, command.low, Mux(above, command.high, registered(m, value)))
-                codes.append(registered(m, Mux(code_mask[lane], code, 0)[:8]))
-            out_row, out_group, out_last = (delayed(m, signal, cycles) for signal in (row.row, group, row_done))
+        valid = delayed_valid(m, fire, cycles)
+        x = registered(m, rows.o_data)
+        factor, offset, window = delayed(m, row.factor, 2), delayed(m, row.offset, 3), delayed(m, row.window, 4)
+        m.d.comb += constants.read_address.eq(registered(m, delayed(m, row.constant_base, 3) + delayed(m, group, 3)))
+        constant_word = constants.read_data
+        mask = lane_mask(m, delayed(m, group, 9), delayed(m, row.columns, 9), lanes)
+        code_mask = [registered(m, bit) for bit in mask]
+        residual_shift = _shift_factors(m, delayed(m, row.residual_shift, 7))
+        code_shift = _shift_factors(m, delayed(m, row.code_shift, 7))
+        low, high = delayed(m, row.low, 10), delayed(m, row.high, 10)
+        least, most = registered(m, low), registered(m, high)
+        written, flags, codes = [], [], []
+        for lane in range(lanes):
+            normal = self._normal(m, x.word_select(lane, 16).as_signed(), factor, offset, window)
+            constant = data.View(NORM_CONSTANTS, constant_word.word_select(lane, NORM_CONSTANTS.size))
+            value, wide, negative = self._affine(
+                m, normal, constant.residual_scale, constant.residual_offset, residual_shift, 18
+            )
+            over = wide | (value[15:].any() & ~value[15:].all())
+            value = Mux(over, Cat((~negative).replicate(15), negative), value[:16])
+            written.append(registered(m, Mux(mask[lane], value, 0)))
+            flags.append(registered(m, mask[lane] & over))
+            value, wide, negative = self._affine(m, normal, constant.code_scale, constant.code_offset, code_shift, 11)
+            above, below = registered(m, value > high), registered(m, value < low)
+            wide, negative = registered(m, wide), registered(m, negative)
+            above, below = Mux(wide, ~negative, above), Mux(wide, negative, below)
+            code = Mux(below, least, Mux(above, most, registered(m, value)))
+            codes.append(registered(m, Mux(code_mask[lane], code, 0)[:8]))
         m.d.comb += [
-            constants.read_address.eq(constant_address),
-            constants.read_enable.eq(valid[4] & advance),
-            constants.read_advance.eq(advance),
-            output.i.valid.eq(valid[cycles]),
-            Cat(output.i.p.codes).eq(Cat(codes)),
-            output.i.p.row.eq(out_row),
-            output.i.p.group.eq(out_group),
-            output.i.p.last.eq(out_last),
+            output.i_valid.eq(valid[cycles]),
+            Cat(output.i.codes).eq(Cat(codes)),
+            output.i.row.eq(delayed(m, row.row, cycles)),
+            output.i.group.eq(delayed(m, group, cycles)),
+            output.i.last.eq(delayed(m, row_done, cycles)),
+            output.i.ends.eq(delayed(m, row_done & row.ends, cycles)),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
-        return valid[cycles - 1] & advance, written, affine_flags
+        last = cycles - 1
+        there = valid[last] & delayed(m, ~row.keep_sum, last)
+        address = registered(m, delayed(m, row.residual, last - 1) + delayed(m, group, last - 1))
+        return SimpleNamespace(there=there, address=address, values=written, flags=flags)
 
     def _normal(self, m, x, factor, offset, window):
         """``x * factor + offset >> WINDOWS[window]`` clipped to 18 bits, four cycles after ``x`` and ``factor``.

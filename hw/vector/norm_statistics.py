@@ -26,7 +26,7 @@ WINDOWS = [shift - MEAN_FRACTION for shift in range(WINDOW_STEP - 1, MOST_SHIFT 
 FACTOR_BITS = 17 + WINDOW_STEP - 1
 OFFSET_BITS = MEAN_BITS + FACTOR_BITS - MEAN_FRACTION
 
-#: What holds for all rows of an instruction. ``mantissa`` is ``width << lift``, with its top bit set.
+#: What is the same for all rows of an instruction. ``mantissa`` is ``width << lift``, with its top bit set.
 NORM_WIDTH = data.StructLayout({
     "width": MAX_WIDTH_BITS, "mantissa": MAX_WIDTH_BITS, "lift": 4, "width_reciprocal": WIDTH_RECIPROCAL_BITS,
     "epsilon": 32, "rms": 1,
@@ -38,10 +38,8 @@ class NormStatistics(wiring.Component):
 
     Members
     -------
-    i_width : In
-        `NORM_WIDTH`, held while rows are under way.
-    i_valid, i_total, i_squares : In
-        Sum and sum of squares of a row.
+    i_valid, i_total, i_squares, i_width : In
+        Sum and sum of squares of a row, and its `NORM_WIDTH`.
     o_valid, o_factor, o_offset, o_window : Out
         ``normal = x * factor + offset >> WINDOWS[window]``: mean, gain, shift and rounding of the reference in a form
         that leaves the lanes one product, one sum and a choice of four.
@@ -59,7 +57,7 @@ class NormStatistics(wiring.Component):
     def elaborate(self, platform: Any) -> Module:
         m = Module()
         m.submodules.root = root = self._root
-        width, reciprocal = self.i_width.width, self.i_width.width_reciprocal
+        width, reciprocal = registered(m, self.i_width.width), registered(m, self.i_width.width_reciprocal)
 
         # Products wider than a DSP slice in halves, one register after each slice and each addition.
         total = registered(m, Mux(self.i_width.rms, 0, self.i_total).as_signed())
@@ -73,7 +71,7 @@ class NormStatistics(wiring.Component):
         square = registered(m, Cat(low_low, high_high[: 2 * half]) + (low_high << (half + 1)))
         spread = registered(m, (weighted - square)[:NORM_SPREAD_BITS])
         m.d.comb += [
-            root.i.eq(registered(m, spread + self.i_width.epsilon)),
+            root.i.eq(registered(m, spread + delayed(m, self.i_width.epsilon, NORM_SUMS - 1))),
             root.i_valid.eq(delayed_valid(m, self.i_valid, NORM_SUMS)[-1]),
         ]
 
@@ -84,9 +82,10 @@ class NormStatistics(wiring.Component):
         mean = registered(m, ((mean + (1 << (drop - 1))) >> drop)[:MEAN_BITS].as_signed())
         minus_mean = registered(m, (-mean)[:MEAN_BITS].as_signed())
 
-        product = registered(m, root.o * self.i_width.mantissa)
+        cycles = NORM_SUMS + root.latency
+        product = registered(m, root.o * delayed(m, self.i_width.mantissa, cycles))
         gain = registered(m, product[MAX_WIDTH_BITS:])
-        shift = registered(m, (registered(m, root.o_exponent + self.i_width.lift))[:6])
+        shift = registered(m, (registered(m, root.o_exponent + delayed(m, self.i_width.lift, cycles)))[:6])
         # Scaled by 2^(a window's shift - the row's), one of ten powers.
         shifts = range(MOST_SHIFT + 1)
         places = [1 << (WINDOW_STEP - 1 - n % WINDOW_STEP) for n in shifts]

@@ -11,10 +11,12 @@ from hw.engine.tile_writer import row_group_layout
 from hw.lib.pipeline import delayed, delayed_valid, log2, registered
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.row_stream import row_element
+from hw.vector.row_units import ROW_KIND
 from isa.sizes import row_slots, row_tiles_waiting
 
-#: One for each row instruction: how much of the buffer it reads, and the number of its first row.
-ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16})
+#: One for each row instruction: how much of the buffer it reads, at least a group of a row, the number of its first row, and
+#: whose rows these are.
+ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16, "kind": ROW_KIND})
 
 
 class RowBuffer(wiring.Component):
@@ -43,8 +45,8 @@ class RowBuffer(wiring.Component):
         Row ``group * drain_rows + r``, column ``column_tile * columns + c`` at ``values[r * columns + c]``. Column tiles
         in order, and the groups of each in order.
     i_command : In(stream)
-    o : Out(stream)
-        ``row`` counts from ``first_row``.
+    o : Out(stream);  o_kind : Out(`ROW_KIND`)
+        ``row`` counts from ``first_row``; the command's ``kind`` comes with each element.
     o_waiting : Out
         A command waits for a complete row tile.
     o_empty : Out
@@ -68,6 +70,7 @@ class RowBuffer(wiring.Component):
             "i": In(stream.Signature(row_group_layout(drain_rows, columns, rows // drain_rows))),
             "i_command": In(stream.Signature(ROW_COMMAND)),
             "o": Out(stream.Signature(row_element(lanes))),
+            "o_kind": Out(ROW_KIND),
             "o_waiting": Out(1),
             "o_empty": Out(1),
             "o_error": Out(1),
@@ -143,11 +146,13 @@ class RowBuffer(wiring.Component):
         busy, advance, fire = Signal(), Signal(), Signal()
         remaining, last_group = Signal(16), Signal(12)
         row, group, tile_row = Signal(16), Signal(12), Signal(range(max(self.rows, 2)))
+        kind = Signal(ROW_KIND)
         first_slot, slot = Signal(range(self.slots)), Signal(range(self.slots))
         row_ends, tile_ends, ends = Signal(), Signal(), Signal()
         part, part_ends = group[: log2(parts)], Signal()
         m.d.comb += [
-            self.i_command.ready.eq(~busy),
+            # The next command is taken with the last element of one, so that its rows follow at once.
+            self.i_command.ready.eq(~busy | (fire & row_ends & ends)),
             self.o_waiting.eq(busy & ~widths.o.valid),
             advance.eq(self.o.ready | ~self.o.valid),
             fire.eq(busy & widths.o.valid & advance),
@@ -158,13 +163,6 @@ class RowBuffer(wiring.Component):
             tile_read.eq(fire & tile_ends),
             widths.o.ready.eq(tile_read),
         ]
-        with m.If(self.i_command.valid & self.i_command.ready):
-            m.d.sync += [
-                busy.eq((self.i_command.p.rows != 0) & (self.i_command.p.groups != 0)),
-                remaining.eq(self.i_command.p.rows),
-                last_group.eq(self.i_command.p.groups - 1),
-                row.eq(self.i_command.p.first_row), group.eq(0), tile_row.eq(0),
-            ]  # fmt: skip
         last_tile = widths.o.payload
         following = self._around(first_slot + (last_tile >> log2(self.tiles)) + 1)
         with m.If(fire):
@@ -182,6 +180,14 @@ class RowBuffer(wiring.Component):
                     tile_row.eq(Mux(tile_ends, 0, tile_row + 1)),
                     busy.eq(~ends),
                 ]
+        with m.If(self.i_command.valid & self.i_command.ready):
+            m.d.sync += [
+                busy.eq(1),
+                remaining.eq(self.i_command.p.rows),
+                last_group.eq(self.i_command.p.groups - 1),
+                row.eq(self.i_command.p.first_row),
+                kind.eq(self.i_command.p.kind),
+            ]
 
         # A word is read for its first part and stays at the memory's output for the others.
         lane = tile_row[: log2(self.drain_rows)]
@@ -195,7 +201,7 @@ class RowBuffer(wiring.Component):
         with m.If(advance):
             m.d.sync += self.o.valid.eq(delayed_valid(m, fire, 2)[-1])
             row_read, group_read, part, lane = (delayed(m, value, 2) for value in (row, group, part, lane))
-            first, last = (delayed(m, value, 2) for value in (group == 0, row_ends))
+            first, last, end = (delayed(m, value, 2) for value in (group == 0, row_ends, row_ends & ends))
             words = [registered(m, read.data) for _, read in memories]
             width = min(self.lanes, self.columns)
             for tile in range(self.tiles):
@@ -212,4 +218,6 @@ class RowBuffer(wiring.Component):
                 self.o.p.group.eq(group_read),
                 self.o.p.first.eq(first),
                 self.o.p.last.eq(last),
+                self.o.p.ends.eq(end),
+                self.o_kind.eq(delayed(m, kind, 2)),
             ]

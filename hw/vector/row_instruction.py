@@ -62,8 +62,8 @@ class RowInstruction(wiring.Component):
         No further instruction is taken.
     o_checked : Out
         There is an instruction, and the other outputs are about it.
-    o_bad : Out
-        Its shape is none that its unit, or any, can do.
+    o_bad, o_leaves : Out
+        Its shape is none that its unit, or any, can do; it uses words that its unit's memories do not have.
     o_bits : Out(512);  o_kind : Out(`ROW_KIND`);  o_sizes : Out(`ROW_SIZES`)
     """
 
@@ -76,6 +76,7 @@ class RowInstruction(wiring.Component):
                 "i_failed": In(1),
                 "o_checked": Out(1),
                 "o_bad": Out(1),
+                "o_leaves": Out(1),
                 "o_bits": Out(INSTRUCTION_BITS),
                 "o_kind": Out(ROW_KIND),
                 "o_sizes": Out(ROW_SIZES),
@@ -94,6 +95,7 @@ class RowInstruction(wiring.Component):
             self.o_sizes.columns.eq(fields["columns"]),
             self.o_sizes.elements.eq(fields["rows"] * fields["groups"]),
             self.o_bad.eq(self._bad(fields)),
+            self.o_leaves.eq(self._leaves(fields)),
         ]
         with m.FSM():
             with m.State("take"):
@@ -110,6 +112,10 @@ class RowInstruction(wiring.Component):
                 with m.If(self.i_starts):
                     m.next = "take"
         return m
+
+    def _leaves(self, fields):
+        leaving = {unit_name(unit): unit.leaves(fields.of[unit_name(unit)], self.o_sizes, self.config) for unit in ROW_UNITS}
+        return Cat(self.o_kind[name] & leaves for name, leaves in leaving.items()).any()
 
     def _bad(self, fields):
         c, kind, sizes = self.config, self.o_kind, self.o_sizes

@@ -7,13 +7,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from hw.lib.pipeline import log2, registered
+from hw.lib.pipeline import delayed, log2, registered
 from hw.vector.row_stream import load_chunk
 from isa.memory import ROW_MEMORY_BANK, row_memory_banks
 
 
 class RowMemory(wiring.Component):
     """A read port of latency 2, writers that take turns, and a stream of chunks for the cycles in which none writes.
+    Addresses are in range.
 
     More than `ROW_MEMORY_BANK` words are in several banks, each with a register behind it, and `read_data` is chosen from
     those: whoever reads puts it into another register. What is written is there to be read two cycles later.
@@ -29,16 +30,12 @@ class RowMemory(wiring.Component):
 
     Members
     -------
-    read_address, read_enable : In
-        A word to read.
-    read_advance : In;  read_data : Out(width)
-        The word read last before the last cycle with ``read_advance``.
+    read_address : In;  read_data : Out(width)
+        A word, two cycles later.
     write_address, write_enable, write_data : In
         A bit of ``write_enable`` and a word of ``write_data`` for each writer; at most one bit is set.
     i_load : In(stream)
-        `hw.vector.row_stream.load_chunk`; the address must be in range.
-    o_error : Out
-        Strobe: an address of the ports was beyond the memory; nothing was written.
+        `hw.vector.row_stream.load_chunk`.
     """
 
     def __init__(self, depth: int, width: int, axi_bits: int, writers: int):
@@ -46,10 +43,9 @@ class RowMemory(wiring.Component):
             raise ValueError(f"the width of a word must be a multiple of the AXI width ({axi_bits}), not {width}")
         self.depth, self.width, self.axi_bits, self.writers = depth, width, axi_bits, writers
         super().__init__({
-            "read_address": In(17), "read_enable": In(1), "read_advance": In(1), "read_data": Out(width),
-            "write_address": In(17), "write_enable": In(max(1, writers)), "write_data": In(width).array(writers),
+            "read_address": In(16), "read_data": Out(width),
+            "write_address": In(16), "write_enable": In(max(1, writers)), "write_data": In(width).array(writers),
             "i_load": In(stream.Signature(load_chunk(width, axi_bits))),
-            "o_error": Out(1),
         })
 
     def elaborate(self, platform: Any) -> Module:
@@ -71,8 +67,6 @@ class RowMemory(wiring.Component):
         enable = Signal(chunks)
         m.d.sync += enable.eq(Cat(writes | (loads & (load.p.chunk == chunk)) for chunk in range(chunks)))
         address = registered(m, Mux(writes, self.write_address, load.p.address))
-        write_fits, read_fits = Signal(), Signal()
-        m.d.comb += [write_fits.eq(address < self.depth), read_fits.eq(self.read_address < self.depth)]
         read_banks = []
         for number, depth in enumerate(row_memory_banks(self.depth)):
             memory = Memory(shape=self.width, depth=depth, init=[], attrs={"ram_style": "block"})
@@ -81,19 +75,14 @@ class RowMemory(wiring.Component):
             m.d.comb += [
                 write.addr.eq(address),
                 write.data.eq(word),
-                write.en.eq(Mux(write_fits & (address >> log2(ROW_MEMORY_BANK) == number), enable, 0)),
+                write.en.eq(Mux(address >> log2(ROW_MEMORY_BANK) == number, enable, 0)),
                 read.addr.eq(self.read_address),
-                read.en.eq(self.read_enable),
+                read.en.eq(1),
             ]
-            with m.If(self.read_advance):
-                read_banks.append(registered(m, read.data))
-        with m.If(self.read_enable):
-            bank = registered(m, self.read_address >> log2(ROW_MEMORY_BANK))
-        with m.If(self.read_advance):
-            bank = registered(m, bank)
+            read_banks.append(registered(m, read.data))
+        bank = delayed(m, self.read_address >> log2(ROW_MEMORY_BANK), 2)
         m.d.comb += self.read_data.eq(read_banks[0])
         for number, data in enumerate(read_banks[1:], start=1):
             with m.If(bank == number):
                 m.d.comb += self.read_data.eq(data)
-        m.d.sync += self.o_error.eq((enable.any() & ~write_fits) | (self.read_enable & ~read_fits))
         return m

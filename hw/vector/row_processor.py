@@ -1,17 +1,20 @@
-"""Row processor: executes row instructions on rows from the row buffer, one after the other."""
+"""Row processor: executes row instructions on rows from the row buffer, one behind the other."""
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.instruction import ERROR, ISSUE
+from hw.lib.stream_queue import StreamQueue
 from hw.vector.code_writer import CODE_PLACE, CodeWriter
 from hw.vector.row_buffer import RowBuffer
+from hw.vector.row_completion import ENDS, RowCompletion
 from hw.vector.row_instruction import RowFields, RowInstruction
-from hw.vector.row_progress import RowProgress
 from hw.vector.row_unit import gives_codes, own_ports
 from hw.vector.row_units import ROW_EVENTS, ROW_KIND, ROW_UNITS, unit_name
 from isa.errors import Error
+from isa.instruction import Queue
+from isa.sizes import STARTED
 
 
 class RowProcessor(wiring.Component):
@@ -24,8 +27,8 @@ class RowProcessor(wiring.Component):
     Members
     -------
     i : In(stream of `ISSUE`)
-        Instructions. The next one is taken and checked while one runs, and starts when all rows of that have left their
-        unit; its rows are read from the buffer before.
+        Instructions. The next one is taken and checked while rows of one enter their unit, and its rows follow those at
+        once, into the same unit or another one. One without codes starts when all before it have completed.
     i_rows : In(stream)
         From the drain, see `hw.vector.row_buffer.RowBuffer`.
     o_left, o_right : Out(stream)
@@ -69,7 +72,7 @@ class RowProcessor(wiring.Component):
         m = Module()
         m.submodules.buffer = buffer = self._buffer
         m.submodules.next = following = RowInstruction(self.config)
-        m.submodules.progress = progress = RowProgress()
+        m.submodules.completion = completion = RowCompletion()
         m.submodules.left, m.submodules.right = self._left, self._right
         wiring.connect(m, wiring.flipped(self.i), following.i)
         wiring.connect(m, wiring.flipped(self.i_rows), buffer.i)
@@ -81,112 +84,122 @@ class RowProcessor(wiring.Component):
                 _pass_on(m, member, getattr(self, port), getattr(unit, port))
 
         failed = Signal()
-        current = Signal(ROW_KIND)  # of the instruction that runs, or was the last to
         fields = RowFields(following.o_bits, following.o_kind)
-        starts = self._start(m, following, fields, progress, failed)
-        with m.If(starts):
-            m.d.sync += current.eq(following.o_kind)
-        row_taken = self._give_rows(m, current, progress.o_running)
-        code_row_taken = self._take_codes(m, current, fields, starts, progress.o_flushing, failed)
+        starts = self._start(m, following, fields, completion.o_idle, failed)
+        self._give_rows(m)
+        places, nowhere = self._take_codes(m, failed)
 
         own = [name for name, unit in self.units.items() if not gives_codes(unit)]
+        enables = Cat(fields.get(f"{side}_enable") for side in ("left", "right"))
+        answered = Cat(following.o_kind[name] for name in own).any()
         m.d.comb += [
             following.i_starts.eq(starts),
             following.i_failed.eq(failed),
-            progress.i_starts.eq(starts),
-            progress.i_rows.eq(fields["rows"]),
-            progress.i_gives_codes.eq(~Cat(current[name] for name in own).any()),
-            progress.i_row_leaves.eq(Mux(progress.i_gives_codes, code_row_taken, row_taken)),
-            progress.i_written.eq(~self._left.o_busy & ~self._right.o_busy),
-            progress.i_answered.eq(Cat(self.units[name].o_done for name in own).any()),
+            places.i.valid.eq(starts & ~answered),
+            places.i.p.kind.eq(following.o_kind),
+            *(
+                places.i.p[side][name].eq(fields[name if name == "bits" else f"{side}_{name}"])
+                for side in ("left", "right") for name in CODE_PLACE.members
+            ),
+            Cat(places.i.p.enable[side] for side in ("left", "right")).eq(enables),
+            completion.i_starts.eq(starts),
+            completion.i_kind.eq(following.o_kind),
+            Cat(completion.i_ends.left, completion.i_ends.right).eq(Mux(answered, 0, enables)),
+            completion.i_ends.nowhere.eq(~answered & ~enables.any()),
+            completion.i_ends.answered.eq(answered),
+            completion.i_ended.left.eq(self._left.o_done),
+            completion.i_ended.right.eq(self._right.o_done),
+            completion.i_ended.nowhere.eq(nowhere),
+            completion.i_ended.answered.eq(Cat(self.units[name].o_done for name in own).any()),
             self.o_empty.eq(buffer.o_empty),
             self.o_events.row_wait_buffer.eq(buffer.o_waiting),
-        ]
+        ]  # fmt: skip
         for name in self.units:
-            leaving = progress.o_answering if name in own else progress.o_flushing
-            m.d.comb += self.o_events[f"{name}_busy"].eq((progress.o_running | leaving) & current[name])
-        refused = following.o_checked & following.o_bad & ~progress.o_running & ~progress.o_answering & ~progress.o_flushing
-        self._report(m, progress, buffer.o_error | refused, failed)
+            m.d.comb += self.o_events[f"{name}_busy"].eq(completion.o_busy[name])
+        # What cannot be done is said of the oldest instruction.
+        checked = following.o_checked & completion.o_idle
+        self._report(m, completion, buffer.o_error | (checked & following.o_bad), checked & following.o_leaves, failed)
         return m
 
-    def _start(self, m, following, fields, progress, failed):
-        """Fetches the rows of the next instruction, and gives its unit the command. Returns when that is taken."""
-        command, fetched, wanted = self._buffer.i_command, Signal(), Signal()
+    def _start(self, m, following, fields, idle, failed):
+        """Fetches the rows of the next instruction, and gives its unit the command. Returns when both are on their way."""
+        command, fetched, given, wanted = self._buffer.i_command, Signal(), Signal(), Signal()
         m.d.comb += [
-            *(command.p[name].eq(fields[name]) for name in command.p.shape().members),
-            command.valid.eq(following.o_checked & ~following.o_bad & ~fetched),
-            wanted.eq(fetched & ~progress.o_running & ~progress.o_answering & ~failed),
+            *(command.p[name].eq(fields[name]) for name in ("rows", "groups", "first_row")),
+            command.p.kind.eq(following.o_kind),
+            wanted.eq(following.o_checked & ~following.o_bad & ~following.o_leaves & ~failed),
+            command.valid.eq(wanted & ~fetched),
         ]
         taken = []
         for name, unit in self.units.items():
             known = unit.derived(following.o_sizes, self.config) | {"columns": following.o_sizes.columns}
             command_of = unit.i_command
-            m.d.comb += command_of.valid.eq(wanted & following.o_kind[name])
+            m.d.comb += command_of.valid.eq(wanted & ~given & following.o_kind[name] & (1 if gives_codes(unit) else idle))
             for member in command_of.p.shape().members:
                 value = known[member] if member in known else fields.of[name][member]
                 m.d.comb += command_of.p[member].eq(value)
             taken.append(command_of.valid & command_of.ready)
-        starts = Signal()
-        m.d.comb += starts.eq(Cat(taken).any())
-        with m.If(command.valid & command.ready):
-            m.d.sync += fetched.eq(1)
-        with m.If(starts):
-            m.d.sync += fetched.eq(0)
+        starts, fetches, gives = Signal(), Signal(), Signal()
+        m.d.comb += [
+            fetches.eq(fetched | (command.valid & command.ready)),
+            gives.eq(given | Cat(taken).any()),
+            starts.eq(fetches & gives),
+        ]
+        m.d.sync += [fetched.eq(fetches & ~gives), given.eq(gives & ~fetches)]
         return starts
 
-    def _give_rows(self, m, current, running):
-        """Rows from the buffer to the unit; those of the next instruction may wait. Returns when one has gone."""
-        row = self._buffer.o
+    def _give_rows(self, m):
+        """Rows from the buffer to the unit whose they are; they wait there for their command."""
+        row, kind = self._buffer.o, self._buffer.o_kind
         for name, unit in self.units.items():
-            m.d.comb += [unit.i.payload.eq(row.payload), unit.i.valid.eq(row.valid & current[name] & running)]
-        m.d.comb += row.ready.eq(Cat(current[name] & running & unit.i.ready for name, unit in self.units.items()).any())
-        return row.valid & row.ready & row.p.last
+            m.d.comb += [unit.i.payload.eq(row.payload), unit.i.valid.eq(row.valid & kind[name])]
+        m.d.comb += row.ready.eq(Cat(kind[name] & unit.i.ready for name, unit in self.units.items()).any())
 
-    def _take_codes(self, m, current, fields, starts, flushing, failed):
-        """Codes from the unit to the memories that want them; both take an element in the same cycle.
+    def _take_codes(self, m, failed):
+        """Codes from the units, in the order of instructions, to the memories that want them; both take an element at once.
 
-        The writers have written all codes of an instruction before they take one of the next. Returns when the last of a
-        row has gone.
+        Returns the queue of instructions whose codes are to come, and when codes that go nowhere end their instruction.
         """
         writers = {"left": self._left, "right": self._right}
-        enable = Signal(data.StructLayout(dict.fromkeys(writers, 1)))
-        place = Signal(data.StructLayout(dict.fromkeys(writers, CODE_PLACE)))
-        with m.If(starts):
-            for side in writers:
-                m.d.sync += [enable[side].eq(fields.get(f"{side}_enable")), place[side].bits.eq(fields["bits"])]
-                m.d.sync += [place[side][name].eq(fields[f"{side}_{name}"]) for name in ("base", "plane", "tile")]
-
+        sides = data.StructLayout(dict.fromkeys(writers, 1))
+        layout = data.StructLayout({"kind": ROW_KIND, "enable": sides, **dict.fromkeys(writers, CODE_PLACE)})
+        m.submodules.places = places = StreamQueue(layout, STARTED[Queue.ROW])
+        oldest = places.o.p
         units = {name: unit for name, unit in self.units.items() if gives_codes(unit)}
         codes = Signal(self._left.i.payload.shape())
-        passes = {side: writer.i.ready | ~enable[side] for side, writer in writers.items()}
-        valid, ready = Signal(), Signal()
+        passes = {side: writer.i.ready | ~oldest.enable[side] for side, writer in writers.items()}
+        valid, ready, ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            codes.eq(_chosen({name: unit.o.payload.as_value() for name, unit in units.items()}, current)),
+            codes.eq(_chosen({name: unit.o.payload.as_value() for name, unit in units.items()}, oldest.kind)),
             # What follows a fault may be garbage, and is not written.
-            valid.eq(_chosen({name: unit.o.valid for name, unit in units.items()}, current) & ~failed & ~flushing),
-            ready.eq(passes["left"] & passes["right"]),
+            valid.eq(_chosen({name: unit.o.valid for name, unit in units.items()}, oldest.kind) & places.o.valid & ~failed),
+            ready.eq(passes["left"] & passes["right"] & places.o.valid),
+            ends.eq(valid & ready & codes.ends),
+            places.o.ready.eq(ends),
         ]
         for side, other in (("left", "right"), ("right", "left")):
             writer = writers[side]
             m.d.comb += [
-                writer.i_place.eq(place[side]),
+                writer.i_place.eq(oldest[side]),
                 writer.i.payload.eq(codes),
-                writer.i.valid.eq(valid & enable[side] & passes[other]),
+                writer.i.valid.eq(valid & oldest.enable[side] & passes[other]),
             ]
         for name, unit in units.items():
-            m.d.comb += unit.o.ready.eq(current[name] & ready & ~flushing)
-        return valid & ready & codes.last
+            m.d.comb += unit.o.ready.eq(oldest.kind[name] & ready)
+        return places, ends & ~Cat(oldest.enable[side] for side in writers).any()
 
-    def _report(self, m, progress, wrong_shape, failed):
+    def _report(self, m, completion, wrong_shape, leaves, failed):
         """Done, or the first error, after which there is neither."""
-        errors = Cat(unit.o_error for unit in self.units.values() if "o_error" in unit.signature.members).any()
-        # Those of a unit may be about the instruction that runs while the one before is flushed.
-        spoilt = Signal()
-        with m.If(errors):
-            m.d.sync += spoilt.eq(1)
-        late = (errors | spoilt) & ~(progress.o_flushing & progress.o_running)
+        wrong = Signal(ENDS)
+        for side, writer in (("left", self._left), ("right", self._right)):
+            with m.If(writer.o_error):
+                m.d.sync += wrong[side].eq(1)
+            # That of a writer may be about an instruction that others are before. It does not end.
+            m.d.comb += completion.i_wrong[side].eq(wrong[side])
+            with m.If(wrong[side] | writer.o_error):
+                m.d.comb += completion.i_ended[side].eq(0)
         error = Signal(ERROR)
-        with m.If(self._left.o_error | self._right.o_error | late):
+        with m.If(completion.o_failed | leaves):
             m.d.comb += [error.valid.eq(1), error.code.eq(Error.ADDRESS_RANGE.value)]
         with m.Elif(wrong_shape):
             m.d.comb += [error.valid.eq(1), error.code.eq(Error.SHAPE.value)]
@@ -195,7 +208,7 @@ class RowProcessor(wiring.Component):
         m.d.sync += [
             self.o_error.code.eq(error.code),
             self.o_error.valid.eq(error.valid & ~failed),
-            self.o_done.eq(progress.o_done & ~error.valid & ~failed),
+            self.o_done.eq(completion.o_done & ~error.valid & ~failed),
         ]
 
 

@@ -32,8 +32,6 @@ class RowRing(wiring.Component):
         The next word. Claimed in this cycle or before.
     i_read, i_read_row : In
         Read, and give up, the next word; it is its row's last.
-    i_enable : In
-        Without it ``o_data`` holds, and nothing is read.
     o_data : Out(width)
         What was read in the cycle before.
     """
@@ -42,7 +40,7 @@ class RowRing(wiring.Component):
         self.width, self.words, self.rows = width, words, rows
         super().__init__({
             "o_full": Out(1), "i_claim": In(1), "i_claim_row": In(1), "i_write": In(1), "i_data": In(width),
-            "i_read": In(1), "i_read_row": In(1), "i_enable": In(1), "o_data": Out(width),
+            "i_read": In(1), "i_read_row": In(1), "o_data": Out(width),
         })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:
@@ -55,7 +53,7 @@ class RowRing(wiring.Component):
             self.o_full.eq(words_held[-1] | rows_held[-1]),
             write.en.eq(self.i_write),
             write.data.eq(self.i_data),
-            read.en.eq(self.i_enable),
+            read.en.eq(1),
             self.o_data.eq(read.data),
         ]
         m.d.sync += [

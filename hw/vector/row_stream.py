@@ -5,15 +5,17 @@ from amaranth.lib import data
 
 
 def row_element(lanes):
-    """``lanes`` neighbouring values of a row: columns ``group * lanes`` and up; ``first`` and ``last`` of the row."""
+    """``lanes`` neighbouring values of a row: columns ``group * lanes`` and up; ``first`` and ``last`` of the row, and
+    whether the instruction ``ends`` with it."""
     return data.StructLayout({
-        "values": data.ArrayLayout(signed(16), lanes), "row": 16, "group": 12, "first": 1, "last": 1,
+        "values": data.ArrayLayout(signed(16), lanes), "row": 16, "group": 12, "first": 1, "last": 1, "ends": 1,
     })  # fmt: skip
 
 
 def code_element(lanes):
-    """``lanes`` neighbouring codes of a row (low bits of two's complement); ``last`` of the row."""
-    return data.StructLayout({"codes": data.ArrayLayout(8, lanes), "row": 16, "group": 12, "last": 1})
+    """``lanes`` neighbouring codes of a row (low bits of two's complement); ``last`` of the row, and whether the instruction
+    ``ends`` with it."""
+    return data.StructLayout({"codes": data.ArrayLayout(8, lanes), "row": 16, "group": 12, "last": 1, "ends": 1})
 
 
 def code_write(banks, depth, width):

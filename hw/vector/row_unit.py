@@ -1,5 +1,6 @@
 """What the row units have in common: the interface that the row processor drives them by."""
 
+from amaranth import Const
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -17,7 +18,7 @@ def row_command(opcode, *names):
 
 
 class RowUnit(wiring.Component):
-    """Executes the row instructions of one opcode, one after the other.
+    """Executes the row instructions of one opcode: rows of the next one enter while those of the one before leave.
 
     `hw.vector.row_units` lists all of them. The row processor gives a unit its command, then the rows, and takes its codes
     to the operand memories. Its other ports become ports of the processor, by the same names.
@@ -42,16 +43,14 @@ class RowUnit(wiring.Component):
     Members
     -------
     i_command : In(stream of ``command``)
-        Taken when all rows of the command before have left.
+        Of a unit with ``codes`` while rows of the command before may still enter or leave; of others when all of it has
+        happened.
     i : In(stream of `hw.vector.row_stream.row_element`)
-        The rows of the command that was taken.
+        The rows of the commands, in order; the last element of each command ``ends`` it.
     o : Out(stream of `hw.vector.row_stream.code_element`)
         With ``codes``: as many rows. The instruction has completed when all of its codes are written.
     o_done : Out
-        Without ``codes``: pulse, all of the command has happened. The instruction has completed, and the next may start,
-        when all rows were taken too.
-    o_error : Out
-        Strobe, where that can be: an address was beyond its memory.
+        Without ``codes``: pulse, all of the command has happened. The instruction has completed.
     """
 
     opcode = None
@@ -82,6 +81,11 @@ class RowUnit(wiring.Component):
         raise NotImplementedError
 
     @staticmethod
+    def leaves(fields, sizes, config):
+        """Whether an instruction uses words that its unit's own memories do not have: a Value."""
+        return Const(0)
+
+    @staticmethod
     def derived(sizes, config):
         """Members of its command that no field holds: {name: Value}."""
         return {}
@@ -94,5 +98,5 @@ def gives_codes(unit):
 
 def own_ports(unit):
     """{name: member} of the ports of a `RowUnit` that the row processor only passes on."""
-    common = ("i_command", "i", "o", "o_done", "o_error")
+    common = ("i_command", "i", "o", "o_done")
     return {name: member for name, member in unit.signature.members.items() if name not in common}

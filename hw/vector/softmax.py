@@ -5,11 +5,10 @@ from amaranth.lib import data, wiring
 
 from golden.softmax import EXPONENTIAL_BITS, EXPONENTIAL_TABLE, SCORE_FRACTION
 from hw.lib.pipeline import delayed, delayed_valid, lane_mask, lookup, registered, tree
-from hw.lib.skid import Skid
 from hw.lib.stream_queue import StreamQueue
+from hw.vector.code_queue import CodeQueue
 from hw.vector.reciprocal import Reciprocal
 from hw.vector.row_ring import RowRing
-from hw.vector.row_stream import code_element
 from hw.vector.row_unit import RowUnit, row_command
 from isa import latency
 from isa.instruction import Opcode
@@ -41,7 +40,7 @@ class Softmax(RowUnit):
     Members
     -------
     i_command, i, o
-        Of a `RowUnit`; rows of the next command are not taken.
+        Of a `RowUnit`. What the later passes want of a command comes to them with each row.
     """
 
     opcode = Opcode.SOFTMAX
@@ -63,34 +62,34 @@ class Softmax(RowUnit):
 
     def elaborate(self, platform):
         m = Module()
-        # The instruction in progress.
-        command = Signal(SOFTMAX_COMMAND)
-        rows_in, rows_out = Signal(16), Signal(16)
-        busy, entering = Signal(), Signal()
-        limit = Signal(8)
-        m.d.comb += self.i_command.ready.eq(~busy)
-        with m.If(self.i_command.valid & ~busy):
-            m.d.sync += [
-                command.eq(self.i_command.p),
-                rows_in.eq(self.i_command.p.rows),
-                rows_out.eq(self.i_command.p.rows),
-                busy.eq(self.i_command.p.rows != 0),
-                entering.eq(self.i_command.p.rows != 0),
-            ]
-        with m.If(self.o.valid & self.o.ready & self.o.p.last):
-            m.d.sync += [rows_out.eq(rows_out - 1), busy.eq(rows_out != 1)]
-        m.d.sync += limit.eq((1 << command.bits) - 1)
-
-        scores, maxima = self._find_maxima(m, command, entering, rows_in)
-        powers, gains = self._raise(m, command, scores, maxima)
-        self._encode(m, limit, powers, gains)
+        command, entering = self._accept(m)
+        scores, maxima = self._find_maxima(m, command, entering)
+        powers, gains = self._raise(m, scores, maxima)
+        self._encode(m, powers, gains)
         return m
 
-    def _find_maxima(self, m, command, entering, rows_in):
+    def _accept(self, m):
+        """The instruction whose rows enter. The next one is taken with the last element of it."""
+        command, entering = Signal(SOFTMAX_COMMAND), Signal()
+        ends = Signal()
+        m.d.comb += [
+            ends.eq(self.i.valid & self.i.ready & self.i.p.ends),
+            self.i_command.ready.eq(~entering | ends),
+        ]
+        with m.If(ends):
+            m.d.sync += entering.eq(0)
+        with m.If(self.i_command.valid & self.i_command.ready):
+            m.d.sync += [command.eq(self.i_command.p), entering.eq(1)]
+        return command, entering
+
+    def _find_maxima(self, m, command, entering):
         """First pass: store the scores, find the maximum. Returns the ring of scores and the queue of maxima."""
         lanes = self.lanes
         m.submodules.scores = scores = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
-        token = data.StructLayout({"row": 16, "last_group": self.group_bits, "maximum": signed(16)})
+        token = data.StructLayout({
+            "row": 16, "last_group": self.group_bits, "ends": 1, "maximum": signed(16),
+            **{name: SOFTMAX_COMMAND[name].shape for name in ("columns", "step", "step_shift", "bits")},
+        })  # fmt: skip
         m.submodules.maxima = maxima = StreamQueue(token, ROWS_BETWEEN_PASSES)
         take, row_taken = Signal(), Signal()
         i = self.i.p
@@ -103,8 +102,6 @@ class Softmax(RowUnit):
             scores.i_write.eq(take),
             scores.i_data.eq(Cat(i.values)),
         ]
-        with m.If(row_taken):
-            m.d.sync += [rows_in.eq(rows_in - 1), entering.eq(rows_in != 1)]
 
         highest, counts = self._highest(
             m, [registered(m, value) for value in i.values], lane_mask(m, i.group, command.columns, lanes)
@@ -118,15 +115,20 @@ class Softmax(RowUnit):
             maxima.i.valid.eq(delayed_valid(m, row_taken, cycles + 1)[-1]),
             maxima.i.p.row.eq(delayed(m, i.row, cycles + 1)),
             maxima.i.p.last_group.eq(delayed(m, i.group[: self.group_bits], cycles + 1)),
+            maxima.i.p.ends.eq(delayed(m, i.ends, cycles + 1)),
             maxima.i.p.maximum.eq(maximum),
         ]
+        for name in ("columns", "step", "step_shift", "bits"):
+            m.d.comb += maxima.i.p[name].eq(delayed(m, command[name], cycles + 1))
         return scores, maxima
 
-    def _raise(self, m, command, scores, maxima):
+    def _raise(self, m, scores, maxima):
         """Second pass: powers of two, their sum, its reciprocal. Returns the ring of powers and the queue of gains."""
         lanes = self.lanes
         m.submodules.powers = powers = RowRing(lanes * 16, ring_words(self.group_bits), ROWS_BETWEEN_PASSES)
-        token = data.StructLayout({"row": 16, "last_group": self.group_bits, "gain": 17, "shift": 5})
+        token = data.StructLayout({
+            "row": 16, "last_group": self.group_bits, "ends": 1, "gain": 17, "shift": 5, "bits": 4,
+        })  # fmt: skip
         m.submodules.gains = gains = StreamQueue(token, ROWS_BETWEEN_PASSES)
         group = Signal(self.group_bits)
         fire, row_summed = Signal(), Signal()
@@ -134,7 +136,6 @@ class Softmax(RowUnit):
             fire.eq(maxima.o.valid & ~powers.o_full),
             row_summed.eq(fire & (group == maxima.o.p.last_group)),
             maxima.o.ready.eq(row_summed),
-            scores.i_enable.eq(1),
             scores.i_read.eq(fire),
             scores.i_read_row.eq(row_summed),
             powers.i_claim.eq(fire),
@@ -143,8 +144,9 @@ class Softmax(RowUnit):
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_summed, 0, group + 1))
 
-        maximum = delayed(m, maxima.o.p.maximum, 2)
-        mask = lane_mask(m, delayed(m, group, 3), command.columns, lanes)
+        row = maxima.o.p
+        maximum = delayed(m, row.maximum, 2)
+        mask = lane_mask(m, delayed(m, group, 3), delayed(m, row.columns, 3), lanes)
         score_word = registered(m, scores.o_data)
         lane_powers = [
             self._power(m, maximum, score_word.word_select(lane, 16).as_signed(), mask[lane]) for lane in range(lanes)
@@ -166,52 +168,50 @@ class Softmax(RowUnit):
             reciprocal.i.eq(total),
         ]
         cycles += 1 + reciprocal.latency
-        gain = registered(m, reciprocal.o * command.step)
-        shift = registered(m, reciprocal.o_exponent + command.step_shift)
+        gain = registered(m, reciprocal.o * delayed(m, row.step, cycles))
+        shift = registered(m, reciprocal.o_exponent + delayed(m, row.step_shift, cycles))
         m.d.comb += [
             gains.i.valid.eq(delayed_valid(m, reciprocal.o_valid, 2)[-1]),
-            gains.i.p.row.eq(delayed(m, maxima.o.p.row, cycles + 2)),
+            *(gains.i.p[name].eq(delayed(m, row[name], cycles + 2)) for name in ("row", "ends", "bits")),
             gains.i.p.last_group.eq(delayed(m, group, cycles + 2)),
             gains.i.p.gain.eq(registered(m, gain >> 16)),
             gains.i.p.shift.eq(registered(m, Mux(shift > MOST_SHIFT, MOST_SHIFT, shift) - LEAST_SHIFT)),
         ]
         return powers, gains
 
-    def _encode(self, m, limit, powers, gains):
-        """Third pass: multiply, shift, round, clip. It stalls as a whole with the output."""
+    def _encode(self, m, powers, gains):
+        """Third pass: multiply, shift, round, clip. Nothing stops it on its way."""
         lanes = self.lanes
-        m.submodules.output = output = Skid(code_element(lanes))
+        m.submodules.output = output = CodeQueue(lanes)
         group = Signal(self.group_bits)
-        fire, row_coded, advance = Signal(), Signal(), Signal()
+        fire, row_coded = Signal(), Signal()
+        token = gains.o.p
         m.d.comb += [
-            advance.eq(output.i.ready),
-            fire.eq(gains.o.valid & advance),
-            row_coded.eq(fire & (group == gains.o.p.last_group)),
+            fire.eq(gains.o.valid & output.o_room),
+            row_coded.eq(fire & (group == token.last_group)),
             gains.o.ready.eq(row_coded),
-            powers.i_enable.eq(advance),
+            output.i_begin.eq(fire),
             powers.i_read.eq(fire),
             powers.i_read_row.eq(row_coded),
         ]
         with m.If(fire):
             m.d.sync += group.eq(Mux(row_coded, 0, group + 1))
 
-        with m.If(advance):
-            word = registered(m, powers.o_data)
-            gain = delayed(m, gains.o.p.gain, 2)
-            shift = delayed(m, gains.o.p.shift, 2)
-            # A shift to the right as a product: the multipliers are there, the shifters would be as large as all the rest.
-            span = MOST_SHIFT - LEAST_SHIFT
-            factor = registered(m, Cat(shift == span - 1 - n for n in range(span)))
-            codes = [self._code(m, word.word_select(lane, 16), gain, factor, limit) for lane in range(lanes)]
-            cycles = 7
-            valid = delayed_valid(m, fire, cycles)[-1]
-            row, group, last = (delayed(m, signal, cycles) for signal in (gains.o.p.row, group, row_coded))
+        word = registered(m, powers.o_data)
+        gain, shift = delayed(m, token.gain, 2), delayed(m, token.shift, 2)
+        limit = delayed(m, registered(m, ((1 << token.bits) - 1)[:8]), 4)
+        # A shift to the right as a product: the multipliers are there, the shifters would be as large as all the rest.
+        span = MOST_SHIFT - LEAST_SHIFT
+        factor = registered(m, Cat(shift == span - 1 - n for n in range(span)))
+        codes = [self._code(m, word.word_select(lane, 16), gain, factor, limit) for lane in range(lanes)]
+        cycles = 7
         m.d.comb += [
-            output.i.valid.eq(valid),
-            Cat(output.i.p.codes).eq(Cat(codes)),
-            output.i.p.row.eq(row),
-            output.i.p.group.eq(group),
-            output.i.p.last.eq(last),
+            output.i_valid.eq(delayed_valid(m, fire, cycles)[-1]),
+            Cat(output.i.codes).eq(Cat(codes)),
+            output.i.row.eq(delayed(m, token.row, cycles)),
+            output.i.group.eq(delayed(m, group, cycles)),
+            output.i.last.eq(delayed(m, row_coded, cycles)),
+            output.i.ends.eq(delayed(m, row_coded & token.ends, cycles)),
         ]
         wiring.connect(m, output.o, wiring.flipped(self.o))
 
@@ -245,12 +245,13 @@ class Softmax(RowUnit):
     def _code(self, m, power, gain, factor, limit):
         """``power * gain >> LEAST_SHIFT + shift``, rounded and clipped, five cycles later.
 
-        ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``; 0 for a shift of 18. Rounding at a shift of 0, which
-        would need a bit more, makes no difference: the sum of such a row is its maximum, all else is 0.
+        ``factor`` is ``2^(17 - shift)``, one cycle after ``gain``, 0 for a shift of 18; ``limit`` comes three after it.
+        Rounding at a shift of 0, which would need a bit more, makes no difference: the sum of such a row is its maximum, all
+        else is 0.
         """
         product = registered(m, power * gain)
         shifted = registered(m, (product[LEAST_SHIFT:] * factor)[16:35])
         code = registered(m, (shifted[:9] + 1)[1:])
         beyond = registered(m, shifted[9:].any())
         over = registered(m, beyond | code[8] | (code[:8] & ~limit).any())
-        return registered(m, Mux(over, limit, registered(m, code[:8])))
+        return registered(m, Mux(over, registered(m, limit), registered(m, code[:8])))

@@ -46,7 +46,8 @@ def thresholds(steps: Sequence[Draft], config: AcceleratorConfig) -> NDArray[np.
     """For each step, how many instructions of each queue it waits for: ``(steps, queues)`` int64.
 
     A step waits for the writers of what it reads, and for the readers and writers of what it writes. Those in its own
-    queue have read, and do write, before it does: a QMM starts when the one before has read its operands.
+    queue have read, and do write, before it does: a QMM starts when the one before has read its operands, rows enter their
+    unit behind those before.
 
     Raises CompileError for more instructions than can be counted.
     """

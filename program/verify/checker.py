@@ -1,8 +1,8 @@
 """The checker: refuses a program that could hang, race or leave its memories, before anything runs.
 
 It knows the instructions and the machine, nothing of the compiler. What the machine promises: instructions of one queue
-start in order and complete in order; a QMM starts when the one before has read its operands, and writes after it; a
-row instruction starts when all rows of the one before have left its unit, and writes after it; the DMA writes in order.
+start in order and complete in order; a QMM starts when the one before has read its operands, and writes after it; rows of a
+row instruction enter their unit behind those of the one before, read there, and write behind them; the DMA writes in order.
 So in one queue only a read after a write needs a threshold.
 """
 

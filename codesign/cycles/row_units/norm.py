@@ -13,13 +13,17 @@ SUM = 5  #: from a NORM's element to its sum in the residual memory
 class Norm(Passes):
     name = "norm"
     results = (Memory.LEFT, Memory.RIGHT)
+    _follows = -1  #: when the last command's rows could begin to enter
 
     @property
     def output(self) -> int:
         return self.timing.norm_output
 
-    def preparation(self, i: Instruction) -> int:
-        return 1 + norm_preparation(i.columns)
+    def enter(self, commanded: int, i: Instruction) -> tuple[int, int]:
+        """A command is taken and prepared while rows of the one before enter."""
+        command = max(commanded, self._follows + 1)
+        self._follows = max(command + 1 + norm_preparation(i.columns), self._taken)
+        return command, self._follows + 1
 
     def room(self, row: int, summed: list[int], done: Any) -> Generator[Any, None, int]:
         return (yield from at(done, row)) + 1

@@ -1,16 +1,19 @@
 """What the units have in common that take a row in passes: elements in, codes out, rows waiting in between."""
 
+from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from codesign.cycles.code_writer import TAKE, CodeWriter
+from codesign.cycles.code_writer import TAKE
 from isa.instruction import Instruction, Memory
-from isa.sizes import ROWS_BETWEEN_PASSES
+from isa.sizes import CODES_WAITING, ROWS_BETWEEN_PASSES
 
 if TYPE_CHECKING:
     from codesign.cycles.rows import RowUnits
 
+CHECKED = 3  #: from issue to the commands of row buffer and unit
 READ = 3  #: from the row buffer's address to its output
+NOTICED = 3  #: from an element at the code writer to another one of the last pass in its place
 ANNOUNCE = 4  #: cycles in which codes are announced before they are written
 
 
@@ -18,7 +21,7 @@ class Passes:
     """A unit with a first pass, which reads the row buffer, and a last one, which gives codes.
 
     Every ``yield`` waits, as `codesign.cycles.events` says. ``done`` are the last elements of the last pass of each row so
-    far, ``summed`` those of the pass before.
+    far, ``summed`` those of the pass before; rows are counted over all instructions.
     """
 
     #: In causes.
@@ -28,15 +31,24 @@ class Passes:
 
     def __init__(self, rows: "RowUnits"):
         self.rows, self.timing, self.ports, self.events = rows, rows.timing, rows.ports, rows.events
+        self._done = rows.events.times()
+        self._summed: list[int] = []
+        self._row = 0  # of the first pass
+        self._taken = -1  # last element of it
+        self._fired = -1  # last element of the last pass
+        self._elements = 0  # of the last pass
+        #: Of rows at the code writer: elements before their first and up to their last, cycles of these.
+        self._left: deque[tuple[int, int, int, int]] = deque()
 
     @property
     def output(self) -> int:
         """From an element of the last pass to the code writer."""
         raise NotImplementedError
 
-    def preparation(self, i: Instruction) -> int:
-        """Cycles from the command to the first element."""
-        return 1
+    def enter(self, commanded: int, i: Instruction) -> tuple[int, int]:
+        """The cycles in which the unit takes its command, offered in cycle ``commanded``, and may take its first element."""
+        taken = max(commanded, self._taken)
+        return taken, taken + 1
 
     def room(self, row: int, summed: list[int], done: Any) -> Generator[Any, None, int]:
         """The cycle from which the memory between the passes takes the elements of a row, ``row`` counting from the first
@@ -58,12 +70,11 @@ class Passes:
     def read(self, issued: int, index: int, i: Instruction) -> Generator[Any, None, None]:
         """All passes but the last of an instruction."""
         rows, groups, height = self.rows, i.groups, self.rows.config.rows
-        reads, entering = yield from rows.start(issued)
-        entering += self.preparation(i)
+        command, entering = self.enter(issued + CHECKED, i)
+        reads = rows.start(issued, command)
         slots = min(ROWS_BETWEEN_PASSES, self.timing.ring_words // groups)
         last = max(entering, reads + 1 + READ) - 1  # element taken
-        summed: list[int] = []
-        done = self.events.times()
+        summed, done = self._summed, self._done
         rows.passes.post((index, self, done))
         for row in range(i.rows):
             soonest, cause = last + 1, self.name
@@ -71,34 +82,34 @@ class Passes:
                 readable = yield from rows.row_tile()
                 if readable + READ > soonest:
                     soonest, cause = readable + READ, "rows of the engine"
-            if row >= slots:
-                free = yield from self.room(row - slots, summed, done)
+            if self._row >= slots:
+                free = yield from self.room(self._row - slots, summed, done)
                 if free > soonest:
                     soonest, cause = free, self.name
-            last = soonest + groups - 1
+            last = self._taken = soonest + groups - 1
             if row % height == height - 1 or row == i.rows - 1:
                 rows.release(last - READ)
             self.taken(i, soonest)
-            rows.passes.post((yield from self.last_pass(row, slots, last, groups, summed, done, cause)))
+            rows.passes.post((yield from self.last_pass(self._row, slots, last, groups, summed, done, cause)))
+            self._row += 1
 
     def write(self, index: int, done: Any) -> Generator[Any, None, None]:
         """The last pass and the code writers of an instruction."""
-        rows, completed = self.rows, self.rows.completed
+        rows, completed, writer = self.rows, self.rows.completed, self.rows.writer
         i = rows.program.instructions[index]
         delay = self.output + TAKE
         ports = [self.ports[memory] for memory in self.results if getattr(i, f"{memory.name.lower()}_enable")]
-        writer = CodeWriter(rows.config.depth // rows.config.row_lanes, i.groups, i.bits, ports, delay)
-        fired, bound = -1, {}
+        writer.begin(i.groups, i.bits, ports)
+        bound: dict[str, int] = {}
         before = rows.started[len(completed)][0]
         if completed:
             before = max(before, completed[-1])
-            writer.wait(completed[-1])
         for port in ports:
             port.shared = True
         for _ in range(i.rows):
             first, cause = yield from rows.next_pass()
-            if fired + 1 > first:
-                first, cause = fired + 1, self.name
+            if self._fired + 1 > first:
+                first, cause = self._fired + 1, self.name
             self.given(i, first)
             if first + delay - ANNOUNCE > self.events.now:
                 yield first + delay - ANNOUNCE
@@ -109,15 +120,29 @@ class Passes:
                 if after.written - 1 <= self.events.now:
                     break
                 yield after.written - 1
+            begun = writer.last_taken
             blame = writer.accept(after)
-            fired = max(first + i.groups - 1, after.taken - delay - writer.slack)
+            self._fired = self._leave(i.groups, max(begun + 1, first + delay) - TAKE, after.taken - TAKE)
+            self._fired = max(first + i.groups - 1, self._fired)
             cause = blame or cause
-            bound[cause] = bound.get(cause, 0) + after.written - before
-            before = after.written
-            done.post(fired)
+            bound[cause] = bound.get(cause, 0) + max(0, after.written - before)
+            before = max(before, after.written)
+            done.post(self._fired)
         for port in ports:
             port.shared = False
-        rows.complete(index, before + 2, bound, after.taken - TAKE)
+        rows.complete(index, after.written + 2, bound)
+
+    def _leave(self, groups, first, last):
+        """A row's elements come to the code writer from ``first`` to ``last``; returns when there was room for the last."""
+        self._left.append((self._elements, self._elements + groups, first, last))
+        self._elements += groups
+        place = self._elements - 1 - CODES_WAITING
+        while self._left[0][1] <= place:
+            self._left.popleft()
+        begin, end, first, last = self._left[0]
+        if place < begin:
+            return -1
+        return last - (end - 1 - place) * (last - first) // max(1, end - 1 - begin) + NOTICED
 
 
 def at(times: Any, place: int) -> Generator[Any, None, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from codesign.cycles.row_units.passes import READ
+from codesign.cycles.row_units.passes import CHECKED, READ
 from isa.instruction import Instruction
 from isa.latency import SKID
 from isa.memory import RESIDUAL_BITS
@@ -22,7 +22,12 @@ class Store:
         """All of an instruction: it has no codes."""
         rows, config = self.rows, self.rows.config
         beats = config.row_lanes * RESIDUAL_BITS // config.port_bits  # through the first port
-        reads, unit = yield from rows.start(issued)
+        unit, before = issued + CHECKED, rows.begun
+        if before:
+            while len(rows.completed) < before:
+                yield rows.completed
+            unit = max(unit, rows.completed[before - 1])
+        reads = rows.start(issued, unit)
         last = max(unit + REQUEST, reads + 1 + READ) - 1
         bound: dict[str, int] = {}
         for row in range(i.rows):
@@ -37,7 +42,12 @@ class Store:
                 rows.release(last - READ)
         end = last + SKID + rows.latency + 3
         bound["memory latency"] = bound.get("memory latency", 0) + end - last
-        rows.complete(index, end, bound, end - 1)
+        rows.passes.post((index, self, (end, bound)))
+
+    def write(self, index: int, done: Any) -> Generator[Any, None, None]:
+        """Its end, in its turn."""
+        yield from ()
+        self.rows.complete(index, *done)
 
 
 UNIT = Store

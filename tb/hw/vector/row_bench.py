@@ -88,17 +88,18 @@ class Bench:
         self.saturated = self.expected_saturated = 0
         self.done, self.errors = 0, []
         self.milestones = []
+        #: Words of the residual memory of NORMs that may be under way, as (start, end).
+        self.touched = []
         dut.i_store_done.value = 0
         self.tasks = [cocotb.start_soon(self._watch())]
         self.start_sinks()
 
     def start_sinks(self):
-        self.sinks = [
-            cocotb.start_soon(self._collect(self.left_writes, self.left)),
-            cocotb.start_soon(self._collect(self.right_writes, self.right)),
-        ]
+        self.sinks = [cocotb.start_soon(self.collect(side)) for side in ("left", "right")]
 
-    async def _collect(self, sink, operands):
+    async def collect(self, side):
+        """Take the writes to an operand memory."""
+        sink, operands = getattr(self, f"{side}_writes"), getattr(self, side)
         while True:
             operands.write(await sink.receive(1, patience=10**9))
 
@@ -119,7 +120,7 @@ class Bench:
     async def fill(self):
         """Random residual stream and constants, through the LOAD streams; counts start anew."""
         self.saturated = self.expected_saturated = self.done = 0
-        self.errors, self.milestones = [], []
+        self.errors, self.milestones, self.touched = [], [], []
         self.model.fill(self.rng)
         residual, constants = self.model.loads(self.config.axi_bits)
         loads = [self.load_residual.send(residual), self.load_norm.send(constants)]
@@ -172,13 +173,19 @@ class Bench:
     def norm(self, rows, groups, **fields):
         """Send a random NORM; what it must leave in memory."""
         rng = self.rng
-        fields = self.model.random_command(rng, rows, groups, **fields)
-        fields |= {"groups": groups, "bits": int(rng.integers(1, 9)), "first_row": self.first_row()}
+        while True:
+            chosen = self.model.random_command(rng, rows, groups, **fields)
+            base, end = chosen["residual_base"], chosen["residual_base"] + rows * groups
+            # A program has it wait for the NORM that wrote what it reads.
+            if not any(base < last and first < end for first, last in self.touched):
+                break
+        self.touched.append((base, end))
+        fields = chosen | {"groups": groups, "bits": int(rng.integers(1, 9)), "first_row": self.first_row()} | fields
         updates = rng.integers(-(2**15), 2**15, (rows, groups * self.config.row_lanes))
         codes, saturated = self.model.run(updates, fields)
         self.expected_saturated += saturated
         for side in ("left", "right"):
-            fields[f"{side}_enable"] = int(rng.integers(4) > 0)
+            fields.setdefault(f"{side}_enable", int(rng.integers(4) > 0))
             operands = getattr(self, side)
             place = operands.place(rng, fields["first_row"] + rows, groups, fields["bits"])
             fields |= {f"{side}_{name}": value for name, value in place.items()}
@@ -240,6 +247,7 @@ class Bench:
             await RisingEdge(self.dut.clk)
         assert not self.errors
         assert self.done == count
+        self.touched = []
         await RisingEdge(self.dut.clk)
         for name in ("left", "right"):
             operands = getattr(self, name)

@@ -6,7 +6,8 @@ from cocotb.triggers import RisingEdge
 
 def _framing(rows, groups):
     group = np.tile(np.arange(groups), rows)
-    return {"row": np.repeat(np.arange(rows), groups), "group": group, "last": group == groups - 1}
+    row, last = np.repeat(np.arange(rows), groups), group == groups - 1
+    return {"row": row, "group": group, "last": last, "ends": last & (row == rows - 1)}
 
 
 def to_elements(values, lanes):
@@ -33,10 +34,10 @@ def stacked(batches):
 
 async def cycles_of_rows(dut, rows):
     """The cycles, counted from now, in which stream ``o`` of `code_element` passes the last element of ``rows`` rows."""
-    ends, cycle, last = [], 0, len(dut.o__payload) - 1
+    ends, cycle, last = [], 0, len(dut.o__payload) - 2
     while len(ends) < rows:
         await RisingEdge(dut.clk)
         cycle += 1
-        if dut.o__valid.value and dut.o__ready.value and int(dut.o__payload.value) >> last:
+        if dut.o__valid.value and dut.o__ready.value and int(dut.o__payload.value) >> last & 1:
             ends.append(cycle)
     return np.array(ends)

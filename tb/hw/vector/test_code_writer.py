@@ -57,8 +57,6 @@ class Bench:
         got = await self.sink.receive(len(expected["data"]))
         for name, part in expected.items():
             assert (got[name] == part).all(), (name, place)
-        await ClockCycles(self.dut.clk, 2)
-        assert self.dut.o_busy.value == 0
 
 
 @cocotb.test()
@@ -146,27 +144,48 @@ async def an_address_beyond_the_memory_is_an_error(dut):
 
 @cocotb.test()
 @cocotb.parametrize(pause=[0, 1, 5])
-async def is_busy_until_the_last_write(dut, pause):
+async def is_done_with_the_last_write_of_an_instruction(dut, pause):
+    """Instructions of one row or two, one behind the other: a pulse each, in the cycle of their last write."""
     bench = Bench(dut, 0.0, np.random.default_rng(7))
     await start_clock(dut)
-    for groups in range(1, 2 * bench.width // bench.lanes + 1):
-        bench.place(base=0, plane=1, tile=0, bits=3)
-        words = -(-groups * bench.lanes // bench.width)
-        await bench.send(bench.rng.integers(0, 8, (1, groups * bench.lanes)))
-        for _ in range(3 * words):
-            while True:
-                await RisingEdge(dut.clk)
-                assert dut.o_busy.value == 1
-                if dut.o__valid.value:
-                    break
+    bench.place(base=0, plane=1, tile=0, bits=3)
+    shapes = [(1 + groups % 2, groups) for groups in range(1, 2 * bench.width // bench.lanes + 1)]
+    for rows, groups in shapes:
+        bench.send(bench.rng.integers(0, 8, (rows, groups * bench.lanes)))
+    for rows, groups in shapes:
+        writes = 3 * rows * -(-groups * bench.lanes // bench.width)
+        for write in range(writes):
             for _ in range(pause):
                 await RisingEdge(dut.clk)
-                assert dut.o_busy.value == 1
+                assert dut.o_done.value == 0
             dut.o__ready.value = 1
-            await RisingEdge(dut.clk)
+            while True:
+                await RisingEdge(dut.clk)
+                taken = bool(dut.o__valid.value)
+                assert dut.o_done.value == (taken and write == writes - 1), (rows, groups, write)
+                if taken:
+                    break
             dut.o__ready.value = 0
+
+
+@cocotb.test()
+async def an_error_comes_behind_the_writes_before_it(dut):
+    """What an instruction with good addresses leaves is done before the error of the next one shows."""
+    bench = Bench(dut, 0.0, np.random.default_rng(9))
+    await start_clock(dut)
+    bench.place(base=bench.depth - 1, plane=1, tile=0, bits=1)
+    await bench.send(np.ones((1, bench.lanes), int))
+    bench.place(base=bench.depth - 1, plane=1, tile=0, bits=2)
+    bench.send(np.ones((1, bench.lanes), int))
+    for _ in range(20):
         await RisingEdge(dut.clk)
-        assert dut.o_busy.value == 0
+        assert dut.o_error.value == 0
+    dut.o__ready.value = 1
+    seen = []
+    for _ in range(10):
+        await RisingEdge(dut.clk)
+        seen += ["done"] * bool(dut.o_done.value) + ["error"] * bool(dut.o_error.value)
+    assert seen == ["done", "error"]
 
 
 @cocotb.test()

@@ -41,12 +41,14 @@ async def run(dut, sums, width, epsilon, rms, stall, rng):
         "width": width, "mantissa": width << lift, "lift": lift, "width_reciprocal": width_reciprocal(width),
         "epsilon": epsilon, "rms": rms,
     }  # fmt: skip
-    dut.i_width.value = pack(NORM_WIDTH, {name: [value] for name, value in fields.items()})[0]
+    word = pack(NORM_WIDTH, {name: [value] for name, value in fields.items()})[0]
     latency = NormStatistics().latency
     waiting, due, results, cycle = list(sums), [], [], 0
     while len(results) < len(sums):
         send = bool(waiting) and rng.random() >= stall
         dut.i_valid.value = send
+        # It is a row's own: between rows it is another.
+        dut.i_width.value = word if send else ~word & (1 << NORM_WIDTH.size) - 1
         if send:
             total, squares = waiting.pop(0)
             dut.i_total.value, dut.i_squares.value = total, squares

@@ -59,21 +59,49 @@ async def instructions_run_back_to_back(dut, stall):
 
 
 @cocotb.test()
-async def the_next_instruction_loses_only_the_latency_of_its_unit(dut):
+@cocotb.parametrize(kinds=["softmax", "norm", "both"])
+async def rows_of_the_next_instruction_follow_at_once(dut, kinds):
+    """Instructions of some rows, of one unit or in turn of both, take the cycles of their elements."""
     bench = Bench(dut, 0.0, np.random.default_rng(5))
     await start_clock(dut)
     await bench.fill()
+    rows, groups = bench.config.rows, 4
 
     async def cycles_of(count):
         start, before = get_sim_time("ns"), bench.done
-        for _ in range(count):
-            bench.softmax(1, 1, bits=1)
+        for n in range(count):
+            if kinds == "softmax" or (kinds == "both" and n % 2):
+                bench.softmax(rows, groups, bits=1)
+            else:
+                bench.norm(rows, groups, bits=1, residual_base=n * rows * groups, keep_sum=0)
         await bench.finish(before + count)
         return round((get_sim_time("ns") - start) / 5)
 
-    one, many = await cycles_of(1), await cycles_of(9)
-    # What it takes to take, check and fetch, and to write the last codes, comes while the one before runs.
-    assert many - one <= 8 * (one - 11), (one, many)
+    few, many = await cycles_of(2), await cycles_of(18)
+    assert many - few <= 16 * rows * groups, (few, many)
+
+
+@cocotb.test()
+async def an_instruction_is_done_behind_the_one_before_whatever_memory_it_writes(dut):
+    """Codes for the left memory have to wait; those of the next instruction go to the right one, or nowhere."""
+    bench = Bench(dut, 0.0, np.random.default_rng(8))
+    await start_clock(dut)
+    await bench.fill()
+    for _ in range(2):
+        for task in bench.sinks:
+            task.cancel()
+        dut.o_left__ready.value = 0
+        before, right = bench.done, bench.right.writes
+        bench.softmax(1, 1, bits=1)
+        bench.norm(2, 2, left_enable=0, right_enable=1)
+        bench.norm(2, 2, left_enable=0, right_enable=0)
+        bench.norm(2, 2, left_enable=0, right_enable=1)
+        bench.sinks = [cocotb.start_soon(bench.collect("right"))]
+        await ClockCycles(dut.clk, 500)
+        assert bench.right.writes == bench.right.expected_writes > right
+        assert bench.done == before
+        bench.sinks.append(cocotb.start_soon(bench.collect("left")))
+        await bench.finish(before + 4)
 
 
 @cocotb.test()
@@ -94,10 +122,12 @@ async def codes_wait_for_those_of_the_instruction_before(dut):
 
 @cocotb.test()
 async def an_error_is_about_its_own_instruction(dut):
-    """A good SOFTMAX whose writes have to wait, then a bad instruction: first it is done, then comes the error."""
+    """A good SOFTMAX whose writes have to wait, then a bad instruction: first that is done, then comes the error."""
     good = {"rows": 2, "groups": 2, "columns": 5, "bits": 2, "epsilon": 1, "width_reciprocal": 2**28}
     for opcode, wrong, error in [
         (Opcode.NORM, {"columns": 0}, Error.SHAPE), (Opcode.NORM, {"residual_base": 60000}, Error.ADDRESS_RANGE),
+        (Opcode.NORM, {"right_enable": 1, "right_base": 60000}, Error.ADDRESS_RANGE),
+        (Opcode.NORM, {"left_enable": 1, "left_base": 60000}, Error.ADDRESS_RANGE),
         (Opcode.STORE, {"region": 3}, Error.SHAPE),
     ]:  # fmt: skip
         bench = Bench(dut, 0.0, np.random.default_rng(6))

@@ -34,8 +34,6 @@ def test_every_unit_has_the_ports_of_the_interface():
             assert unit.o.payload.shape() == code_element(CONFIG.row_lanes)
         else:
             assert unit.signature.members["o_done"] == Out(1)
-        if "o_error" in unit.signature.members:
-            assert unit.signature.members["o_error"] == Out(1)
 
 
 def test_every_member_of_a_command_is_a_field_as_wide_as_that_or_derived():

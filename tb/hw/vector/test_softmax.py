@@ -122,6 +122,18 @@ async def a_row_takes_its_elements_cycles(dut):
         assert ends[0] <= groups * 3 + 60, groups
 
 
+@cocotb.test()
+async def rows_enter_while_those_of_the_instruction_before_leave(dut):
+    """Instructions with other widths, steps and bits each, at the cost of their elements."""
+    bench = Bench(dut, 0.0, np.random.default_rng(7))
+    await start_clock(dut)
+    count, rows, groups = 30, 3, 4
+    ends = cocotb.start_soon(cycles_of_rows(dut, count * rows))
+    await bench.check(*[bench.job(rows, groups) for _ in range(count)])
+    ends = await ends
+    assert ends[-1] - ends[0] <= (count * rows - 1) * groups
+
+
 @pytest.mark.parametrize("simulator", SIMULATORS)
 @pytest.mark.parametrize(("lanes", "row_columns"), [(4, 64), (8, 328)])
 def test_softmax(simulator, lanes, row_columns):

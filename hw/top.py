@@ -115,12 +115,20 @@ class Core(wiring.Component):
             Memory.LEFT: qmm.i_left_load, Memory.RIGHT: qmm.i_right_load, Memory.CONSTANT: qmm.i_constant,
             Memory.NORM: rows.i_load_norm, Memory.RESIDUAL: rows.i_load_residual,
         }  # fmt: skip
+        # What an operand memory holds back it writes before another memory takes anything: so instructions end in order.
+        left_waits, right_waits = qmm.left_load_waits, qmm.right_load_waits
+        any_waits = left_waits | right_waits
+        others_wait = dict.fromkeys(Memory, any_waits) | {Memory.LEFT: right_waits, Memory.RIGHT: left_waits}
         for memory, target in targets.items():
-            m.d.comb += target.valid.eq(dma.o.valid & (dma.o.p.memory == memory.value))
+            m.d.comb += target.valid.eq(dma.o.valid & (dma.o.p.memory == memory.value) & ~others_wait[memory])
             for name in target.payload.shape().members:
                 m.d.comb += target.payload[name].eq(dma.o.payload[name])
-        ready = Array(targets[memory].ready for memory in Memory)
-        m.d.comb += dma.o.ready.eq(ready[dma.o.p.memory])
+        ready = Array(targets[memory].ready & ~others_wait[memory] for memory in Memory)
+        m.d.comb += [
+            dma.o.ready.eq(ready[dma.o.p.memory]),
+            dma.i_loaded.eq(qmm.loaded),
+            dma.i_waits.eq(any_waits),
+        ]
 
     def _connect_store(self, m, rows):
         base = Array([self.i_settings.image_base, self.i_settings.input_base, self.i_settings.output_base])

@@ -6,7 +6,8 @@ latencies in `isa.latency`.
 
 from golden.softmax import EXPONENTIAL_BITS
 from isa.config import AcceleratorConfig
-from isa.instruction import INSTRUCTION_BITS, Queue
+from isa.instruction import INSTRUCTION_BITS, Memory, Queue
+from isa.memory import word_bits
 
 #: Instructions that a unit may have taken and not completed: also one that is being checked, and those whose writes are on
 #: their way.
@@ -92,6 +93,13 @@ def ring_words(group_bits: int) -> int:
 def softmax_sum_bits(row_columns: int) -> int:
     """Bits of the sum of the exponentials of the longest row."""
     return EXPONENTIAL_BITS + row_columns.bit_length()
+
+
+def joined_beats(config: AcceleratorConfig, memory: Memory) -> int:
+    """Beats of a LOAD that an operand memory writes together: as many as its bus, which is as wide as the drain's, has room
+    for, of a word. So a LOAD leaves cycles of the write port to others."""
+    beats = word_bits(config, memory) // config.axi_bits
+    return max(1, min(beats, config.drain_rows * config.depth // config.axi_bits))
 
 
 def groups_of_a_tile(config: AcceleratorConfig) -> int:

@@ -18,35 +18,39 @@ class Channel:
 
     Attributes
     ----------
-    time, taken, write : the cycles in which the last beat was on the bus, left the reader, and was written
+    time, taken, write : the cycles in which the last beat was on the bus, left the reader, and was taken by its memory
+    port : in which the last beats, put together, were written
     """
 
-    __slots__ = ("_bandwidth", "_credit", "_placed", "_queued", "taken", "time", "write")
+    __slots__ = ("_bandwidth", "_credit", "_memory", "_placed", "_queued", "port", "taken", "time", "write")
 
     def __init__(self, bandwidth):
         self._bandwidth, self._credit = bandwidth, MOST_CREDIT
-        self.time = self.taken = self.write = 0
+        self.time = self.taken = self.write = self.port = 0
+        self._memory = None
         # When the last beats left the memory of each queue for its output, so many as it holds.
         self._queued, self._placed = deque([0] * READER, READER), deque([0] * PLACER, PLACER)
 
     def copy(self):
         other = Channel(self._bandwidth)
         other._credit, other.time, other.taken, other.write = self._credit, self.time, self.taken, self.write
+        other.port, other._memory = self.port, self._memory
         other._queued, other._placed = self._queued.copy(), self._placed.copy()
         return other
 
-    def burst(self, time, size):
-        """``size`` beats that can come from ``time`` on; the cycle of the last, and whether none has to wait."""
+    def burst(self, time, size, load):
+        """``size`` beats of ``load`` that can come from ``time`` on; the cycle of the last, and whether none has to wait."""
         time = max(time, self.time + 1)
         credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
         if credit < FULL:
             wait = -(-(FULL - credit) // self._bandwidth)
             time, credit = time + wait, credit + wait * self._bandwidth
         short = size * FULL - credit
-        smooth = time + PASS > self.taken and time + 2 * PASS > self.write
+        smooth = time + PASS > self.taken and time + 2 * PASS > max(self.write, self.port)
         end = self.time = time + max(size - 1, -(-short // self._bandwidth) if short > 0 else 0)
         self._credit = min(MOST_CREDIT, credit + (end - time) * self._bandwidth - size * FULL)
         self.taken, self.write = end + PASS, end + 2 * PASS
+        self.port, self._memory = self.write + load.joins, load.memory
         self._queued.extend(range(end + PASS - min(size, READER), end + PASS))
         self._placed.extend(range(end + 2 * PASS - min(size, PLACER), end + 2 * PASS))
         return end, smooth
@@ -62,13 +66,20 @@ class Channel:
         self._queued.append(max(time + PASS - 1, self.taken))
         self.taken = max(time + PASS, self.taken + 1)
 
-    def put(self, writes, port):
-        """Write the last beat, in so many cycles."""
+    def put(self, writes, port, load, completes):
+        """Write the last beat, in so many cycles; with those before it, if it ``completes`` them."""
         for number in range(writes):
             self.taken = max(self.taken + (number > 0), self._placed[0] + 1)
             self._placed.append(max(self.taken + PASS - 1, self.write))
             soonest = max(self.taken + PASS, self.write + 1)
-            self.write = port.finish(USERS, soonest, 1) - 1 if port else soonest
+            if self._memory is not load.memory:  # what another memory holds back comes first
+                soonest, self._memory = max(soonest, self.port + 1), load.memory
+            if load.joins:
+                self.write = max(soonest, self.port) if completes else soonest
+                if completes:
+                    self.port = port.finish(USERS, self.write + 1, 1) - 1
+            else:
+                self.write = self.port = port.finish(USERS, soonest, 1) - 1 if port else soonest
 
 
 class PortChannel:

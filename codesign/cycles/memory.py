@@ -11,7 +11,7 @@ from isa.config import AcceleratorConfig
 from isa.instruction import Instruction, Memory, Opcode, Queue, Region
 from isa.latency import STREAM_QUEUE
 from isa.memory_timing import MemoryQueue, MemoryTiming
-from isa.sizes import LOADS_AHEAD, burst_beats
+from isa.sizes import LOADS_AHEAD, burst_beats, joined_beats
 from program.placement import Placement
 from program.program import Program
 
@@ -71,6 +71,9 @@ class Load:
         self._rows_left = instruction.count if self._gathers else 1
         self._words_left = instruction.words if self._gathers else 0
         self.memory = Memory.LEFT if self._gathers else Memory(instruction.memory)
+        operand = self.memory in (Memory.LEFT, Memory.RIGHT)
+        self._joined = joined_beats(config, self.memory) if operand else 1
+        self._beat = 0
 
     def writes(self, beats: int) -> list[int] | None:
         """How many writes each of the next ``beats`` becomes; None if one each."""
@@ -81,6 +84,16 @@ class Load:
             words.append(min(self._words_left, self.config.axi_bits // self.config.depth))
             self._words_left -= words[-1]
         return words
+
+    @property
+    def joins(self) -> bool:
+        """Whether its beats go through the register in which the operand memory puts them together."""
+        return self._joined > 1
+
+    def completes(self) -> bool:
+        """Whether the next beat is the last of those that are written together."""
+        self._beat += 1
+        return self._gathers or self._beat % self._joined == 0
 
     def end_request(self) -> bool:
         """Whether this was the last request."""
@@ -193,29 +206,30 @@ class ExternalMemory:
         taken = self.taken[placed]
         writes = load.writes(size)
         port = self.ports.get(load.memory)
+        completes = [load.completes() for _ in range(size)]
         while True:
             channel = self._channel.copy()
-            free, smooth = channel.burst(time, size)
+            free, smooth = channel.burst(time, size, load)
             smooth = smooth and even and writes is None and time + PASS > taken
             came = list(range(free - size + 1, free + 1))
-            if not smooth or (port and port.used(USERS, time, channel.write + 1)):
+            if not smooth or (port and port.used(USERS, time, channel.port + 1)):
                 channel = self._channel.copy()
                 channel.taken = max(channel.taken, taken)
                 came = []
                 for beat in range(size):
                     channel.beat(there[beat])
-                    channel.put(1 if writes is None else writes[beat], port)
+                    channel.put(1 if writes is None else writes[beat], port, load, completes[beat])
                     came.append(channel.time)
             # Who has priority announces its writes shortly before; so look again when it has.
-            if not port or channel.write - 2 <= self.events.now:
+            if not port or channel.port - 2 <= self.events.now:
                 break
-            yield channel.write - 2
+            yield channel.port - 2
         load.blame("memory bandwidth", max(free, came[-1] if not even else free) - time + 1)
         load.blame("write port", channel.write - free - 2 * PASS)
         self._channel = channel
         if last and load.end_request():
             self._ended = channel.taken
-            self.completed.post(channel.write + 1)
+            self.completed.post(channel.port + 1)
             self._take()
         return came
 

@@ -31,8 +31,10 @@ class Dma(wiring.Component):
     o_request : Out(stream of `READ_REQUEST`);  i_data : In(stream of `read_data_layout`)
         To and from the reader; beats with tag FETCH pass.
     o : Out(stream of `dma_write_layout`)
+    i_loaded, i_waits : In
+        See `DmaPlacer`.
     o_done : Out
-        Pulse after an instruction's last write was accepted.
+        Pulse after an instruction's last write.
     o_error : Out(ERROR)
         Held until reset. May come in the cycle of the last `o_done` before it.
     o_busy, o_wait_memory : Out
@@ -47,6 +49,8 @@ class Dma(wiring.Component):
             "o_request": Out(stream.Signature(READ_REQUEST)),
             "i_data": In(stream.Signature(read_data_layout(config.axi_bits))),
             "o": Out(stream.Signature(dma_write_layout(config))),
+            "i_loaded": In(1),
+            "i_waits": In(1),
             "o_done": Out(1),
             "o_error": Out(ERROR),
             "o_busy": Out(1),
@@ -79,6 +83,8 @@ class Dma(wiring.Component):
             placer.i.valid.eq(self.i_data.valid),
             placer.i.payload.eq(self.i_data.payload),
             self.i_data.ready.eq(~mine | placer.i.ready),
+            placer.i_loaded.eq(self.i_loaded),
+            placer.i_waits.eq(self.i_waits),
             self.o_done.eq(placer.o_done),
         ]
 

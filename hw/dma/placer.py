@@ -34,10 +34,10 @@ def memory_depths(config):
 
 def dma_write_layout(config):
     """A write to an on-chip memory. LOAD: ``data`` is ``chunk`` of the word at ``address``. GATHER: the low K bits of
-    ``data`` are the word at ``address`` in ``bank`` of the left memory."""
+    ``data`` are the word at ``address`` in ``bank`` of the left memory. ``last``: of its instruction."""
     return data.StructLayout({
         "memory": 3, "gather": 1, "bank": range(max(2, config.rows)), "address": 16,
-        "chunk": range(max(2, *memory_chunks(config))), "data": config.axi_bits,
+        "chunk": range(max(2, *memory_chunks(config))), "data": config.axi_bits, "last": 1,
     })  # fmt: skip
 
 
@@ -56,10 +56,14 @@ class DmaPlacer(wiring.Component):
         Beats with tag LOAD or ROW are placed; others are for somebody else, who takes them.
     o : Out(stream of `dma_write_layout`)
         Addresses are below the depth of their memory.
+    i_loaded : In
+        Pulse: the last write of an instruction is in its operand memory. In the other memories it is when it is accepted.
+    i_waits : In
+        A write that an operand memory has accepted waits there.
     o_done : Out
-        Pulse after an instruction's last write was accepted.
+        Pulse after an instruction's last write.
     error : Out(ERROR)
-        Held until reset; the writes before it have been accepted. May come in the cycle of the last `o_done` before it.
+        Held until reset; the writes before it have been made. May come in the cycle of the last `o_done` before it.
     """
 
     def __init__(self, config: AcceleratorConfig):
@@ -68,6 +72,8 @@ class DmaPlacer(wiring.Component):
             "i_placement": In(stream.Signature(PLACEMENT)),
             "i": In(stream.Signature(read_data_layout(config.axi_bits))),
             "o": Out(stream.Signature(dma_write_layout(config))),
+            "i_loaded": In(1),
+            "i_waits": In(1),
             "o_done": Out(1),
             "error": Out(ERROR),
         })
@@ -102,7 +108,7 @@ class DmaPlacer(wiring.Component):
         words_left, row_words, rows_left = Signal(signed(13)), Signal(signed(13)), Signal(signed(17))
         last_word, last_row = words_left[-1], rows_left[-1]
 
-        m.submodules.skid = skid = Skid(data.StructLayout({"write": o.payload.shape(), "last": 1}))
+        m.submodules.skid = skid = Skid(o.payload.shape())
         write, fail, wanted = Signal(), Signal(), Signal()
         beat_ends = skipping | ~current.gather | (position == per_beat - 1) | last_word
         # The last beat of a request is the last of the instruction.
@@ -175,21 +181,22 @@ class DmaPlacer(wiring.Component):
         """A beat, or the word at ``position`` in it, out through ``skid``. Returns whether it is beyond its memory."""
         config, o = self.config, self.o
         outside = Signal()
-        placed = skid.i.p.write
+        placed = skid.i.p
         m.d.comb += [
             outside.eq(write & (place["address"] >= limit)),
             skid.i.valid.eq(write & ~outside),
-            skid.i.p.last.eq(Mux(current.gather, last, self.i.p.last)),
+            placed.last.eq(Mux(current.gather, last, self.i.p.last)),
             placed.memory.eq(current.memory),
             placed.gather.eq(current.gather),
             *(placed[name].eq(value) for name, value in place.items()),
             placed.data.eq(self.i.p.data),
             o.valid.eq(skid.o.valid),
-            o.payload.eq(skid.o.p.write),
+            o.payload.eq(skid.o.p),
             skid.o.ready.eq(o.ready),
-            self.error.valid.eq(failed & ~skid.o.valid),
+            self.error.valid.eq(failed & ~skid.o.valid & ~self.i_waits),
         ]
         with m.If(current.gather):
             m.d.comb += placed.data[: config.depth].eq(self.i.p.data.word_select(position, config.depth))
-        m.d.sync += self.o_done.eq(o.valid & o.ready & skid.o.p.last)
+        operand = (o.p.memory == Memory.LEFT.value) | (o.p.memory == Memory.RIGHT.value)
+        m.d.sync += self.o_done.eq(self.i_loaded | (o.valid & o.ready & o.p.last & ~operand))
         return outside

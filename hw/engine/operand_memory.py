@@ -54,7 +54,9 @@ class OperandMemory(wiring.Component):
     drain_rows, columns : int
         G and C: a drained group writes C bits in each of G neighbouring banks.
     axi_bits : int
-        A: a LOAD writes A / K whole words, a GATHER one.
+        A: a beat of a LOAD is A / K whole words, of a GATHER one.
+    joined : int
+        Beats of a LOAD that are written together, see `isa.sizes.joined_beats`.
 
     Members
     -------
@@ -64,17 +66,21 @@ class OperandMemory(wiring.Component):
         Writers, in falling priority, but that a row unit that had to wait for the drain comes next: rows come at a
         steady pace and would lose it, the drain has a buffer. A row unit writes a word of one bank. The drain writes
         part ``column`` of C bits of a word in each of its banks; with column 0 it also clears the rest of the word, so
-        that columns that nobody computes are 0. A write is in memory `write_latency` cycles after its transfer.
-        Addresses must be in range.
+        that columns that nobody computes are 0. A write is in memory `write_latency` cycles after its transfer, that of a
+        LOAD or GATHER so many after `o_loaded`. Addresses must be in range.
+    o_loaded : Out
+        Pulse: a beat that is ``last`` is written.
+    o_load_waits : Out
+        Beats that were taken are about to be written.
     """
 
     read_latency = OPERAND_READ
     write_latency = OPERAND_WRITE
 
-    def __init__(self, banks, depth, width, drain_rows, columns, axi_bits):
+    def __init__(self, banks, depth, width, drain_rows, columns, axi_bits, joined=1):
         self.banks, self.depth, self.width = banks, depth, width
         self.drain_rows, self.columns, self.axi_bits = drain_rows, columns, axi_bits
-        self.chunk_words = axi_bits // width
+        self.chunk_words, self.joined = axi_bits // width, joined
         bank = range(banks)
         super().__init__(
             {
@@ -102,16 +108,19 @@ class OperandMemory(wiring.Component):
                                 "bank": bank,
                                 "chunk": range(max(banks // self.chunk_words, 2)),
                                 "data": axi_bits,
+                                "last": 1,
                             }
                         )
                     )
                 ),
+                "o_loaded": Out(1),
+                "o_load_waits": Out(1),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        drain, row, load = self.i_drain, self.i_row, self.i_load
+        drain, row, load = self.i_drain, self.i_row, self._joined_load(m)
         drain_turn, drains = Signal(init=1), Signal()
         m.d.sync += drain_turn.eq(~(drains & row.valid))
         m.d.comb += [
@@ -119,6 +128,7 @@ class OperandMemory(wiring.Component):
             drain.ready.eq(drain_turn),
             row.ready.eq(~drains),
             load.ready.eq(~drain.valid & ~row.valid),
+            self.o_loaded.eq(load.valid & load.ready & load.p.last),
         ]
         # First stage: the offers, and two selects, so that a bit of the bus is one LUT of 6 inputs.
         use_drain, use_row, use_load = Signal(), Signal(), Signal()
@@ -136,10 +146,11 @@ class OperandMemory(wiring.Component):
         chunk, column = registered(m, load.p.chunk), registered(m, drain.p.column)
 
         # Second stage: a bus of words that all banks share, and in each bank which parts of its word.
-        words, parts = max(self.drain_rows, self.chunk_words), self.width // self.columns
+        loaded_words = self.chunk_words * self.joined
+        words, parts = max(self.drain_rows, loaded_words), self.width // self.columns
         bus = []
         for word in range(words):
-            lane, beat = word % self.drain_rows, word % self.chunk_words
+            lane, beat = word % self.drain_rows, word % loaded_words
             drained = drain_data[lane * self.columns : (lane + 1) * self.columns]
             gathered, loaded = load_data[: self.width], load_data[beat * self.width : (beat + 1) * self.width]
             content = []
@@ -161,7 +172,7 @@ class OperandMemory(wiring.Component):
         for b in range(self.banks):
             drain_hit = use_drain & (bank >> log2(self.drain_rows) == b // self.drain_rows)
             row_hit = use_row & (bank == b)
-            load_hit = use_load & Mux(narrow, bank == b, chunk == b // self.chunk_words)
+            load_hit = use_load & Mux(narrow, bank == b, chunk >> log2(self.joined) == b // loaded_words)
             enable = Signal(parts, name=f"enable{b}")
             m.d.sync += enable.eq(Mux(drain_hit, drain_parts, 0) | (row_hit | load_hit).replicate(parts))
             add_shared(
@@ -176,3 +187,33 @@ class OperandMemory(wiring.Component):
                 read_data=self.o[b * self.width : (b + 1) * self.width],
             )
         return m
+
+    def _joined_load(self, m):
+        """Beats of a LOAD that belong together as one, which may wait for the port while the next ones come."""
+        if self.joined == 1:
+            return self.i_load
+        i = self.i_load
+        members = i.p.shape().members
+        load = stream.Signature(data.StructLayout(members | {"data": self.joined * self.axi_bits})).create(path=("joined",))
+        number = i.p.chunk[: log2(self.joined)]
+        complete, room = Signal(), Signal()
+        m.d.comb += [
+            complete.eq(i.p.gather | number.all()),
+            room.eq(~load.valid | load.ready),
+            i.ready.eq(~complete | room),
+            self.o_load_waits.eq(load.valid),
+        ]
+        first = [Signal(self.axi_bits, name=f"beat{n}", reset_less=True) for n in range(self.joined - 1)]
+        for n, beat in enumerate(first):
+            with m.If(i.valid & (number == n)):
+                m.d.sync += beat.eq(i.p.data)
+        with m.If(room):
+            m.d.sync += [
+                load.valid.eq(i.valid & complete),
+                *(load.p[name].eq(i.p[name]) for name in members if name != "data"),
+                load.p.data.eq(Cat(*first, i.p.data)),
+            ]
+            # A word of a gathered row is the lowest of all.
+            with m.If(i.p.gather):
+                m.d.sync += load.p.data[: self.width].eq(i.p.data[: self.width])
+        return load

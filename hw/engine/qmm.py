@@ -15,7 +15,8 @@ from hw.engine.tile_writer import TileWriter
 from hw.instruction import ERROR, ISSUE
 from isa.config import AcceleratorConfig
 from isa.errors import Error
-from isa.sizes import groups_of_a_tile, tiles_in_flight
+from isa.instruction import Memory
+from isa.sizes import groups_of_a_tile, joined_beats, tiles_in_flight
 
 
 class Qmm(wiring.Component):
@@ -32,6 +33,10 @@ class Qmm(wiring.Component):
     i : In(stream(ISSUE))
     i_left_load, i_right_load, i_constant : In(stream)
         LOAD and GATHER writes, see `OperandMemory` and `Drain`.
+    loaded : Out(1)
+        Pulse: the last write of a LOAD or GATHER to an operand memory.
+    left_load_waits, right_load_waits : Out(1)
+        See `OperandMemory`.
     i_left_row, i_right_row : In(stream)
         Codes from row units.
     o_rows : Out(stream)
@@ -47,8 +52,10 @@ class Qmm(wiring.Component):
         groups = groups_of_a_tile(c)
         #: Tiles on the way from their last word to their last write.
         self.tiles = tiles_in_flight(groups)
-        self._left = OperandMemory(c.rows, c.left_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
-        self._right = OperandMemory(c.columns, c.right_depth, c.depth, c.drain_rows, c.columns, c.axi_bits)
+        self._left, self._right = (
+            OperandMemory(banks, depth, c.depth, c.drain_rows, c.columns, c.axi_bits, joined_beats(c, memory))
+            for memory, banks, depth in ((Memory.LEFT, c.rows, c.left_depth), (Memory.RIGHT, c.columns, c.right_depth))
+        )
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
         self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits, mapping)
         self._drain = Drain(c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)
@@ -60,6 +67,9 @@ class Qmm(wiring.Component):
         super().__init__(
             {
                 "i": In(stream.Signature(ISSUE)),
+                "loaded": Out(1),
+                "left_load_waits": Out(1),
+                "right_load_waits": Out(1),
                 "i_left_load": like(self._left.i_load),
                 "i_right_load": like(self._right.i_load),
                 "i_left_row": like(self._left.i_row),
@@ -119,6 +129,9 @@ class Qmm(wiring.Component):
             drain.group.eq(array.group),
             sequencer.tile_done.eq(writer.tile_done),
             self.done.eq(writer.done),
+            self.loaded.eq(left.o_loaded | right.o_loaded),
+            self.left_load_waits.eq(left.o_load_waits),
+            self.right_load_waits.eq(right.o_load_waits),
             self.busy.eq(sequencer.enable),
             self.wait_drain.eq(sequencer.waiting),
             self.idle.eq(~sequencer.active & ~self.i.valid),

@@ -20,7 +20,11 @@ CONFIG = preset("tiny")
 WIDE = replace(CONFIG, row_lanes=16, drain=16)
 
 
-@pytest.fixture(scope="module", params=[CONFIG, WIDE], ids=["tiny", "wide"])
+#: Two beats of a LOAD are written together.
+JOINED = replace(CONFIG, depth=32, drain=16)
+
+
+@pytest.fixture(scope="module", params=[CONFIG, WIDE, JOINED], ids=["tiny", "wide", "joined"])
 def model(request):
     rng = np.random.default_rng(70)
     encoder = random_encoder(rng, width=20, heads=2, head_width=9, feed_forward=33, tokens=7, input_size=9)

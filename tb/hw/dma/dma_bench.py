@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import cocotb
 import numpy as np
-from amaranth.hdl import Module
+from amaranth.hdl import Cat, Module
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 from cocotb.triggers import ClockCycles, RisingEdge
@@ -70,6 +70,9 @@ class DmaWithReader(wiring.Component):
         wiring.connect(m, wiring.flipped(self.i), dma.i)
         wiring.connect(m, dma.o, wiring.flipped(self.o))
         m.d.comb += dma.i_settings.eq(self.i_settings)
+        # Operand memories that hold nothing back.
+        operand = Cat(dma.o.p.memory == memory.value for memory in (Memory.LEFT, Memory.RIGHT)).any()
+        m.d.comb += dma.i_loaded.eq(dma.o.valid & dma.o.ready & dma.o.p.last & operand)
         m.d.comb += [getattr(self, name).eq(getattr(dma, name)) for name in ("o_done", "o_error", "o_busy", "o_wait_memory")]
         return m
 

@@ -24,7 +24,8 @@ class CodeWriter:
         self._parts = parts
         self._state = self.State(-1, -1, -1, 0)
         self._fills: list[int] = []
-        self._bits, self._ports = 0, ()
+        self._bits = 0
+        self._ports: Sequence[Port] = ()
 
     def begin(self, groups: int, bits: int, ports: Sequence[Port]) -> None:
         """The rows that follow have so many elements and bits, and go to these memories."""

@@ -9,6 +9,7 @@ from cocotb.utils import get_sim_time
 from hw.engine.tile_writer import row_group_layout
 from hw.vector.row_buffer import ROW_COMMAND, RowBuffer
 from hw.vector.row_stream import row_element
+from hw.vector.row_units import ROW_KIND
 from isa.sizes import ROW_TILES_WAITING
 from tb.hw.vector.rows import from_elements
 from tb.lib.harness import SIMULATORS, StreamSink, StreamSource, parameters, reset, simulate, start_clock
@@ -42,6 +43,15 @@ class Bench:
         self.slots = 2 * self.row_columns // self.slot_columns
         self.most_tiles = min(self.slots, ROW_TILES_WAITING + 1)
         self.taken = 0
+        #: Of each element that has not come: whose it is.
+        self.kinds = []
+        cocotb.start_soon(self._follow_kinds())
+
+    async def _follow_kinds(self):
+        while True:
+            await RisingEdge(self.dut.clk)
+            if self.dut.o__valid.value and self.dut.o__ready.value and not self.dut.rst.value:
+                assert int(self.dut.o_kind.value) == self.kinds.pop(0)
 
     def count(self):
         return cocotb.start_soon(self._count())
@@ -55,7 +65,9 @@ class Bench:
     def read(self, rows, groups):
         """Command a read of so many rows; their first number."""
         first_row = int(self.rng.integers(2**16 - rows))
-        self.command.send({"rows": [rows], "groups": [groups], "first_row": [first_row]})
+        kind = int(self.rng.integers(1 << ROW_KIND.size))
+        self.command.send({"rows": [rows], "groups": [groups], "first_row": [first_row], "kind": [kind]})
+        self.kinds += [kind] * rows * groups
         return first_row
 
     async def receive(self, rows, groups, first_row):
@@ -188,6 +200,7 @@ async def works_after_a_reset_in_the_middle(dut):
         bench.read(2 * bench.rows, 2)
         await ClockCycles(dut.clk, pause)
         await reset(dut, *bench.drivers)
+        bench.kinds = []
         await bench.check(*bench.shapes(2))
         await bench.sink.expect_nothing()
 

@@ -15,8 +15,8 @@ from hw.vector.row_units import ROW_KIND
 from isa.sizes import row_slots, row_tiles_waiting
 
 #: One for each row instruction: how much of the buffer it reads, at least a group of a row, the number of its first row, and
-#: whose rows these are.
-ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16, "kind": ROW_KIND})
+#: whose rows these are, the bits of a `ROW_KIND`.
+ROW_COMMAND = data.StructLayout({"rows": 16, "groups": 12, "first_row": 16, "kind": ROW_KIND.size})
 
 
 class RowBuffer(wiring.Component):
@@ -146,7 +146,7 @@ class RowBuffer(wiring.Component):
         busy, advance, fire = Signal(), Signal(), Signal()
         remaining, last_group = Signal(16), Signal(12)
         row, group, tile_row = Signal(16), Signal(12), Signal(range(max(self.rows, 2)))
-        kind = Signal(ROW_KIND)
+        kind = Signal(ROW_KIND.size)
         first_slot, slot = Signal(range(self.slots)), Signal(range(self.slots))
         row_ends, tile_ends, ends = Signal(), Signal(), Signal()
         part, part_ends = group[: log2(parts)], Signal()

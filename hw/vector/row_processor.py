@@ -126,7 +126,7 @@ class RowProcessor(wiring.Component):
         command, fetched, given, wanted = self._buffer.i_command, Signal(), Signal(), Signal()
         m.d.comb += [
             *(command.p[name].eq(fields[name]) for name in ("rows", "groups", "first_row")),
-            command.p.kind.eq(following.o_kind),
+            command.p.kind.eq(following.o_kind.as_value()),
             wanted.eq(following.o_checked & ~following.o_bad & ~following.o_leaves & ~failed),
             command.valid.eq(wanted & ~fetched),
         ]

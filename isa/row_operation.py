@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from golden.codes import Kind
 from isa.bounds import Bounds, check_bits, check_positive
 from isa.config import AcceleratorConfig
-from isa.footprint import Access
+from isa.footprint import Access, bank_masks
 from isa.footprint import codes as code_footprint
 from isa.instruction import Field, Instruction, Memory, Operation, Queue, require, u
 from isa.layout import ceil_div
@@ -69,8 +69,11 @@ class CodeOperation(RowOperation):
         for memory, base, plane, tile in self._places(i):
             rows = banks(config, memory)
             first, end = i.first_row // rows, ceil_div(i.first_row + i.rows, rows)
+            masks = bank_masks(i.first_row, i.rows, rows)
             accesses.append(
-                code_footprint(config, memory, end - first, columns, i.bits, base + first * tile, plane, tile)
+                code_footprint(
+                    config, memory, end - first, columns, i.bits, base + first * tile, plane, tile, banks=masks
+                )
             )
         return accesses
 

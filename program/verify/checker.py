@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from isa.bounds import check_instruction
 from isa.instruction import (
+    FLAGS,
     INSTRUCTION_BYTES,
     Illegal,
     Memory,
@@ -25,6 +26,7 @@ from isa.instruction import (
 from isa.memory import depth_of, units_per_word
 from isa.sizes import ROW_TILES
 from program.program import Program, ProgramError
+from program.verify.lengths import least_lengths
 
 #: Instructions that are sure to fit in a queue while they wait; the hardware has room for more.
 QUEUE_DEPTH = 1
@@ -105,6 +107,10 @@ def _check_pairs(program):
             given, taken = source.row_tiles, _row_tiles(instruction, config)
             if given != taken:
                 _fail(program, index, f"takes {taken} row tiles, but its QMM gives {given}")
+            if _counted(instruction) != _counted(source):
+                _fail(program, index, "takes rows of other tokens, or of another sample, than its QMM gives")
+            if source.limit_columns and not instruction.limit_columns:
+                _fail(program, index, "takes columns of tokens that its QMM leaves out where they are absent")
             if instruction.columns > source.columns:
                 _fail(program, index, f"takes {instruction.columns} columns, but its QMM gives {source.columns}")
             # What lies behind the last column tile is 0 up to the end of an element, and beyond that anything.
@@ -114,6 +120,13 @@ def _check_pairs(program):
                 _fail(program, index, f"takes rows of {taken} columns, but its QMM gives {given}")
     if waiting:
         _fail(program, waiting[0], "gives rows that no instruction takes")
+
+
+def _counted(instruction):
+    """Of which sample an instruction is and which tokens its rows are, if it matters."""
+    if not any(getattr(instruction, flag) for flag in FLAGS):
+        return None
+    return instruction.sample, instruction.limit_rows, instruction.first_token
 
 
 class _Machine:
@@ -205,13 +218,49 @@ def known_complete(program: Program) -> NDArray[np.int64]:
     return starts
 
 
+class _Contents:
+    """From which length on, and of which sample, each of so many units holds what was written to it last.
+
+    Rows that are written to different banks one after the other belong together: the first of them is there first.
+    """
+
+    def __init__(self, units):
+        self.least, self.sample = np.zeros(units, np.int64), np.zeros(units, np.int64)
+        self.banks = np.zeros(units, np.uint64)
+
+    def write(self, access, lengths, sample):
+        units = access.units
+        if access.banks is None:
+            self.least[units], self.banks[units] = lengths, np.uint64(0)
+        else:
+            before = self.banks[units]
+            joins = (before != 0) & (before & access.banks == 0) & (self.sample[units] == sample)
+            self.least[units] = np.where(joins, np.minimum(self.least[units], lengths), lengths)
+            self.banks[units] = np.where(joins, before, np.uint64(0)) | access.banks
+        self.sample[units] = sample
+
+
+def _check_lengths(program, index, access, lengths, contents):
+    """What an instruction reads at a length has been written at that length."""
+    sample = program.instructions[index].sample
+    least, whose = contents.least[access.units], contents.sample[access.units]
+    wrong = (least > lengths) | ((least > 0) & (whose != sample))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        word = int(access.units[at]) // units_per_word(program.config, access.memory)
+        _fail(program, index, f"reads word {word} of the {access.memory.name} memory from length {lengths[at]} of sample "
+              f"{sample} on, but it is written from length {least[at]} of sample {whose[at]} on")  # fmt: skip
+
+
 def _check_hazards(program):
-    """Instructions that touch the same words, one of them writing, run one after the other; reads have been written."""
+    """Instructions that touch the same words, one of them writing, run one after the other; reads have been written, at
+    every length."""
     config = program.config
     shape = {m: (len(Queue), depth_of(config, m)[0] * units_per_word(config, m)) for m in Memory}
     # Per unit and queue the last instruction to read or write it, as a count in the queue.
     readers = {memory: np.zeros(size, np.int64) for memory, size in shape.items()}
     writers = {memory: np.zeros(size, np.int64) for memory, size in shape.items()}
+    contents = {memory: _Contents(size) for memory, (_, size) in shape.items()}
     numbers = {queue: [] for queue in Queue}
     starts = known_complete(program)
     for index, instruction in enumerate(program.instructions):
@@ -219,7 +268,10 @@ def _check_hazards(program):
         if queue is None:
             continue
         accesses = operation(instruction.opcode).footprint(instruction, config)
-        for access in accesses:
+        least = least_lengths(instruction, accesses, config, program.input.tokens)
+        for access, lengths in zip(accesses, least, strict=True):
+            if not access.write and not access.padding:
+                _check_lengths(program, index, access, lengths, contents[access.memory])
             written = writers[access.memory][:, access.units]
             if not access.write and not access.padding and not written.any(axis=0).all():
                 unit = int(access.units[~written.any(axis=0)][0])
@@ -237,6 +289,8 @@ def _check_hazards(program):
                     _fail(program, index, f"{verb} words of the {access.memory.name} memory without waiting for "
                           f"instruction {culprit} ({program.names[culprit]}), which uses them")  # fmt: skip
         numbers[queue].append(index)
-        for access in accesses:
+        for access, lengths in zip(accesses, least, strict=True):
+            if access.write:
+                contents[access.memory].write(access, lengths, instruction.sample)
             users = writers if access.write else readers
             users[access.memory][queue, access.units] = len(numbers[queue])

@@ -113,6 +113,7 @@ class Bench:
         self.speed = 0.3  # probability that a unit completes in a cycle
         self.fail_at = {}  # index: (code, how)
         self.stuck = set()  # indices that never complete
+        self.todo = [[] for _ in Queue]  # of each instruction what it waits for, and whether nothing is left of it
         self._clear()
         cocotb.start_soon(self._play())
 
@@ -163,8 +164,23 @@ class Bench:
         elif self.ended:
             assert not dut.o_busy.value
 
+    def _pass_over(self):
+        """What nothing is left of is complete as soon as all before it are and what it waits for is."""
+        moved = True
+        while moved:
+            moved = False
+            for queue in Queue:
+                place = self.completed[queue]
+                if place < len(self.todo[queue]):
+                    waits, nothing = self.todo[queue][place]
+                    moved |= nothing and all(done >= wait for done, wait in zip(self.completed, waits, strict=True))
+                    self.completed[queue] += moved
+                    if moved:
+                        break
+
     def _act(self):
         dut = self.dut
+        self._pass_over()
         done, errors, write_error = 0, [0, 0, 0], 0
         for queue, (_, ready, _) in zip(Queue, self.ports, strict=True):
             started = self.started[queue]
@@ -172,6 +188,7 @@ class Bench:
             if started and started[0] not in {*self.stuck, *self.fail_at} and hurry:
                 started.popleft()
                 self.completed[queue] += 1
+                self._pass_over()
                 done |= 1 << queue
             # Straight after a completion, so that done and error meet in one cycle.
             if started and started[0] in self.fail_at and not self.failed and hurry:
@@ -187,26 +204,34 @@ class Bench:
         dut.i_error.value = sum(error << ERROR.size * queue for queue, error in enumerate(errors))
         dut.i_write_error.value = write_error
 
-    def program(self, count, halt=True):
-        """Random instructions; thresholds name earlier ones."""
+    def program(self, count, halt=True, limited=0.0):
+        """Random instructions; thresholds name earlier ones. Of some that are ``limited`` nothing will be left."""
         counts, program = [0, 0, 0], []
         for _ in range(count):
             opcode = self.rng.choice([opcode for opcode in Opcode if operation(opcode).queue is not None])
             waits = [int(self.rng.integers(max(0, n - 3), n + 1)) if self.rng.random() < 0.5 else 0 for n in counts]
             counts[operation(opcode).queue] += 1
-            program.append(Instruction(Opcode(opcode), {"wait_dma": waits[0], "wait_qmm": waits[1], "wait_row": waits[2]}))
+            header = {"wait_dma": waits[0], "wait_qmm": waits[1], "wait_row": waits[2]}
+            header |= {"limit_rows": int(self.rng.random() < limited), "sample": int(self.rng.integers(SAMPLES))}
+            program.append(Instruction(Opcode(opcode), header))
         return program + [Instruction(Opcode.HALT, {})] * halt
 
-    def put(self, program, length=None, watchdog=0, offset=PROGRAM):
-        """Into memory, random bits in place of the fields that the scheduler does not look at."""
+    def put(self, program, length=None, watchdog=0, offset=PROGRAM, exact=False):
+        """Into memory, unless ``exact`` random bits in place of the fields that the scheduler does not look at."""
         words = []
         for instruction in program:
-            word = int.from_bytes(encode(instruction), "little") | int.from_bytes(self.rng.bytes(56), "little") << 64
+            word = int.from_bytes(encode(instruction), "little")
+            word |= 0 if exact else int.from_bytes(self.rng.bytes(56), "little") << 64
             words.append(word)
             raw = np.frombuffer(word.to_bytes(INSTRUCTION_BYTES, "little"), np.uint8)
             place = IMAGE + offset + len(words) * INSTRUCTION_BYTES
             self.memory.bytes[place - INSTRUCTION_BYTES : place] = raw
         self.lengths = self.rng.integers(0, 1 << 16, SAMPLES)
+        self.todo = [[] for _ in Queue]
+        for instruction, word in zip(program, words, strict=True):
+            if queue_of(instruction) is not None:
+                waits = (instruction.wait_dma, instruction.wait_qmm, instruction.wait_row)
+                self.todo[queue_of(instruction)].append((waits, self.resolved(word) is None))
         self.dut.i_settings.value = one(
             SETTINGS, image_base=IMAGE, input_base=0, output_base=0, program_offset=offset,
             program_length=len(program) if length is None else length, lengths=self.lengths, watchdog=watchdog,
@@ -232,22 +257,23 @@ class Bench:
         for queue in Queue:
             mask = (1 << used_bits(queue)) - 1
             expected = [
-                (index, self.resolved(words[index]) & mask) for index, i in enumerate(program)
-                if queue_of(i) is queue
+                (index, left & mask) for index, i in enumerate(program)
+                if queue_of(i) is queue and (left := self.resolved(words[index])) is not None
             ]  # fmt: skip
             seen = self.seen[queue]
             assert seen == (expected if complete else expected[: len(seen)])
 
     def resolved(self, word):
-        """An instruction as its lengths leave it; what no field names stays."""
+        """An instruction as its lengths leave it, or None; what no field names stays."""
         instruction = decode(word.to_bytes(INSTRUCTION_BYTES, "little"))
         whole = operation(instruction.opcode).bits
         left = resolve(instruction, self.lengths.tolist(), CONFIG)
-        assert left is not None, "the bench's lengths leave something of everything"
+        if left is None:
+            return None
         return word >> whole << whole | int.from_bytes(encode(left), "little")
 
-    async def check(self, count=30, **settings):
-        program = self.program(count)
+    async def check(self, count=30, limited=0.0, **settings):
+        program = self.program(count, limited=limited)
         words = self.put(program, **settings)
         assert await self.run() == "done"
         self.check_seen(program, words)

@@ -26,6 +26,33 @@ async def runs_programs_in_order(dut, stall, speed):
 
 
 @cocotb.test()
+@cocotb.parametrize(stall=[0.0, 0.5], speed=[1.0, 0.3, 0.05])
+async def what_nothing_is_left_of_completes_in_order_without_its_unit(dut, stall, speed):
+    bench = Bench(dut, stall, 20)
+    await start_clock(dut)
+    bench.speed = speed
+    for limited in (0.3, 1.0):
+        await bench.check(60, limited)
+
+
+@cocotb.test()
+async def many_of_which_nothing_is_left_wait_behind_one_that_takes_long(dut):
+    bench = Bench(dut, 0.0, 21)
+    await start_clock(dut)
+    bench.speed = 0.01
+    absent = {"limit_rows": 1, "first_token": (1 << 16) - 1}
+    for opcode in (Opcode.LOAD, Opcode.QMM, Opcode.NORM):
+        waits = {f"wait_{queue_of(Instruction(opcode, {})).name.lower()}": 41}
+        program = [Instruction(opcode, {}), *[Instruction(opcode, absent)] * 40]
+        last = Opcode.QMM if opcode is Opcode.LOAD else Opcode.LOAD
+        program += [Instruction(last, waits), Instruction(Opcode.HALT, {})]
+        words = bench.put(program, exact=True)
+        assert await bench.run() == "done"
+        bench.check_seen(program, words)
+        assert bench.events["instructions"] == len(program)
+
+
+@cocotb.test()
 async def stops_at_halt(dut):
     bench = Bench(dut, 0.2, 2)
     await start_clock(dut)

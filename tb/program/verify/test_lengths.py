@@ -93,7 +93,8 @@ def test_reading_what_is_not_there_at_every_length_is_refused(case):
     sums = places(program, Opcode.QMM, limit_words=1)
     assert sums
     for index in sums[:4]:
-        assert_refused(changed(program, index, limit_words=0), rf"instruction {index} \(.*from length \d+ of sample .* on, but")
+        longer = changed(program, index, limit_words=0)
+        assert_refused(longer, rf"instruction {index} \(.*from length \d+ of sample .* on, but")
     for index in places(program, Opcode.QMM, limit_rows=1)[:6]:
         assert_refused(changed(program, index, limit_rows=0, first_token=0), f"instruction {index} .*on, but|other tokens")
 

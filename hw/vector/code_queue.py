@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.row_stream import code_element
@@ -32,7 +32,7 @@ class CodeQueue(wiring.Component):
     def __init__(self, lanes: int):
         self.element = code_element(lanes)
         super().__init__({
-            "o_room": Out(1, init=1), "i_begin": In(1), "i_valid": In(1), "i": In(self.element),
+            "o_room": Member(Out, 1, init=1), "i_begin": In(1), "i_valid": In(1), "i": In(self.element),
             "o": Out(stream.Signature(self.element)),
         })  # fmt: skip
 

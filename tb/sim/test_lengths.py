@@ -9,6 +9,7 @@ from rich.console import Console
 from codesign.cycles.model import predict
 from golden.encoder import encode
 from golden.model import Attention, Head, Input
+from isa.memory_timing import PLAIN
 from isa.presets import preset
 from program.compiler.compiler import compile_encoder
 from sim.inference import compared, simulated_accelerator
@@ -17,7 +18,6 @@ from tb.models import random_encoder, random_inputs
 
 CONFIG = preset("tiny")
 SHAPE = {"width": 20, "heads": 2, "head_width": 9, "feed_forward": 33, "input_size": 9}
-LATENCY, BANDWIDTH = 40, 256
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def run():
 
     def run(program, encoder, samples):
         inputs, lengths = zip(*samples, strict=True)
-        with simulated_accelerator(program, LATENCY, BANDWIDTH) as accelerator:
+        with simulated_accelerator(program, PLAIN) as accelerator:
             accelerator.load(program)
             expected = [encode(encoder, *sample) for sample in samples]
             quiet = RunProgress(Console(quiet=True), 1, "runs")
@@ -49,7 +49,7 @@ def test_every_length_gives_every_tensor_and_takes_less_time_the_shorter_it_is(r
     for length in range(tokens, 0, -1):
         found = run(program, encoder, [(inputs, length)])
         assert found.problem is None, length
-        predicted = predict(program, LATENCY, BANDWIDTH, [length]).cycles
+        predicted = predict(program, lengths=[length]).cycles
         assert abs(predicted - found.cycles) <= 0.02 * found.cycles, length
         cycles.append(found.cycles)
     assert cycles[-1] < 0.9 * cycles[0]
@@ -69,7 +69,7 @@ def test_samples_of_a_batch_have_lengths_of_their_own_and_some_are_absent(run, s
         found = run(program, encoder, samples[:count])
         assert found.problem is None
         lengths = [length for _, length in samples[:count]]
-        predicted = predict(program, LATENCY, BANDWIDTH, lengths).cycles
+        predicted = predict(program, lengths=lengths).cycles
         assert abs(predicted - found.cycles) <= 0.02 * found.cycles
         cycles.append(found.cycles)
     assert cycles[0] > cycles[1] > cycles[2]

@@ -55,7 +55,7 @@ def run(accelerator, model):
     """One inference; every tensor is equal."""
     encoder, program, inputs, length = model
     accelerator.load(program)
-    comparison = Comparison(accelerator.transport, program, [encode(encoder, inputs, length)])
+    comparison = Comparison(accelerator.transport, program, [encode(encoder, inputs, length)], [length])
     with watch(accelerator.transport, program, comparison.completed):
         logits = accelerator.run(inputs, length)
     comparison.finished(logits[None])

@@ -4,7 +4,7 @@ from typing import Any
 
 from amaranth import Module, Signal
 from amaranth.lib import stream, wiring
-from amaranth.lib.wiring import In, Member, Out
+from amaranth.lib.wiring import In, Out
 
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.row_stream import code_element
@@ -21,7 +21,7 @@ class CodeQueue(wiring.Component):
     Members
     -------
     o_room : Out
-        The pass may begin an element; from a register.
+        The pass may begin an element; from a register, not in the first cycle after reset.
     i_begin : In
         It does. Not without ``o_room``.
     i_valid, i : In
@@ -32,7 +32,7 @@ class CodeQueue(wiring.Component):
     def __init__(self, lanes: int):
         self.element = code_element(lanes)
         super().__init__({
-            "o_room": Member(Out, 1, init=1), "i_begin": In(1), "i_valid": In(1), "i": In(self.element),
+            "o_room": Out(1), "i_begin": In(1), "i_valid": In(1), "i": In(self.element),
             "o": Out(stream.Signature(self.element)),
         })  # fmt: skip
 

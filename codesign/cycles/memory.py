@@ -326,6 +326,8 @@ class Dma:
                 yield load.indices
             time = max(time, load.indices[row // per_beat] + 2)
             time = yield from self._free(time + 2)
-            self._request = yield from self.memory.read(time + 1, table, i.row_beats, load)
+            # Which rows is not known; over several ports they are spread.
+            place = table + (row * i.row_beats * beat_bytes if self.config.ports > 1 else 0)
+            self._request = yield from self.memory.read(time + 1, place, i.row_beats, load)
             time += 1 if (row + 1) % per_beat or row + 1 == i.count else 2
         return time - 1

@@ -4,13 +4,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from bench.names import Bench
+from codesign.timing.clocks import clock_of
 from golden.codes import Kind
 from golden.model import Format, Input
 from isa.config import AcceleratorConfig
 from isa.memory_timing import PLAIN_NAME, NamedTiming, named_timing
 
-#: An assumption wherever a time or a rate is printed: no place and route exists in the open for this part.
-ASSUMED_MHZ = 200
 #: The board whose memory is behind all cases unless another one is named.
 AS_CONNECTED = "zcu102"
 #: Word pieces of BERT's vocabulary.
@@ -71,7 +70,7 @@ class Case:
         """Memory as the simulation of ``config`` has it. Raises UsageError for a board that lacks the ports."""
         asked = {"latency": self.latency, "bandwidth": self.bandwidth}
         given = {name: value for name, value in asked.items() if value is not None}
-        return named_timing(self.memory, ASSUMED_MHZ, config, **given)
+        return named_timing(self.memory, clock_of(config).mhz, config, **given)
 
     def encoder(self) -> dict[str, Any]:
         """Parameters of `tb.models.random_encoder`: weights are bipolar, every activation has ``bits`` bits.

@@ -47,7 +47,7 @@ def compare(folder: Path | str) -> dict[str, Any]:
         resources = None  # of another accelerator
     taken = resources and resources["used"]["LUT"][0] / 1e3
     array = resources and resources["array_lut"] / 1e3
-    most = peak(AcceleratorConfig(**document["config"]), row["assumed_mhz"])
+    most = peak(AcceleratorConfig(**document["config"]), row["mhz"])
     ours = [
         _ours("whole accelerator", row["gops"], chips[BOARD], "chip"),
         _ours("whole accelerator", row["gops"], taken, "taken"),
@@ -64,7 +64,7 @@ def compare(folder: Path | str) -> dict[str, Any]:
         })  # fmt: skip
     return {
         "bench": "comparison", "machine": record.machine(), "versions": document["versions"], "config": document["config"],
-        "case": row["case"], "cycles": row["cycles"], "assumed_mhz": row["assumed_mhz"], "board": BOARD,
+        "case": row["case"], "cycles": row["cycles"], "mhz": row["mhz"], "mhz_basis": row["mhz_basis"], "board": BOARD,
         **{name: row.get(name) for name in WAY_TO_MEMORY},
         "gops_per_w": row["gops_per_watt"], "rows": rows, "ours": ours,
         "boards": published["boards"],

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bench.cases import ASSUMED_MHZ, Case
+from bench.cases import Case
 from bench.work import bound, embedded, encoder_operations, operations
 from codesign.cycles.model import predict
 from codesign.energy import Activity
 from codesign.energy import estimate as estimate_energy
+from codesign.timing.clocks import clock_of
 from formats.files import write_whole
 from golden.encoder import encode
 from isa.config import AcceleratorConfig
@@ -114,8 +115,9 @@ def _rates(config, case, program, timing, result):
     activity = Activity(
         cycles=cycles, macs=counters["qmm_busy"] * config.rows * config.columns * config.depth, external_bytes=external
     )
-    energy = estimate_energy(activity, ASSUMED_MHZ * 1e6)
-    seconds = cycles / (ASSUMED_MHZ * 1e6)
+    clock = clock_of(config)
+    energy = estimate_energy(activity, clock.mhz * 1e6)
+    seconds = cycles / (clock.mhz * 1e6)
     gop = case.batch * result["encoder_operations"] / 1e9
     predicted = _predicted(program, timing)
     return {
@@ -123,7 +125,7 @@ def _rates(config, case, program, timing, result):
         "predicted_cycles": predicted and predicted.cycles, "engine_causes": predicted and predicted.breakdown,
         "engine_busy": counters["qmm_busy"] / cycles, "external_bytes": external, "bound": least,
         "bound_by": max(least, key=least.__getitem__), "ratio_to_bound": cycles / max(least.values()),
-        "assumed_mhz": ASSUMED_MHZ, "milliseconds": 1e3 * seconds, "gops": gop / seconds,
+        "mhz": clock.mhz, "mhz_basis": clock.basis.value, "milliseconds": 1e3 * seconds, "gops": gop / seconds,
         "energy_mj": [1e3 * joules for joules in energy], "watts": [joules / seconds for joules in energy],
         "gops_per_watt": [gop / joules for joules in reversed(energy)],
     }  # fmt: skip

@@ -10,6 +10,7 @@ from bench import compare, record, roofline, tables
 from bench.cases import BENCHES
 from bench.names import PART, PRESET, Bench
 from codesign import routed
+from codesign.timing.clocks import Basis, Clock
 from isa.config import AcceleratorConfig
 from isa.memory_timing import PLAIN_NAME
 from isa.options import Chosen
@@ -30,9 +31,11 @@ every figure. One of them: `make bench-NAME`.
   whatever its width; nothing for padding, embedding, classifier, softmax or norms. **GOPS** divides it by all cycles.
 * **Of them embedding**: cycles until the embedding and its norm are whole; they count in every rate. DeiT projects 8-bit
   patches with 8-bit weights, 64 pairs of bit planes for each product.
-* **200 MHz is an assumption**, the clock that others report for this board. No open tool places and routes this part.
+* **Rates and times need a clock**, and no open tool places and routes this part. It is named where they stand, with what it
+  rests on: *estimated*, from published delays over the netlist (docs/timing.md), the middle of three; or *assumed*, as
+  others report for this board. Cycles need none.
 * **External memory** is as the board's project connects it, unless a row says plain: the AXI ports of the processing
-  system and the DDR behind them, at the clock that is assumed (`isa/memory_timing.py` has figures and sources). It answers a
+  system and the DDR behind them, at 200 MHz (`isa/memory_timing.py` has figures and sources). It answers a
   read after *latency* cycles and gives at most so many bytes a cycle, over all ports. A plain memory has nothing but a
   latency.
 * **Engine busy** is the share of cycles in which the array accumulates. **Bound** is what the busiest unit needs at the
@@ -70,8 +73,8 @@ def picture(folder: Path | str) -> dict[str, Any]:
                 name = f"{row['model']}, {row['tokens']}"
                 intensity = row["encoder_operations"] / row["external_bytes"]
                 points[row["case"]] = (name, row["activation_bits"], intensity, row["gops"])
-                megahertz, most = row["assumed_mhz"], row["bytes_per_cycle"]
-    peak = compare.peak(config, megahertz)
+                clock, most = Clock(row["mhz"], Basis(row["mhz_basis"])), row["bytes_per_cycle"]
+    peak = compare.peak(config, clock.mhz)
     bits = sorted({point[1] for point in points.values()})
     published = [
         (f"{row['name']}, {row['board']}{' (derived)' if row.get('derived') else ''}", row["gops"])
@@ -81,8 +84,8 @@ def picture(folder: Path | str) -> dict[str, Any]:
         "points": list(points.values()),
         "published": published,
         "peaks": {b: peak / b for b in bits},
-        "bytes_per_second": most * megahertz / 1e3,
-        "megahertz": megahertz,
+        "bytes_per_second": most * clock.mhz / 1e3,
+        "clock": clock,
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib
 
+from codesign.timing.clocks import Clock
 from formats.files import whole
 
 matplotlib.use("Agg")
@@ -18,7 +19,7 @@ def draw(
     published: Iterable[tuple[str, float]],
     peaks: Mapping[int, float],
     bytes_per_second: float,
-    megahertz: float,
+    clock: Clock,
     path: Path | str,
 ) -> None:
     """Write the picture as PNG.
@@ -31,8 +32,8 @@ def draw(
         The array's peak for each number of activation bits, in 1e9 operations per second.
     bytes_per_second : float
         Of external memory, in 1e9.
-    megahertz : float
-        The clock that is assumed.
+    clock : codesign.timing.clocks.Clock
+        Of all rates.
     """
     figure, axes = pyplot.subplots(figsize=(9, 5.5), dpi=100)
     low, high = 150, 3e4
@@ -54,7 +55,7 @@ def draw(
     axes.set_xlim(low, high)
     axes.set_ylim(300, 40_000)
     axes.set_xlabel("operations of the encoder per byte of external memory")
-    axes.set_ylabel(f"GOPS (clock assumed: {megahertz:g} MHz)")
+    axes.set_ylabel(f"GOPS ({clock})")
     axes.set_title(f"slope: external memory, {bytes_per_second:g} GB/s; dotted: published accelerators", fontsize=9)
     axes.grid(alpha=0.2, which="both", linewidth=0.4)
     figure.tight_layout()

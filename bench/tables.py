@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.energy import JUDGEMENT
+from codesign.timing.clocks import Basis, Clock
 from isa.registers import COUNTERS
 
 #: Counters that say where cycles went, in the order of the table.
@@ -52,10 +53,10 @@ def measured(document: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _results(document):
-    megahertz = next((row["assumed_mhz"] for row in document["rows"] if row.get("cycles")), 200)
+    clock = next((_clock(row) for row in document["rows"] if row.get("cycles")), "no clock")
     head = (
         "case", "memory", "ports", "bytes/cycle", "latency", "cycles", "of them embedding", "engine busy", "GOP",
-        f"GOPS ({megahertz} MHz assumed)", f"ms ({megahertz} MHz assumed)", "bound", "cycles / bound", "cycle model",
+        f"GOPS ({clock})", f"ms ({clock})", "bound", "cycles / bound", "cycle model",
         "tensors equal",
     )  # fmt: skip
     rows, notes = [], []
@@ -77,6 +78,11 @@ def _results(document):
                 f"all {row['tensors_compared']}" if row["passed"] else "NO",
             ])  # fmt: skip
     return Table(f"{document['bench']} on preset {document['preset']}", head, rows, tuple(notes))
+
+
+def _clock(row):
+    """What rates were reckoned with, and what that rests on."""
+    return str(Clock(row["mhz"], Basis(row["mhz_basis"])))
 
 
 def _model(row):
@@ -105,8 +111,7 @@ def causes(document: Mapping[str, Any]) -> Iterator[Table]:
 
 
 def _energy(document, done):
-    megahertz = done[0]["assumed_mhz"]
-    head = ("case", "mJ an inference", f"W ({megahertz} MHz assumed)", "GOPS/W")
+    head = ("case", "mJ an inference", f"W ({_clock(done[0])})", "GOPS/W")
     rows = [
         [row["case"], between(row["energy_mj"], 2), between(row["watts"]), between(row["gops_per_watt"], 0)] for row in done
     ]
@@ -163,8 +168,7 @@ def comparison(document: Mapping[str, Any]) -> Iterator[Table]:
     notes = (
         "What is quoted of the papers gives a board, not the LUTs of their designs: their rows divide by all LUTs of the "
         "board's chip. Ours is shown both ways, with all LUTs of its chip and with those that it takes by the estimate.",
-        f"Ours: {document['case']}, at an assumed {document['assumed_mhz']} MHz{_memory_of(document)}, from simulation of "
-        "the RTL. Theirs: as "
+        f"Ours: {document['case']}, at {_clock(document)}{_memory_of(document)}, from simulation of the RTL. Theirs: as "
         "published, mostly measured on boards, at their own clocks. Rows marked derived are arithmetic on published ratios.",
         "An engine alone at its peak (BISMO) has no softmax, no norm and no waiting; what compares with it is our array at "
         "its peak, the last row.",

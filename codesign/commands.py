@@ -1,4 +1,4 @@
-"""`bittern estimate`, `predict`, `fit-resources`, `resource-page` and `routed`."""
+"""Commands about resources and the clock: `bittern estimate`, `predict`, `timing`, their pages, their data."""
 
 import argparse
 
@@ -13,6 +13,22 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     estimate.add_argument("--check", action="store_true", help="compare the sum with the design synthesised flat")
     _add_jobs(estimate)
     estimate.set_defaults(run=_estimate)
+
+    timing = commands.add_parser("timing", help="an estimate of the clock from published delays, and the vendor's checks")
+    _add_accelerator_on_a_part(timing)
+    timing.add_argument("--clock", type=float, default=300, metavar="MHZ", help="what is asked for (default: %(default)s)")
+    timing.add_argument("--paths", type=int, default=10, help="how many paths and nets are listed (default: %(default)s)")
+    timing.add_argument("--json", metavar="FILE", help="write all of it there")
+    _add_jobs(timing)
+    timing.set_defaults(run=_timing)
+
+    walked = commands.add_parser("timing-routed", help="the same walk over the ECP5 design that was placed and routed")
+    walked.add_argument("folder", help="where `bittern ulx3s` built it, such as build/ulx3s")
+    walked.set_defaults(run=_timing_routed)
+
+    timing_page = commands.add_parser("timing-page", help="write docs/timing.md and the estimated clocks of the presets")
+    _add_jobs(timing_page)
+    timing_page.set_defaults(run=_timing_page)
 
     predict = commands.add_parser("predict", help="the same by the fitted model, at once, with its measured error")
     _add_accelerator_on_a_part(predict)
@@ -45,6 +61,24 @@ def _estimate(options):
     from codesign.resources.run import run_estimate
 
     return run_estimate(options)
+
+
+def _timing(options):
+    from codesign.timing.run import run_timing
+
+    return run_timing(options)
+
+
+def _timing_routed(options):
+    from codesign.timing.routed import run_routed
+
+    return run_routed(options)
+
+
+def _timing_page(options):
+    from codesign.timing.page import run_page
+
+    return run_page(options)
 
 
 def _predict(options):

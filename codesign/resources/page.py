@@ -47,7 +47,8 @@ units in it as black boxes, and counts as often as it occurs. Results are kept u
 Verilog, Yosys' version and flow, so that only what changed is synthesised anew.
 
 Levels of logic are counted over the netlists of all units as one: a path may leave a unit and end in another. A level is a
-LUT, a read of a memory of LUTs, or the entry into a carry chain. How fast a design is stays unknown without place and route.
+LUT, a read of a memory of LUTs, the entry into a carry chain, or a multiplier without registers. What a path may take is
+estimated on docs/timing.md.
 """
 
 _SUM = """This preset was also synthesised flat, as one unit; each resource of the sum must be within {tolerance} % of it.

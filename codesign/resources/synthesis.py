@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.resources.logic_depth import Netlist
+from codesign.netlist.family import Netlist
 from codesign.resources.units import Unit
 from formats.errors import BuildError
 from formats.files import ROOT

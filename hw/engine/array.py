@@ -2,13 +2,18 @@
 
 from functools import partial
 
-from amaranth import Cat, Module, Signal
+from amaranth import Array as Choice
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.emit import add_shared
 from hw.engine.dpu import Border, Dpu, Plain
+from hw.lib.copies import copies
 from isa import latency
+
+#: Units of a row that share a copy of the control, and columns that share a copy of which rows leave: some 200 bits each.
+_UNITS, _COLUMNS = 8, 2
 
 
 class Array(wiring.Component):
@@ -75,44 +80,52 @@ class Array(wiring.Component):
             Cat(left).eq(self.left),
             Cat(right).eq(self.right),
         ]
-        # One copy of the control per row of units.
+        # And so is control, to a few units of a row: each bit of an accumulator has it.
         control = {"first": self.first, "twice": self.twice, "subtract": self.subtract, "enable": self.enable}
         control["load"] = self.last & self.enable
         after = dict.fromkeys(control, of_unit) | {"subtract": of_unit - 1, "load": of_unit + 1}
-        copies = [{} for _ in range(self.rows + 1)]
         for name, value in control.items():
             for _ in range(after[name] - 1):
                 value, before = Signal(name=f"{name}_later"), value
                 m.d.sync += value.eq(before)
-            for i, copy in enumerate(copies):
-                copy[name] = Signal(name=f"{name}{i}")
-                m.d.sync += copy[name].eq(value)
+            control[name] = value
+        loaded = Signal()
+        m.d.sync += loaded.eq(control["load"])
+        shares = -(-self.columns // _UNITS)
+        of_row = [copies(m, f"control{i}", list(control.values()), shares) for i in range(self.rows)]
+        of_borders = copies(m, "control_borders", list(control.values()), 1 + shares)
 
-        def counts(name, unit, i, **words):
+        def counts(name, unit, copy, **words):
             o = Signal(a, name=f"o_{name}")
             module = f"bittern_{unit.__name__.lower()}_{k}_{a}{self.mapping.suffix}"
-            add_shared(m, name, module, partial(unit, k, a, self.mapping), **words, **copies[i], o=o)
+            add_shared(m, name, module, partial(unit, k, a, self.mapping), **words, **dict(zip(control, copy)), o=o)
             return o
 
         units = [
-            [counts(f"dpu{i}_{j}", Dpu, i, left=left[i], right=right[j]) for j in range(self.columns)]
+            [counts(f"dpu{i}_{j}", Dpu, of_row[i][j // _UNITS], left=left[i], right=right[j]) for j in range(self.columns)]
             for i in range(self.rows)
         ]
-        of_rows = [counts(f"border_row{i}", Border, i, word=left[i]) for i in range(self.rows)]
-        of_columns = [counts(f"border_column{j}", Border, self.rows, word=right[j]) for j in range(self.columns)]
+        of_rows = [counts(f"border_row{i}", Border, of_borders[0], word=left[i]) for i in range(self.rows)]
+        of_columns = [
+            counts(f"border_column{j}", Border, of_borders[1 + j // _UNITS], word=right[j]) for j in range(self.columns)
+        ]
 
         # The drain registers of a tile wait while its groups leave one by one.
-        leaving, group = Signal(), Signal.like(self.group)
-        with m.If(copies[0]["load"]):
-            m.d.sync += [leaving.eq(1), group.eq(0)]
+        leaving, group, following = Signal(), Signal.like(self.group), Signal.like(self.group)
+        m.d.comb += following.eq(Mux(loaded, 0, group + (group != self.groups - 1)))
+        with m.If(loaded):
+            m.d.sync += leaving.eq(1)
         with m.Elif(group == self.groups - 1):
             m.d.sync += leaving.eq(0)
-        with m.Else():
-            m.d.sync += group.eq(group + 1)
-        m.d.sync += [self.valid.eq(leaving), self.group.eq(group), self.c.eq(Cat(of_columns))]
-        with m.Switch(group):
-            for number in range(self.groups):
-                rows = range(number * self.drain_rows, (number + 1) * self.drain_rows)
-                with m.Case(number):
-                    m.d.sync += [self.s.eq(Cat(units[i] for i in rows)), self.r.eq(Cat(of_rows[i] for i in rows))]
+        m.d.sync += [group.eq(following), self.valid.eq(leaving), self.group.eq(group), self.c.eq(Cat(of_columns))]
+        # A column of a group is G lanes of accumulators: few of them have their own copy of which rows leave.
+        chosen = copies(m, "group", [following], -(-self.columns // _COLUMNS))
+        lanes = [[Signal(a, name=f"s{row}_{j}") for j in range(self.columns)] for row in range(self.drain_rows)]
+        m.d.comb += self.s.eq(Cat(lanes))
+        for j in range(self.columns):
+            (which,) = chosen[j // _COLUMNS]
+            for row in range(self.drain_rows):
+                leave = Choice([units[number * self.drain_rows + row][j] for number in range(self.groups)])
+                m.d.sync += lanes[row][j].eq(leave[which])
+        m.d.sync += self.r.eq(Cat(Choice(of_rows[row :: self.drain_rows])[group] for row in range(self.drain_rows)))
         return m

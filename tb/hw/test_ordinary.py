@@ -66,6 +66,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "frontend.scheduler.Scheduler": {"axi_bits": 64, "units": limit_units(CONFIG)},
     "frontend.watchdog.Watchdog": {},
     "lib.block_memory.BlockMemory": {"memory_bytes": 256, "axi_bits": 64, "bank_words": 16},
+    "lib.copies.Copy": {"width": 4},
     "lib.skid.Skid": {"shape": 8},
     "lib.stream_queue.StreamQueue": {"shape": 8, "depth": 4},
     "serial.link.SerialBridge": {"memory_bytes": 256},

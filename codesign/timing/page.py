@@ -22,13 +22,16 @@ _METHOD = Path(__file__).parent / "method.md"
 
 
 def page(timed: Mapping[str, tuple[Timing, list[Check], float]], rtl: str) -> str:
-    """Text of the page. ``timed``: {name of a preset: timing, checks, MHz asked for}."""
+    """Text of the page. ``timed``: {name of a preset: timing, checks, MHz asked for}; without `PRESET` it says so."""
+    method = _METHOD.read_text().format(
+        rtl=rtl, clock=[ps / 1000 for ps in CLOCK], tiles=one_input(), net=NET / 1000, inputs=INPUTS,
+        wires="\n".join(_wires()), check=routed.text(),
+    )  # fmt: skip
+    if PRESET not in timed:
+        return f"{method}\n## The presets\n\nNot estimated yet on this page: `bittern timing-page` does, in some minutes.\n"
     timing, checks, mhz = timed[PRESET]
     return "\n".join([
-        _METHOD.read_text().format(
-            rtl=rtl, clock=[ps / 1000 for ps in CLOCK], tiles=one_input(), net=NET / 1000, inputs=INPUTS,
-            wires="\n".join(_wires()), check=routed.text(),
-        ),
+        method,
         "## The presets\n",
         "```", *clocks.table({name: one[0] for name, one in timed.items()}), "```\n",
         f"## {PRESET}, unit by unit\n",

@@ -69,7 +69,7 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
     if kept.exists():
         result = json.loads(kept.read_text())
     else:
-        result = _run(timing, case, program, library, inputs, [encode(encoder, sample) for sample in inputs], progress)
+        result = _run(timing, case, program, library, inputs, [encode(encoder, sample, case.tokens) for sample in inputs], progress)
         write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,

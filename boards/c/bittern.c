@@ -149,13 +149,15 @@ int bittern_finish(struct bittern *device, int16_t *logits, uint64_t polls) {
         return BITTERN_FAILED;
     }
     sync(device, device->output, (uint64_t)device->count * program->output_bytes);
-    for (uint32_t sample = 0; sample < device->count; sample++)
+    for (uint32_t sample = 0; sample < device->count; sample++) {
+        const uint64_t start = device->output + (uint64_t)sample * program->output_bytes;
+        const uint32_t length = read_register(device, BITTERN_LENGTH0 + 4 * sample);
         for (uint32_t row = 0; row < program->output_rows; row++)
             for (uint32_t column = 0; column < program->output_columns; column++) {
-                const uint64_t start = device->output + (uint64_t)sample * program->output_bytes;
                 const uint64_t byte = start + (uint64_t)row * program->output_row_bytes + 2u * column;
-                *logits++ = (int16_t)(device->memory[byte / 4] >> byte % 4 * 8);
+                *logits++ = row < length ? (int16_t)(device->memory[byte / 4] >> byte % 4 * 8) : 0;
             }
+    }
     return BITTERN_OK;
 }
 

@@ -69,7 +69,8 @@ int bittern_load(struct bittern *device, const void *image, uint64_t bytes);
  * `lengths[i]`: tokens that are not padding. What is out of range is BITTERN_BAD_INPUT. */
 int bittern_start(struct bittern *device, const int32_t *const *inputs, const uint32_t *lengths, uint32_t count);
 
-/* Waits for its end, looking at most `polls` times, and copies output_rows * output_columns logits of each sample. */
+/* Waits for its end, looking at most `polls` times, and copies output_rows * output_columns logits of each sample; those of
+ * absent tokens are 0. */
 int bittern_finish(struct bittern *device, int16_t *logits, uint64_t polls);
 
 /* Both. */

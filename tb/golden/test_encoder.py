@@ -81,6 +81,16 @@ def test_saturated_elements_of_the_residual_are_counted():
     assert encode(wild, inputs, length)["saturated"] > 0
 
 
+def test_tokens_that_are_not_there_saturate_nothing():
+    encoder = random_encoder(np.random.default_rng(2), **SHAPE, residual_fraction=14)
+    inputs, tokens = random_inputs(np.random.default_rng(3), encoder)[0]
+    counts = [encode(encoder, inputs, length)["saturated"] for length in range(1, tokens + 1)]
+    assert counts[0] < counts[-1]
+    changed = inputs.copy()
+    changed[3:] = changed[3:][:, ::-1]
+    assert encode(encoder, changed, 3)["saturated"] == counts[2]
+
+
 def test_codes_of_random_encoders_are_well_spread():
     rng = np.random.default_rng(3)
     four = signed(4)

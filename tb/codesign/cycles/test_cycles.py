@@ -31,16 +31,19 @@ def model(request):
     return compile_encoder(encoder, request.param), *random_inputs(rng, encoder)[0]
 
 
-@pytest.mark.parametrize(("latency", "bandwidth", "slack"), [(1, 256, 0), (40, 256, 0), (200, 256, 8), (40, 60, 8)])
-def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, slack):
+@pytest.mark.parametrize(
+    ("latency", "bandwidth", "shorter", "slack"),
+    [(1, 256, 0, 0), (40, 256, 0, 0), (200, 256, 0, 8), (40, 60, 0, 8), (40, 256, 3, 0), (200, 256, 6, 0)],
+)
+def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, shorter, slack):
     """With slack where a row unit and the drain take turns at a write port: how often is known, not to whom it matters."""
     program, inputs, length = model
-    timing = MemoryTiming(latency, bandwidth)
+    length, timing = length - shorter, MemoryTiming(latency, bandwidth)
     with Accelerator(Simulation(program.config, timing=timing)) as accelerator:
         accelerator.load(program)
         accelerator.run(inputs, length)
         cycles, events = accelerator.counters()["cycles"], accelerator.transport.events
-    predicted = predict(program, timing)
+    predicted = predict(program, timing, [length])
     assert predicted.cycles == cycles
     origin = min(span.start for span in predicted.spans)
     for got, rtl in zip(predicted.spans, spans(program, events), strict=True):

@@ -69,7 +69,8 @@ def measure(case: Case, config: AcceleratorConfig, library: Path, cache: Path, p
     if kept.exists():
         result = json.loads(kept.read_text())
     else:
-        result = _run(timing, case, program, library, inputs, [encode(encoder, sample, case.tokens) for sample in inputs], progress)
+        expected = [encode(encoder, sample, case.tokens) for sample in inputs]
+        result = _run(timing, case, program, library, inputs, expected, progress)
         write_whole(kept, json.dumps(result))
     result |= {
         "generate_cpu_seconds": generated - started, "compile_cpu_seconds": compiled - generated,

@@ -1,6 +1,7 @@
 """Operand memory: banks of K-bit words, read all at once by the array, written by three sources."""
 
 from functools import partial
+from types import SimpleNamespace
 
 from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
@@ -194,7 +195,8 @@ class OperandMemory(wiring.Component):
             return self.i_load
         i = self.i_load
         members = i.p.shape().members
-        load = stream.Signature(data.StructLayout(members | {"data": self.joined * self.axi_bits})).create(path=("joined",))
+        layout = data.StructLayout(members | {"data": self.joined * self.axi_bits})
+        load = SimpleNamespace(valid=Signal(), ready=Signal(), p=Signal(layout, reset_less=True))
         number = i.p.chunk[: log2(self.joined)]
         complete, room = Signal(), Signal()
         m.d.comb += [

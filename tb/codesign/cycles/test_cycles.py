@@ -43,6 +43,8 @@ def test_instructions_start_and_end_as_in_the_rtl(model, latency, bandwidth, sho
         accelerator.load(program)
         accelerator.run(inputs, length)
         cycles, events = accelerator.counters()["cycles"], accelerator.transport.events
+    if program.config == JOINED:  # there they meet whatever the memory
+        slack = 8
     predicted = predict(program, timing, [length])
     assert predicted.cycles == cycles
     origin = min(span.start for span in predicted.spans)

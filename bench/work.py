@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from math import ceil
 
+from codesign.cycles.channel import FULL, MOST_CREDIT
 from golden.model import EncoderConfig, Input
 from isa.instruction import Destination, Opcode
-from isa.memory_timing import MemoryTiming
+from isa.memory import RESIDUAL_BITS
+from isa.memory_timing import TICKS, MemoryTiming
+from isa.sizes import BURST_BEATS
 from program.program import Program, sample_name
 from sim.simulation import Event
 from sim.timeline import spans
@@ -40,10 +43,12 @@ def encoder_operations(config: EncoderConfig) -> int:
 
 
 def bound(program: Program, memory: MemoryTiming) -> dict[str, int]:
-    """Cycles that each unit needs at least for ``program``, as if it never waited: the largest bounds the inference.
+    """Cycles that each unit needs at least for ``program``, as if it never waited: no inference takes less than the largest.
 
-    A tile of a product takes the longer of its words and its way out (R / G cycles, times the bits of its codes). Softmax
-    and norm take one group of lanes a cycle and write one bit of each code a cycle. Memory gives at most what it is said to.
+    Tiles end no closer than their words are read, or than their R / G groups leave the array; and each group writes the
+    bits of its codes one after the other, which the tiles behind it may overtake. The row buffer gives one group of lanes
+    a cycle. A row's codes fill words of K bits, of which one plane a cycle is written: to either operand memory, at the
+    same time. Data are read and written at the same time too, as fast as ``memory`` ever gives them.
 
     Returns
     -------
@@ -52,24 +57,48 @@ def bound(program: Program, memory: MemoryTiming) -> dict[str, int]:
     """
     config = program.config
     out = config.rows // config.drain_rows
-    engine = rows = beats = 0
+    words_of_tiles = writes_of_tiles = elements = read = written = 0
+    codes = dict.fromkeys(("left", "right"), 0)
     for i in program.instructions:
         if i.opcode is Opcode.QMM:
-            words = i.left_bits * i.right_bits * i.words
-            bits = 1 if i.destination == Destination.ROWS else i.destination_bits
-            engine += i.row_tiles * i.column_tiles * max(words, out * bits)
+            tiles = i.row_tiles * i.column_tiles
+            words_of_tiles += tiles * max(i.left_bits * i.right_bits * i.words, out)
+            writes_of_tiles += tiles * out * (1 if i.destination == Destination.ROWS else i.destination_bits)
         elif i.opcode in (Opcode.SOFTMAX, Opcode.NORM):
-            rows += i.rows * i.groups * i.bits
+            elements += i.rows * i.groups
+            words = -(-i.groups * config.row_lanes // config.depth)
+            for side in codes:
+                codes[side] += i.rows * words * i.bits * getattr(i, f"{side}_enable", 0)
         elif i.opcode is Opcode.STORE:
-            written = i.rows * i.groups * max(1, config.row_lanes * 16 // config.axi_bits)
-            rows, beats = rows + written, beats + written
+            beats = i.rows * i.groups * max(1, config.row_lanes * RESIDUAL_BITS // config.axi_bits)
+            elements, written = elements + beats, written + beats
         elif i.opcode is Opcode.LOAD:
-            beats += i.beats
+            read += i.beats
         elif i.opcode is Opcode.GATHER:
-            beats += i.count * i.row_beats + -(-32 * i.count // config.axi_bits)  # rows, and their indices
-    beats += -(-program.instruction_bytes * 8 // config.axi_bits)
-    least = ceil(beats * config.axi_bits / 8 / memory.bytes_per_cycle(config.axi_bits))
-    return {"engine": engine, "row units": rows, "memory": least}
+            read += i.count * i.row_beats + -(-32 * i.count // config.axi_bits)  # rows, and their indices
+    read += -(-program.instruction_bytes * 8 // config.axi_bits)
+    return {
+        "engine": max(words_of_tiles, writes_of_tiles),
+        "row units": max(elements, *codes.values()),
+        "memory": max(read, _read_time(config, memory, read * config.axi_bits // 8), written),
+    }
+
+
+def _read_time(config, memory, size):
+    """Cycles in which ``size`` bytes are read at the least.
+
+    Ports begin with the credit that they save up. Of a refresh a burst that was begun before it may use a part; the last
+    refresh may not have come, and the last burst of each port be under way.
+    """
+    beat = config.ports * config.port_bits // 8
+    least = ceil((size * FULL - MOST_CREDIT * beat) / (beat * memory.bandwidth))
+    if memory.ceiling:
+        burst = BURST_BEATS * config.port_bits // 8
+        lost = max(0, memory.refresh - max(memory.burst / TICKS, burst * FULL / memory.ceiling))
+        share = 1 - lost / memory.refresh_every if memory.refresh_every else 1
+        behind = (size - config.ports * burst) * FULL / memory.ceiling / share - memory.refresh
+        least = max(least, ceil(behind))
+    return least
 
 
 def embedded(program: Program, events: Sequence[Event]) -> int:

@@ -18,9 +18,7 @@ from cli.main import main
 from codesign import energy
 from golden.codes import Kind
 from golden.model import Format, Input
-from isa.memory_timing import MemoryTiming
 from isa.presets import preset
-from program.compiler.compiler import compile_encoder
 from tb.lib.words import naming
 from tb.models import random_encoder
 
@@ -91,7 +89,7 @@ def test_a_bench_measures_compares_and_keeps_what_it_ran(small_benches, tmp_path
     assert row["cycles"] == row["counters"]["cycles"] > max(row["bound"].values())
     assert row["gops"] == pytest.approx(row["encoder_operations"] / row["cycles"] * 0.2)  # 0.2 cycles a nanosecond
     assert 0 < row["embedding_cycles"] < row["cycles"]
-    assert row["bound"]["memory"] == row["counters"]["read_beats"] + row["counters"]["write_beats"]
+    assert row["bound"]["memory"] == row["counters"]["read_beats"] > row["counters"]["write_beats"]
     assert row["predicted_cycles"] == pytest.approx(row["cycles"], rel=0.05)
     assert sum(row["engine_causes"].values()) == row["predicted_cycles"]
     assert row["watts"][0] < row["watts"][1]
@@ -193,13 +191,6 @@ def test_a_model_that_does_not_fit_is_one_sentence_and_status_2(small_benches, t
 def test_a_comparison_needs_its_measurement(tmp_path, capsys):
     assert main(["bench", "comparison", "--output", str(tmp_path)]) == 2
     assert "run `make bench-bert-base` first" in capsys.readouterr().err
-
-
-def test_the_bound_is_that_of_the_busiest_unit():
-    config = preset("tiny")
-    program = compile_encoder(random_encoder(np.random.default_rng(1), **SMALL.encoder()), config)
-    fast, slow = (work.bound(program, MemoryTiming(40, bandwidth)) for bandwidth in (256, 64))
-    assert slow == fast | {"memory": 4 * fast["memory"]}
 
 
 @pytest.mark.parametrize("board", energy.BOARDS, ids=lambda board: board.name)

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from codesign.resources.synthesis import Resources
 
 #: What a design may not have more of than its part.
-LIMITED = ("lut", "ff", "bram36", "dsp")
+COUNTED = ("lut", "ff", "bram36", "dsp", "uram")
+#: Those that every design has, and by which configurations were synthesised and compared.
+LIMITED = COUNTED[:-1]
 LABELS = {"lut": "LUT", "ff": "FF", "bram36": "BRAM36", "dsp": "DSP48E2", "uram": "URAM"}
 
 
@@ -42,5 +44,5 @@ def device(name: str) -> Device:
 
 
 def excess(used: "Resources", part: Device) -> dict[str, float]:
-    """What does not fit: {resource: amount beyond the part}, empty if all fits. ``used`` has the attributes `LIMITED`."""
-    return {name: getattr(used, name) - getattr(part, name) for name in LIMITED if getattr(used, name) > getattr(part, name)}
+    """What does not fit: {resource: amount beyond the part}, empty if all fits. ``used`` has the attributes `COUNTED`."""
+    return {name: getattr(used, name) - getattr(part, name) for name in COUNTED if getattr(used, name) > getattr(part, name)}

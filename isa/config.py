@@ -2,6 +2,29 @@
 
 import zlib
 from dataclasses import dataclass, fields
+from enum import IntFlag
+
+
+class Uram(IntFlag):
+    """Memories that are made of UltraRAM: blocks of 4,096 words of 72 bits that only some parts have. They behave alike."""
+
+    NONE = 0
+    LEFT = 1
+    RIGHT = 2
+    RESIDUAL = 4
+    ROW_BUFFER = 8
+
+    @classmethod
+    def named(cls, text: str) -> "Uram":
+        """Of names with + between them, as in ``left+residual``, or ``none``. Raises ValueError for another name."""
+        known = {name.lower(): member for name, member in cls.__members__.items()}
+        found = cls.NONE
+        for name in text.split("+"):
+            if name not in known:
+                raise ValueError(f"uram takes names of {', '.join(known)} with + between them, not {name!r}")
+            found |= known[name]
+        return found
+
 
 #: Width of the narrowest AXI data bus that anything here has to do with.
 LEAST_PORT_BITS = 32
@@ -37,6 +60,8 @@ class AcceleratorConfig:
         LOADs and GATHERs that wait in the DMA queue: how far weights are fetched ahead.
     ports : int
         AXI masters to external memory, 1, 2 or 4; each has ``port_bits``.
+    uram : int
+        A sum of `Uram`: memories made of UltraRAM, for parts that have it.
     """
 
     rows: int
@@ -54,9 +79,16 @@ class AcceleratorConfig:
     accumulator_bits: int = 24
     dma_queue: int = 8
     ports: int = 1
+    uram: int = Uram.NONE
 
     def __post_init__(self) -> None:
+        most = max(Uram) * 2 - 1
+        if not 0 <= self.uram <= most:
+            raise ValueError(f"uram must be a sum of memories, in 0..{most}, not {int(self.uram)}")
+        object.__setattr__(self, "uram", Uram(self.uram))  # from a file it comes as a number
         for field in fields(self):
+            if field.name == "uram":
+                continue
             value = getattr(self, field.name)
             if value < 1:
                 raise ValueError(f"{field.name} must be at least 1, not {value}")
@@ -94,6 +126,8 @@ class AcceleratorConfig:
             self.port_bits,
         )
         self._require(2 <= self.dma_queue <= 64, "dma_queue must be in 2..64, not", self.dma_queue)
+        if self.uram & (Uram.LEFT | Uram.RIGHT):
+            self._require(self.columns % 8 == 0, "columns must be whole bytes for operands in uram, not", self.columns)
         self._require(16 <= self.accumulator_bits <= 32, "accumulator_bits must be in 16..32, not", self.accumulator_bits)
 
     @staticmethod
@@ -114,6 +148,10 @@ class AcceleratorConfig:
     def port_bits(self) -> int:
         """Width of the data of each AXI master."""
         return self.axi_bits // self.ports
+
+    def is_uram(self, memory: Uram) -> bool:
+        """Whether ``memory`` is made of UltraRAM."""
+        return bool(self.uram & memory)
 
     @property
     def drain_rows(self) -> int:

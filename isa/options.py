@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from typing import NamedTuple
 
 from formats.errors import UsageError
-from isa.config import AcceleratorConfig
+from isa.config import AcceleratorConfig, Uram
 from isa.presets import PRESETS, preset
 
 #: What ``--preset`` takes for all presets, where a command can do them all.
@@ -59,6 +59,9 @@ def _changed(name, changes):
     values = {}
     for change in changes:
         key, _, value = change.partition("=")
+        if key == "uram":
+            values[key] = _memories(value)
+            continue
         if key not in names or not (value.isascii() and value.isdigit()):
             raise UsageError(f"--set takes PARAMETER=NUMBER with a parameter of {', '.join(names)}, not {change!r}")
         values[key] = int(value)
@@ -66,3 +69,10 @@ def _changed(name, changes):
         return Chosen(" ".join([name, *changes]), replace(config, **values))
     except ValueError as error:
         raise UsageError(f"this accelerator cannot be built: {error}") from None
+
+
+def _memories(text):
+    try:
+        return Uram.named(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None

@@ -18,9 +18,10 @@ import jinja2
 from formats.errors import BuildError
 from formats.files import ROOT
 from hw.emit import emit
+from hw.engine.operand_memory import bank_module
 from hw.tools import find_tool
 from hw.top import Top
-from isa.config import AcceleratorConfig
+from isa.config import AcceleratorConfig, Uram
 from isa.instruction import Memory
 from isa.memory import row_memory_banks
 from isa.sizes import memory_prefixes
@@ -71,7 +72,8 @@ def _for_each_port(config):
 
 def _modules(config):
     """(module, variable) of each array."""
-    banks = {f"bittern_bank_{depth}x{config.depth}_{config.columns}" for depth in (config.left_depth, config.right_depth)}
+    sides = (config.left_depth, Uram.LEFT), (config.right_depth, Uram.RIGHT)
+    banks = {bank_module(depth, config.depth, config.columns, config.is_uram(side)) for depth, side in sides}
     found = [(module, "memory") for module in sorted(banks)]
     residual = f"{TOP}.core.rows.norm.residual"
     return found + [(residual, f"memory{bank}") for bank in range(_residual_banks(config))]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import astuple, replace
 
-from codesign.devices import LABELS, LIMITED, Device, excess
+from codesign.devices import COUNTED, LABELS, Device, excess
 from codesign.resources.block_memory import block_memory
 from codesign.resources.configurations import PARAMETERS, macs
 from codesign.resources.model import errors, predict
@@ -20,14 +20,19 @@ MOST_HALVINGS = 5
 def certain_excess(config: AcceleratorConfig, part: Device) -> dict[str, float]:
     """What does not fit even if the model errs by its worst error: {resource: amount beyond the part, as predicted}."""
     used = predict(config)
-    least = Resources(**{name: getattr(used, name) / (1 + errors()[name].worst / 100) for name in LIMITED})
+    least = Resources(**{name: getattr(used, name) / (1 + _worst(name)) for name in COUNTED})
     return {name: amount for name, amount in excess(used, part).items() if name in excess(least, part)}
 
 
 def _fits(config, part):
     """Whether it fits even if it takes as much more than predicted as the worst error says."""
     used = predict(config)
-    return all(getattr(used, name) <= (1 - errors()[name].worst / 100) * getattr(part, name) for name in LIMITED)
+    return all(getattr(used, name) <= (1 - _worst(name)) * getattr(part, name) for name in COUNTED)
+
+
+def _worst(name):
+    """Worst error of the model, as a fraction; none where it follows from rules alone."""
+    return errors()[name].worst / 100 if name in errors() else 0
 
 
 def advice(config: AcceleratorConfig, part: Device) -> str:

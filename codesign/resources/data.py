@@ -51,7 +51,7 @@ def samples(path: Path = DATA) -> list[Sample]:
         for row in csv.DictReader(file):
             # A parameter that is newer than the data has its default.
             config = AcceleratorConfig(**{name: int(row[name]) for name in PARAMETERS if name in row})
-            used = Resources(**{name: float(row[name]) for name in _NUMBERS})
+            used = Resources(**{name: float(row[name]) for name in _NUMBERS if name in row})
             found.setdefault(config, {})[row["unit"]] = used
             origins.add(tuple(row[name] for name in _ORIGIN))
     if len(origins) != 1:

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.devices import LIMITED
-from codesign.resources.block_memory import block_memory
+from codesign.resources.block_memory import block_memory, ultra_memory
 from codesign.resources.data import DATA, samples
 from codesign.resources.features import features
 from codesign.resources.synthesis import Resources
 from isa.config import AcceleratorConfig
 
-#: What is fitted; ``bram36`` follows from rules.
+#: What is fitted; ``bram36`` and ``uram`` follow from rules.
 FITTED = ("lut", "most_lut", "memory_lut", "ff", "dsp")
 
 
@@ -66,7 +66,8 @@ def predict(config: AcceleratorConfig, path: Path = DATA) -> Resources:
     found = defaultdict(float)
     for (unit, name), values in coefficients(path).items():
         found[name] += float(values @ features(unit, config))
-    return Resources(**{name: round(value) for name, value in found.items()}, bram36=block_memory(config))
+    counted = {name: round(value) for name, value in found.items()}
+    return Resources(**counted, bram36=block_memory(config), uram=ultra_memory(config))
 
 
 @dataclass(frozen=True)

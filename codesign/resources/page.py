@@ -39,12 +39,15 @@ No open tool places and routes UltraScale+, so resources come from open synthesi
 "Estimated number of LCs", which lets a LUT with two outputs hold two small ones, plus LUTs that hold memory or shift
 registers. Two LUT2 at different bits of an adder count as one, though each bit of a carry chain has a LUT to itself; what
 it would be if none of those were shared stands below it. What a placer makes of it lies between the two.
-A RAMB18 is half a BRAM36. `make estimate PRESET=zcu102` prints this page's table; `--set depth=64` changes a parameter.
+A RAMB18 is half a BRAM36. Memories that `uram` names (`--set uram=left+right`) are UltraRAM, 4,096 words of 72 bits: the
+units that hold them are synthesised with Yosys' `-uram`, the others are not.
+`make estimate PRESET=zcu102` prints this page's table; `--set depth=64` changes a parameter.
 
 The Verilog is cut at module boundaries: modules in {containers} are units, with all that is below
 them, and so are those that `hw/emit.py` emits once and instantiates often. Each kind is synthesised once, with the other
 units in it as black boxes, and counts as often as it occurs. Results are kept under build/synthesis by content of the unit's
-Verilog, Yosys' version and flow, so that only what changed is synthesised anew.
+Verilog, Yosys' version and flow, so that only what changed is synthesised anew. The array's units are synthesised in
+LUT6_2 and CARRY8 too (`bittern verilog --mapping ultrascale`), where LUTs are counted and not estimated.
 
 Levels of logic are counted over the netlists of all units as one: a path may leave a unit and end in another. A level is a
 LUT, a read of a memory of LUTs, the entry into a carry chain, or a multiplier without registers. What a path may take is

@@ -24,6 +24,12 @@ from hw.tools import find_tool
 CACHE = ROOT / "build" / "synthesis"
 FAMILY = "xcup"
 FLOW = f"synth_xilinx -family {FAMILY} -noiopad -flatten"
+#: For units that ask for UltraRAM. Not for the others: Yosys would take it for memories that do not ask, too.
+ULTRA = 'ram_style = "ultra"'
+ULTRA_FLOW = f"{FLOW} -uram"
+#: For units in primitives: the last step would read them anew, as they were written.
+PRIMITIVE = "LUT6_2 #("
+PRIMITIVE_FLOW = f"{FLOW} -run :check"
 BATCH = "bittern_batch"
 #: Verilog text in one run, except where a unit alone has more: a run costs 5 s before it begins, and an interrupted one is
 #: lost.
@@ -36,6 +42,7 @@ _MEMORY_LUTS = {
 }  # fmt: skip
 _FLIP_FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1")
 _BLOCKS = {"RAMB36E2": 1.0, "RAMB18E2": 0.5}
+_ULTRA_BLOCK = "URAM288"
 _PLAIN_LUTS = ("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6")
 _FREE = ("CARRY4", "CARRY8", "MUXF7", "MUXF8", "MUXF9", "INV", "BUFG", "GND", "VCC")
 
@@ -56,6 +63,7 @@ class Resources:
     bram36: float = 0
     dsp: float = 0
     carry: float = 0
+    uram: float = 0
 
     def __add__(self, other: "Resources") -> "Resources":
         return Resources(*(a + b for a, b in zip(asdict(self).values(), asdict(other).values())))
@@ -89,7 +97,7 @@ def chained(cells: Mapping[str, Any]) -> Counter[str]:
 def resources_of(cells: Mapping[str, int], at_chain: Mapping[str, int] | None = None) -> Resources:
     """`Resources` of a netlist: ``cells`` counts primitives by type, ``at_chain`` those of `chained`. Raises BuildError for
     one of unknown cost."""
-    known = {*_MEMORY_LUTS, *_FLIP_FLOPS, *_BLOCKS, *_PLAIN_LUTS, *_FREE, "LUT6_2", "DSP48E2"}
+    known = {*_MEMORY_LUTS, *_FLIP_FLOPS, *_BLOCKS, _ULTRA_BLOCK, *_PLAIN_LUTS, *_FREE, "LUT6_2", "DSP48E2"}
     if unknown := sorted(set(cells) - known):
         raise BuildError(f"synthesis gave {', '.join(unknown)}; {Path(__file__).name} does not know what that costs")
     memory = sum(cells.get(kind, 0) * luts for kind, luts in _MEMORY_LUTS.items())
@@ -103,6 +111,7 @@ def resources_of(cells: Mapping[str, int], at_chain: Mapping[str, int] | None = 
         bram36=sum(cells.get(kind, 0) * blocks for kind, blocks in _BLOCKS.items()),
         dsp=cells.get("DSP48E2", 0),
         carry=cells.get("CARRY8", 0) + cells.get("CARRY4", 0) / 2,
+        uram=cells.get(_ULTRA_BLOCK, 0),
     )
 
 
@@ -127,7 +136,7 @@ class Synthesis:
         return (
             self.cache
             / hashlib.sha256(
-                repr((sorted(unit.modules.items()), sorted(unit.inner.items()), self.version, FLOW)).encode()
+                repr((sorted(unit.modules.items()), sorted(unit.inner.items()), self.version, flow_of(unit))).encode()
             ).hexdigest()[:20]
         )
 
@@ -172,7 +181,7 @@ class Synthesis:
         folder = self.folder(batch[0]).with_suffix(f".{os.getpid()}.partial")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "batch.v").write_text(_batch_verilog(batch))
-        script = f"read_verilog batch.v; {FLOW} -top {BATCH}; write_json netlist.json"
+        script = f"read_verilog batch.v; {flow_of(batch[0])} -top {BATCH}; blackbox =A:whitebox; write_json netlist.json"
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [find_tool("yosys"), "-p", script], cwd=folder, stdout=log, stderr=log, start_new_session=True
@@ -204,11 +213,19 @@ class Synthesis:
         partial.rename(folder)
 
 
+def flow_of(unit: Unit) -> str:
+    """Yosys' command for a unit."""
+    if PRIMITIVE in unit.verilog:
+        return PRIMITIVE_FLOW
+    return ULTRA_FLOW if ULTRA in unit.verilog else FLOW
+
+
 def _batches(units):
-    """Units that are synthesised in one run: a run has a fixed cost of some seconds, and its memory grows with all in it."""
+    """Units of the same flow that are synthesised in one run: a run has a fixed cost of some seconds, and its memory grows
+    with all in it."""
     batches, size = [], 0
-    for unit in sorted(units, key=lambda unit: -len(unit.verilog)):
-        if not batches or size + len(unit.verilog) > BATCH_BYTES:
+    for unit in sorted(units, key=lambda unit: (flow_of(unit), -len(unit.verilog))):
+        if not batches or size + len(unit.verilog) > BATCH_BYTES or flow_of(batches[-1][0]) != flow_of(unit):
             batches.append([])
             size = 0
         batches[-1].append(unit)

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from codesign.devices import LABELS, LIMITED, Device
+from codesign.devices import COUNTED, LABELS, LIMITED, Device
 from codesign.resources.configurations import macs
 from codesign.resources.data import Sample
 from codesign.resources.estimate import Estimate
@@ -20,18 +20,21 @@ TOLERANCE = 5
 
 def table(found: Estimate, levels: Mapping[str, int] | None = None) -> list[str]:
     """Lines: a row for each unit, the sum at the end. ``levels``: {unit name: most levels of logic}, a column if given."""
-    head = ["unit", "count", "LUT each", "LUT", "of it memory", "FF", "BRAM36", "DSP48E2", *(["levels"] if levels else [])]
+    head = ["unit", "count", "LUT each", "LUT", "of it memory", "FF", "BRAM36", "DSP48E2"]
+    head += ([LABELS["uram"]] if found.total.uram else []) + (["levels"] if levels else [])
     rows = [
-        [unit.name, f"{unit.count:,}", f"{one.lut:,.0f}", *_numbers(one * unit.count),
+        [unit.name, f"{unit.count:,}", f"{one.lut:,.0f}", *_numbers(one * unit.count, found.total),
          *([str(levels.get(unit.name, 0))] if levels else [])]
         for unit, one in found.units
     ]  # fmt: skip
-    rows.append(["sum", "", "", *_numbers(found.total), *([str(max(levels.values()))] if levels else [])])
+    rows.append(["sum", "", "", *_numbers(found.total, found.total), *([str(max(levels.values()))] if levels else [])])
     return aligned([head, *rows])
 
 
-def _numbers(used):
-    return [f"{used.lut:,.0f}", f"{used.memory_lut:,.0f}", f"{used.ff:,.0f}", f"{used.bram36:,.1f}", f"{used.dsp:,.0f}"]
+def _numbers(used, total):
+    """``total``: of all units, which says whether there is a column for UltraRAM."""
+    found = [f"{used.lut:,.0f}", f"{used.memory_lut:,.0f}", f"{used.ff:,.0f}", f"{used.bram36:,.1f}", f"{used.dsp:,.0f}"]
+    return [*found, *([f"{used.uram:,.0f}"] if total.uram else [])]
 
 
 def number(value: float) -> str:
@@ -41,29 +44,32 @@ def number(value: float) -> str:
 
 def share(used: float, available: float, part: Device) -> str:
     """Text: how much of the part is used, which is known for parts of the family that is synthesised for."""
+    if not available:
+        return "-"
     return f"{100 * used / available:.1f} %" if part.family == FAMILY else "unknown"
 
 
 def usage(found: Estimate, part: Device) -> list[str]:
     """Lines: used and available for each resource of the part."""
     rows = [["", "used", "available", "share"]]
-    for name in LIMITED:
+    for name in COUNTED:
         used, available = getattr(found.total, name), getattr(part, name)
         rows.append([LABELS[name], number(used), f"{available:,}", share(used, available, part)])
     most = f"{found.total.most_lut:,.0f}"
     rows.insert(2, ["  if none at a carry chain is shared", most, "", share(found.total.most_lut, part.lut, part)])
-    rows.append([LABELS["uram"], "0", f"{part.uram:,}", "-"])
     rows.append(["clock", "unknown", "", ""])
     rows.append(["power", "unknown", "", ""])
     return aligned(rows)
 
 
 def density(found: Estimate) -> str:
-    """A line: LUTs for each binary multiply-accumulate of a cycle."""
+    """A line: LUTs for each binary multiply-accumulate of a cycle, as synthesised, and with the units in primitives."""
     count = macs(found.config)
     return (
         f"{count:,} binary MACs a cycle: {found.total.lut / count:.2f} LUT each with everything, "
-        f"{found.array.lut / count:.2f} in the array"
+        f"{found.array.lut / count:.2f} in the array; with its units in LUT6_2 and CARRY8 "
+        f"{found.total_in_primitives.lut / count:.2f} and {found.primitives.lut / count:.2f} "
+        f"({found.total_in_primitives.lut:,.0f} LUT, {found.total_in_primitives.ff:,.0f} FF)"
     )
 
 
@@ -121,10 +127,10 @@ def within(total: Resources, flat: Resources) -> bool:
 def predicted(config: AcceleratorConfig, part: Device, model: Resources, errors: Mapping[str, Errors]) -> list[str]:
     """Lines: prediction, available and measured error for each resource."""
     rows = [["", "predicted", "available", "share", "error"]]
-    for name in LIMITED:
+    for name in COUNTED:
         used, available = getattr(model, name), getattr(part, name)
-        of_part = share(used, available, part)
-        rows.append([LABELS[name], number(used), f"{available:,}", of_part, str(errors[name])])
+        error = str(errors[name]) if name in errors else "by rule"
+        rows.append([LABELS[name], number(used), f"{available:,}", share(used, available, part), error])
     return aligned(rows)
 
 

@@ -8,7 +8,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hw.emit import add_shared
-from hw.engine.dpu import Border, Dpu, Plain
+from hw.engine.dpu import Border, Dpu, Plain, unit_module
 from hw.lib.copies import copies
 from isa import latency
 
@@ -97,7 +97,7 @@ class Array(wiring.Component):
 
         def counts(name, unit, copy, **words):
             o = Signal(a, name=f"o_{name}")
-            module = f"bittern_{unit.__name__.lower()}_{k}_{a}{self.mapping.suffix}"
+            module = unit_module(unit, k, a, self.mapping)
             add_shared(m, name, module, partial(unit, k, a, self.mapping), **words, **dict(zip(control, copy)), o=o)
             return o
 

@@ -154,6 +154,11 @@ class Dpu(wiring.Component):
         return [ones, carries]
 
 
+def unit_module(component: type["Dpu"], depth: int, accumulator_bits: int, mapping: type = Plain) -> str:
+    """Name of the Verilog module of a `Dpu` or `Border`."""
+    return f"bittern_{component.__name__.lower()}_{depth}_{accumulator_bits}{mapping.suffix}"
+
+
 class Border(Dpu):
     """Count the bits that are set in one word: a `Dpu` whose other word is all ones, for a fraction of its size."""
 

@@ -10,15 +10,19 @@ from amaranth.lib.wiring import In, Out
 
 from hw.emit import add_shared
 from hw.lib.pipeline import log2, registered
+from hw.lib.ram_style import ram_style
 from hw.vector.row_stream import code_write
 from isa.latency import OPERAND_READ, OPERAND_WRITE
 
 
 class Bank(wiring.Component):
-    """One bank: a write port with enables for parts of ``part`` bits, and a read port of latency 2."""
+    """One bank: a write port with enables for parts of ``part`` bits, and a read port of latency 2.
 
-    def __init__(self, depth, width, part):
-        self.depth, self.width, self.part = depth, width, part
+    ``ultra``: of UltraRAM; otherwise synthesis chooses.
+    """
+
+    def __init__(self, depth, width, part, ultra=False):
+        self.depth, self.width, self.part, self.ultra = depth, width, part, ultra
         super().__init__(
             {
                 "write_address": In(range(depth)),
@@ -31,7 +35,8 @@ class Bank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[])
+        attributes = ram_style(ultra=True) if self.ultra else {}
+        m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[], attrs=attributes)
         write = memory.write_port(granularity=self.part)
         read = memory.read_port()
         m.d.comb += [
@@ -43,6 +48,11 @@ class Bank(wiring.Component):
         ]
         m.d.sync += self.read_data.eq(read.data)
         return m
+
+
+def bank_module(depth: int, width: int, part: int, ultra: bool = False) -> str:
+    """Name of the Verilog module of a `Bank`."""
+    return f"bittern_bank_{depth}x{width}_{part}{'_ultra' if ultra else ''}"
 
 
 class OperandMemory(wiring.Component):
@@ -58,6 +68,8 @@ class OperandMemory(wiring.Component):
         A: a beat of a LOAD is A / K whole words, of a GATHER one.
     joined : int
         Beats of a LOAD that are written together, see `isa.sizes.joined_beats`.
+    ultra : bool
+        The banks are UltraRAM.
 
     Members
     -------
@@ -78,8 +90,8 @@ class OperandMemory(wiring.Component):
     read_latency = OPERAND_READ
     write_latency = OPERAND_WRITE
 
-    def __init__(self, banks, depth, width, drain_rows, columns, axi_bits, joined=1):
-        self.banks, self.depth, self.width = banks, depth, width
+    def __init__(self, banks, depth, width, drain_rows, columns, axi_bits, joined=1, ultra=False):
+        self.banks, self.depth, self.width, self.ultra = banks, depth, width, ultra
         self.drain_rows, self.columns, self.axi_bits = drain_rows, columns, axi_bits
         self.chunk_words, self.joined = axi_bits // width, joined
         bank = range(banks)
@@ -168,8 +180,8 @@ class OperandMemory(wiring.Component):
             bus.append(Cat(content))
         drain_parts = Cat((column == 0) | (column == part) for part in range(parts))
         where = registered(m, address)
-        name = f"bittern_bank_{self.depth}x{self.width}_{self.columns}"
-        build = partial(Bank, self.depth, self.width, self.columns)
+        of_bank = self.depth, self.width, self.columns, self.ultra
+        name, build = bank_module(*of_bank), partial(Bank, *of_bank)
         for b in range(self.banks):
             drain_hit = use_drain & (bank >> log2(self.drain_rows) == b // self.drain_rows)
             row_hit = use_row & (bank == b)

@@ -13,7 +13,7 @@ from hw.engine.operand_memory import OperandMemory
 from hw.engine.sequencer import Sequencer
 from hw.engine.tile_writer import TileWriter
 from hw.instruction import ERROR, ISSUE
-from isa.config import AcceleratorConfig
+from isa.config import AcceleratorConfig, Uram
 from isa.errors import Error
 from isa.instruction import Memory
 from isa.sizes import groups_of_a_tile, joined_beats, tiles_in_flight
@@ -52,10 +52,13 @@ class Qmm(wiring.Component):
         groups = groups_of_a_tile(c)
         #: Tiles on the way from their last word to their last write.
         self.tiles = tiles_in_flight(groups)
+        shape = c.depth, c.drain_rows, c.columns, c.axi_bits
         self._left, self._right = (
-            OperandMemory(banks, depth, c.depth, c.drain_rows, c.columns, c.axi_bits, joined_beats(c, memory))
-            for memory, banks, depth in ((Memory.LEFT, c.rows, c.left_depth), (Memory.RIGHT, c.columns, c.right_depth))
-        )
+            OperandMemory(banks, depth, *shape, joined_beats(c, memory), c.is_uram(uram))
+            for memory, banks, depth, uram in (
+                (Memory.LEFT, c.rows, c.left_depth, Uram.LEFT), (Memory.RIGHT, c.columns, c.right_depth, Uram.RIGHT),
+            )
+        )  # fmt: skip
         self._sequencer = Sequencer(c.rows, c.columns, c.depth, groups, self.tiles, c.left_depth, c.right_depth)
         self._array = Array(c.rows, c.columns, c.depth, c.drain_rows, c.accumulator_bits, mapping)
         self._drain = Drain(c.rows, c.columns, c.drain_rows, c.accumulator_bits, c.constant_depth, c.axi_bits, self.tiles)

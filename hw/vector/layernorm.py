@@ -24,6 +24,7 @@ from hw.vector.row_ring import RowRing
 from hw.vector.row_stream import load_chunk
 from hw.vector.row_unit import RowUnit, row_command
 from isa import latency
+from isa.config import Uram
 from isa.instruction import Opcode
 from isa.sizes import CODES_WAITING, ROWS_BETWEEN_PASSES, ring_words, row_group_bits
 
@@ -70,6 +71,8 @@ class LayerNorm(RowUnit):
     residual_depth, norm_depth : int
         Words of L elements, of L constants.
     axi_bits : int
+    residual_ultra : bool
+        The residual memory is UltraRAM.
 
     Members
     -------
@@ -84,8 +87,8 @@ class LayerNorm(RowUnit):
 
     opcode = Opcode.NORM
 
-    def __init__(self, lanes, row_columns, residual_depth, norm_depth, axi_bits):
-        self.row_columns = row_columns
+    def __init__(self, lanes, row_columns, residual_depth, norm_depth, axi_bits, residual_ultra=False):
+        self.row_columns, self.residual_ultra = row_columns, residual_ultra
         self.residual_depth, self.norm_depth, self.axi_bits = residual_depth, norm_depth, axi_bits
         #: Bits of a group number within a row.
         self.group_bits = row_group_bits(row_columns, lanes)
@@ -97,7 +100,8 @@ class LayerNorm(RowUnit):
 
     @classmethod
     def of(cls, config):
-        return cls(config.row_lanes, config.row_columns, config.residual_depth, config.norm_depth, config.axi_bits)
+        depths = config.residual_depth, config.norm_depth
+        return cls(config.row_lanes, config.row_columns, *depths, config.axi_bits, config.is_uram(Uram.RESIDUAL))
 
     @staticmethod
     def refuses(fields, sizes, config):
@@ -111,7 +115,8 @@ class LayerNorm(RowUnit):
     def elaborate(self, platform):
         m = Module()
         lanes = self.lanes
-        m.submodules.residual = residual = RowMemory(self.residual_depth, lanes * 16, self.axi_bits, 2)
+        of_residual = self.residual_depth, lanes * 16, self.axi_bits
+        m.submodules.residual = residual = RowMemory(*of_residual, writers=2, ultra=self.residual_ultra)
         m.submodules.constants = constants = RowMemory(self.norm_depth, lanes * NORM_CONSTANTS.size, self.axi_bits, 0)
         m.submodules.statistics = statistics = NormStatistics()
         wiring.connect(m, wiring.flipped(self.i_load_residual), residual.i_load)

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from hw.engine.tile_writer import row_group_layout
 from hw.lib.pipeline import delayed, delayed_valid, log2, registered
+from hw.lib.ram_style import ram_style
 from hw.lib.stream_queue import StreamQueue
 from hw.vector.row_stream import row_element
 from hw.vector.row_units import ROW_KIND
@@ -38,6 +39,8 @@ class RowBuffer(wiring.Component):
         Longest row, a multiple of C and L.
     lanes : int
         L.
+    ultra : bool
+        Made of UltraRAM.
 
     Members
     -------
@@ -55,12 +58,12 @@ class RowBuffer(wiring.Component):
         Strobe: a group is beyond ``row_columns``. The buffer works again after a reset.
     """
 
-    def __init__(self, rows: int, columns: int, drain_rows: int, row_columns: int, lanes: int):
+    def __init__(self, rows: int, columns: int, drain_rows: int, row_columns: int, lanes: int, ultra: bool = False):
         for name, part in (("columns", columns), ("lanes", lanes)):
             if row_columns % part:
                 raise ValueError(f"row_columns must be a multiple of {name} ({part}), not {row_columns}")
         self.rows, self.columns, self.drain_rows = rows, columns, drain_rows
-        self.row_columns, self.lanes = row_columns, lanes
+        self.row_columns, self.lanes, self.ultra = row_columns, lanes, ultra
         #: In the ring, and column tiles of each.
         self.slots, self.tiles = row_slots(row_columns, columns, lanes), max(1, lanes // columns)
         #: Memories for each row of a group, and by how many rows further on the next column tile of the same ones begins.
@@ -81,7 +84,7 @@ class RowBuffer(wiring.Component):
         depth = self.rows // self.drain_rows * self.slots * self.tiles // self.banks
         memories = []
         for number in range(self.banks * self.drain_rows):
-            memory = Memory(shape=self.columns * 16, depth=depth, init=[], attrs={"ram_style": "block"})
+            memory = Memory(shape=self.columns * 16, depth=depth, init=[], attrs=ram_style(self.ultra))
             m.submodules[f"memory{number}"] = memory
             memories.append((memory.write_port(), memory.read_port()))
 

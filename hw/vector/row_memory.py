@@ -8,6 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hw.lib.pipeline import delayed, log2, registered
+from hw.lib.ram_style import ram_style
 from hw.vector.row_stream import load_chunk
 from isa.memory import ROW_MEMORY_BANK, row_memory_banks
 
@@ -27,6 +28,8 @@ class RowMemory(wiring.Component):
         Bits of a chunk; divides ``width``.
     writers : int
         Units that write beside the loads; may be 0.
+    ultra : bool
+        The banks are UltraRAM.
 
     Members
     -------
@@ -38,10 +41,10 @@ class RowMemory(wiring.Component):
         `hw.vector.row_stream.load_chunk`.
     """
 
-    def __init__(self, depth: int, width: int, axi_bits: int, writers: int):
+    def __init__(self, depth: int, width: int, axi_bits: int, writers: int, ultra: bool = False):
         if width % axi_bits:
             raise ValueError(f"the width of a word must be a multiple of the AXI width ({axi_bits}), not {width}")
-        self.depth, self.width, self.axi_bits, self.writers = depth, width, axi_bits, writers
+        self.depth, self.width, self.axi_bits, self.writers, self.ultra = depth, width, axi_bits, writers, ultra
         super().__init__({
             "read_address": In(16), "read_data": Out(width),
             "write_address": In(16), "write_enable": In(max(1, writers)), "write_data": In(width).array(writers),
@@ -69,7 +72,7 @@ class RowMemory(wiring.Component):
         address = registered(m, Mux(writes, self.write_address, load.p.address))
         read_banks = []
         for number, depth in enumerate(row_memory_banks(self.depth)):
-            memory = Memory(shape=self.width, depth=depth, init=[], attrs={"ram_style": "block"})
+            memory = Memory(shape=self.width, depth=depth, init=[], attrs=ram_style(self.ultra))
             m.submodules[f"memory{number}"] = memory
             write, read = memory.write_port(granularity=self.axi_bits), memory.read_port()
             m.d.comb += [

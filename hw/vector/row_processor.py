@@ -12,6 +12,7 @@ from hw.vector.row_completion import ENDS, RowCompletion
 from hw.vector.row_instruction import RowFields, RowInstruction
 from hw.vector.row_unit import gives_codes, own_ports
 from hw.vector.row_units import ROW_EVENTS, ROW_KIND, ROW_UNITS, unit_name
+from isa.config import Uram
 from isa.errors import Error
 from isa.instruction import Queue
 from isa.sizes import STARTED
@@ -46,7 +47,8 @@ class RowProcessor(wiring.Component):
 
     def __init__(self, config):
         self.config = c = config
-        self._buffer = RowBuffer(c.rows, c.columns, c.drain_rows, c.row_columns, c.row_lanes)
+        buffer_ultra = c.is_uram(Uram.ROW_BUFFER)
+        self._buffer = RowBuffer(c.rows, c.columns, c.drain_rows, c.row_columns, c.row_lanes, buffer_ultra)
         #: By their names.
         self.units = {unit_name(unit): unit.of(c) for unit in ROW_UNITS}
         self._left = CodeWriter(c.rows, c.left_depth, c.depth, c.row_lanes)

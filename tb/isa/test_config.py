@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from isa.config import AcceleratorConfig, Uram
 from isa.presets import PRESETS, preset
 from tb.lib.words import naming
 
@@ -30,6 +31,11 @@ SMALL = preset("small")
         ({"dma_queue": 1}, ("dma_queue", "2..64", 1)),
         ({"accumulator_bits": 33}, ("accumulator_bits", "16..32", 33)),
         ({"accumulator_bits": 15}, ("accumulator_bits", "16..32", 15)),
+        ({"uram": 16}, ("uram", "0..15", 16)),
+        (
+            {"uram": Uram.RIGHT, "columns": 4, "drain": 16, "row_lanes": 4, "axi_bits": 32},
+            ("columns", "whole bytes", "uram", 4),
+        ),
     ],
     ids=str,
 )
@@ -41,7 +47,9 @@ def test_a_configuration_that_cannot_be_built_is_refused(changes, named):
 @pytest.mark.parametrize(
     "changes",
     [{"axi_bits": 32}, {"drain": 16}, {"drain": 256}, {"left_depth": 65536}, {"dma_queue": 2}, {"dma_queue": 64},
-     {"accumulator_bits": 16}, {"accumulator_bits": 32}, {"row_lanes": 32}, {"row_lanes": 2, "axi_bits": 32}],
+     {"accumulator_bits": 16}, {"accumulator_bits": 32}, {"row_lanes": 32}, {"row_lanes": 2, "axi_bits": 32},
+     {"uram": Uram.LEFT | Uram.ROW_BUFFER},
+     {"uram": Uram.RESIDUAL, "columns": 4, "drain": 16, "row_lanes": 4, "axi_bits": 32}],
     ids=str,
 )  # fmt: skip
 def test_a_configuration_at_a_limit_is_not(changes):
@@ -51,3 +59,12 @@ def test_a_configuration_at_a_limit_is_not(changes):
 def test_an_unknown_preset_is_refused_with_the_names_there_are():
     with pytest.raises(ValueError, match=naming("'huge'", *PRESETS)):
         preset("huge")
+
+
+def test_memories_of_ultraram_are_named_and_kept_as_a_number():
+    config = replace(SMALL, uram=Uram.named("left+row_buffer"))
+    assert config.uram == Uram.LEFT | Uram.ROW_BUFFER
+    assert AcceleratorConfig(**vars(config) | {"uram": 9}) == config
+    assert Uram.named("none") == Uram.NONE == SMALL.uram
+    with pytest.raises(ValueError, match=naming("left, right, residual, row_buffer", "'rihgt'")):
+        Uram.named("left+rihgt")

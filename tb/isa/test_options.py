@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from formats.errors import UsageError
+from isa.config import Uram
 from isa.options import ALL, Chosen, add_accelerator, chosen_accelerator, chosen_accelerators
 from isa.presets import PRESETS, preset
 
@@ -25,6 +26,11 @@ def test_parameters_of_a_preset_change_by_name():
     assert chosen == Chosen("tiny rows=8 row_columns=128", replace(preset("tiny"), rows=8, row_columns=128))
 
 
+def test_memories_of_ultraram_are_chosen_by_name():
+    chosen = chosen_accelerator(options("--set", "uram=left+residual"))
+    assert chosen == Chosen("small uram=left+residual", replace(preset("small"), uram=Uram.LEFT | Uram.RESIDUAL))
+
+
 def test_all_presets_can_be_asked_for_where_that_is_the_default():
     assert chosen_accelerators(options(default=ALL)) == [Chosen(name, config) for name, config in PRESETS.items()]
     assert chosen_accelerators(options("--preset", "tiny", default=ALL)) == [Chosen("tiny", preset("tiny"))]
@@ -39,6 +45,7 @@ def test_all_presets_can_be_asked_for_where_that_is_the_default():
     (["--set", "lanes=4"], "not 'lanes=4'"),
     (["--set", "rows=-4"], "not 'rows=-4'"),
     (["--set", "rows=²"], "not 'rows=²'"),
+    (["--set", "uram=lef"], "uram takes names of none, left, right, residual, row_buffer with . between them, not 'lef'"),
     (["--set", "rows=12"], "this accelerator cannot be built: rows must be a power of two, not 12"),
 ], ids=str)  # fmt: skip
 def test_what_is_no_accelerator_is_refused(arguments, words):

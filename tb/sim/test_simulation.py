@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from cli.main import main
+from codesign.cycles.model import predict
 from driver.accelerator import Accelerator
 from driver.errors import RunError, RunTimeout
 from formats import bundle as bundle_file
 from formats.errors import UsageError
 from formats.files import ROOT
 from golden.encoder import encode
+from isa.config import Uram
 from isa.errors import Error
 from isa.instruction import INSTRUCTION_BYTES, Instruction, Memory, Opcode, Queue
 from isa.instruction import encode as encode_instruction
@@ -70,6 +72,19 @@ def test_every_tensor_of_a_random_encoder_is_equal(accelerator, model):
     comparison = run(accelerator, model)
     assert comparison.first is None
     assert comparison.count > len(model[1].symbols)
+
+
+@pytest.mark.slow
+def test_memories_of_ultraram_change_neither_a_tensor_nor_a_cycle(model):
+    encoder, _, inputs, length = model
+    blocks = replace(CONFIG, columns=8)
+    ultra = replace(blocks, uram=Uram.LEFT | Uram.RIGHT | Uram.RESIDUAL | Uram.ROW_BUFFER)
+    program = compile_encoder(encoder, ultra)
+    with Accelerator(Simulation(ultra), watchdog=5000) as accelerator:
+        comparison = run(accelerator, (encoder, program, inputs, length))
+        cycles = accelerator.counters()["cycles"]
+    assert comparison.first is None
+    assert cycles == predict(program).cycles == predict(compile_encoder(encoder, blocks)).cycles
 
 
 @pytest.mark.parametrize("name", [

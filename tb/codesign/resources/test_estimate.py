@@ -36,7 +36,8 @@ def synthesised(monkeypatch):
     used = {"unit": FLAT, "whole": FLAT}
 
     def fake(config, synthesis):
-        return Estimate(config, [(Unit("top", "bittern", {}, {}, 1), used["unit"])], used["unit"], Resources(lut=100))
+        units = [(Unit("top", "bittern", {}, {}, 1), used["unit"])]
+        return Estimate(config, units, used["unit"], Resources(lut=100), Resources(lut=80))
 
     monkeypatch.setattr(estimate, "estimate", fake)
     monkeypatch.setattr(estimate, "whole", lambda config, synthesis: used["whole"])
@@ -113,7 +114,7 @@ def test_small_luts_of_different_units_may_share_luts():
     cells = {"a": {"LUT2": 1}, "b": {"LUT2": 1, "LUT6": 2}}
     synthesis: Any = SimpleNamespace(cells=lambda unit: cells[unit.name])
     units = [(Unit(name, name, {}, {}, count), Resources()) for name, count in (("a", 3), ("b", 1))]
-    assert shared_lut(Estimate(preset("tiny"), units, Resources(), Resources()), synthesis) == 2 + 2
+    assert shared_lut(Estimate(preset("tiny"), units, Resources(), Resources(), Resources()), synthesis) == 2 + 2
 
 
 def test_the_page_is_written_to_its_end(synthesised, tmp_path, monkeypatch):
@@ -122,7 +123,7 @@ def test_the_page_is_written_to_its_end(synthesised, tmp_path, monkeypatch):
     text = (tmp_path / "resources.md").read_text()
     assert all(f"## {name} on XCZU9EG" in text for name in PRESETS)
     assert f"Of RTL {fingerprint()}" in text
-    assert "\n".join(tables.usage(Estimate(preset("small"), [], FLAT, Resources()), device("zcu102"))) in text
+    assert "\n".join(tables.usage(Estimate(preset("small"), [], FLAT, Resources(), Resources()), device("zcu102"))) in text
     assert "\n".join(tables.compared(FLAT, FLAT, 990)) in text
     assert [f"from{i}[3] to to{i}.q (FDRE.D)" in " ".join(text.split()) for i in range(11)] == 10 * [True] + [False]
     assert "read by logic in bank: 3 RAMB36E2" in text
@@ -149,6 +150,7 @@ def test_the_committed_page_is_of_the_committed_data():
 
 
 def test_density_is_of_the_multiply_accumulates():
-    found = Estimate(preset("tiny"), [], Resources(lut=512), Resources(lut=384))
+    found = Estimate(preset("tiny"), [], Resources(lut=512, ff=9), Resources(lut=384, ff=5), Resources(lut=256, ff=6))
     assert macs(found.config) == 256
-    assert re.search(naming("256 binary MACs", "2.00 LUT each", "1.50 in the array"), tables.density(found))
+    words = ("256 binary MACs", "2.00 LUT each", "1.50 in the array", "1.50 and 1.00", "384 LUT, 10 FF")
+    assert re.search(naming(*words), tables.density(found))

@@ -6,10 +6,13 @@ import subprocess
 
 import pytest
 
+from codesign.resources.block_memory import BlockMemory
 from codesign.resources.logic_depth import depth
 from codesign.resources.synthesis import Resources, Synthesis, logic_cells, resources_of
 from codesign.resources.units import split
 from formats.errors import BuildError
+from hw.emit import emit
+from hw.engine.operand_memory import Bank
 
 #: Two units and what connects them: a sum that is registered in `adder`, and a chain of logic through both.
 #: A port is numbered as the emitter numbers them.
@@ -151,6 +154,19 @@ def test_block_memory_is_counted_and_logic_behind_it_reported(synthesis):
     assert levels(synthesis, units).blocks == {("top", "RAMB36E2", "behind"): 1}
 
 
+@pytest.mark.parametrize(("words", "width", "part"), [(4096, 128, 32), (5000, 64, 8), (100, 192, 24)])
+def test_banks_of_ultraram_become_as_many_as_the_rule_says(words, width, part, synthesis):
+    (unit,) = split(emit(Bank(words, width, part, ultra=True), "bittern"))
+    (found,) = synthesis.run([unit])
+    assert (found.uram, found.bram36) == (BlockMemory(1, words, width, part, ultra=True).ultras, 0)
+
+
+def test_ultraram_is_for_those_who_ask(synthesis):
+    """Two UltraRAMs would cost less than 16 blocks; beside a unit that asks, a memory that does not stays of blocks."""
+    units = [unit for ultra in (True, False) for unit in split(emit(Bank(4096, 128, 32, ultra), "bittern"))]
+    assert [(used.uram, used.bram36) for used in synthesis.run(units)] == [(2, 0), (0, 16)]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_luts_are_estimated_as_yosys_does(seed, tmp_path):
     numbers = random.Random(seed)
@@ -168,8 +184,8 @@ def test_memory_of_luts_is_part_of_the_luts():
 
 
 def test_a_primitive_of_unknown_cost_is_refused():
-    with pytest.raises(BuildError, match="URAM288"):
-        resources_of({"LUT6": 1, "URAM288": 1})
+    with pytest.raises(BuildError, match="PS8"):
+        resources_of({"LUT6": 1, "PS8": 1})
 
 
 def test_a_unit_that_cannot_be_synthesised_says_where_the_log_is(synthesis):

@@ -155,7 +155,8 @@ def _compile(verilator, folder, config, progress, times):
     )  # fmt: skip
     translated = time.monotonic()
     progress("compiling C++")
-    make = ["make", "-C", "obj", "-f", "Vbittern.mk", f"-j{os.cpu_count() or 1}", "OPT_FAST=-O2", "OPT_SLOW=-O0",
+    # -O2 takes two and a half times the processor's time, for a simulation that is a few percent faster.
+    make = ["make", "-C", "obj", "-f", "Vbittern.mk", f"-j{os.cpu_count() or 1}", "OPT_FAST=-O1", "OPT_SLOW=-O0",
             "OPT_GLOBAL=-O1", f"OBJCACHE={shutil.which('ccache') or ''}", "libVbittern.a", "libverilated.a"]  # fmt: skip
     _run(make, log, cwd=folder)
     root = subprocess.run(

@@ -60,7 +60,7 @@ def run(accelerator, model, image=None):
     comparison = Comparison(accelerator.transport, program, [encode(encoder, inputs, length)], [length])
     with watch(accelerator.transport, program, comparison.completed):
         logits = accelerator.run(inputs, length)
-    comparison.finished(logits)
+    comparison.finished(logits[None])
     return comparison
 
 

@@ -39,7 +39,7 @@ async def what_nothing_is_left_of_completes_in_order_without_its_unit(dut, stall
 async def many_of_which_nothing_is_left_wait_behind_one_that_takes_long(dut):
     bench = Bench(dut, 0.0, 21)
     await start_clock(dut)
-    bench.speed = 0.01
+    bench.speed = 0.001
     absent = {"limit_rows": 1, "first_token": (1 << 16) - 1}
     for opcode in (Opcode.LOAD, Opcode.QMM, Opcode.NORM):
         waits = {f"wait_{queue_of(Instruction(opcode, {})).name.lower()}": 41}

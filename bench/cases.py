@@ -92,10 +92,16 @@ _base = Case(BERT_BASE)
 BENCHES = {
     Bench.BERT_BASE: (
         _base,
-        replace(_base, latency=100),
+        replace(_base, batch=4),
+        replace(_base, tokens=32, batch=8),
         replace(_base, memory=PLAIN_NAME),
-        *(replace(_base, bits=bits) for bits in (2, 4, 8)),
+        *(replace(_base, bits=bits) for bits in (2, 4)),
     ),
     Bench.SEQUENCE: tuple(replace(_base, tokens=tokens) for tokens in (64, 128, 256, 384, 512)),
-    Bench.SHAPES: (*(Case(shape) for shape in SHAPES), Case(DEIT_TINY, tokens=197)),
+    Bench.SHAPES: (
+        *(Case(shape) for shape in SHAPES),
+        Case(DEIT_TINY, tokens=197),
+        *(Case(shape, batch=8) for shape in SHAPES[:2]),
+        Case(DEIT_TINY, tokens=197, batch=4),
+    ),
 }

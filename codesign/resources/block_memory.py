@@ -34,7 +34,7 @@ class BlockMemory:
     @property
     def blocks(self) -> float:
         """RAMB36 of one, a RAMB18 counting half: the fewest of any way to cut it."""
-        if self.ultra or self.shallow and self.depth <= SHALLOW:
+        if self.ultra or (self.shallow and self.depth <= SHALLOW):
             return 0
         blocks = min(self._blocks(width, share) for width in _WIDTHS for share in (1, 2) if share == 1 or width <= 36)
         return 0 if self.free and _LUT_COST * self.luts // 8 < _BLOCK_COST * blocks else blocks

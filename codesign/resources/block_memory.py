@@ -81,9 +81,8 @@ def memories(config: AcceleratorConfig) -> list[BlockMemory]:
     return [
         BlockMemory(c.rows, c.left_depth, c.depth, c.columns, free=True, ultra=c.is_uram(Uram.LEFT)),
         BlockMemory(c.columns, c.right_depth, c.depth, c.columns, free=True, ultra=c.is_uram(Uram.RIGHT)),
-        BlockMemory(
-            buffers, buffer * c.drain_rows // buffers, column_tile, column_tile, shallow=True, ultra=c.is_uram(Uram.ROW_BUFFER)
-        ),
+        BlockMemory(buffers, buffer * c.drain_rows // buffers, column_tile, column_tile, shallow=True,
+                    ultra=c.is_uram(Uram.ROW_BUFFER)),
         BlockMemory(1, c.constant_depth, constant_word, constant_part, free=True),
         BlockMemory(1, c.norm_depth, word_bits(c, Memory.NORM), c.axi_bits, shallow=True),
         *(

@@ -10,7 +10,11 @@
 #include <unistd.h>
 
 typedef struct Harness Harness;
-typedef Harness *(*maker)(uint8_t *, uint64_t, uint64_t, uint32_t, uint32_t);
+/* As in sim/memory_queue.h. */
+typedef struct {
+    uint32_t latency, bandwidth, outstanding, ceiling, burst, refresh_every, refresh;
+} Timing;
+typedef Harness *(*maker)(uint8_t *, uint64_t, uint64_t, const Timing *);
 void trap_start(void *, Harness *, int (*)(Harness *, uint32_t, uint32_t *), int (*)(Harness *, uint32_t, uint32_t),
                 int (*)(Harness *, uint64_t), int);
 void *__real_mmap64(void *, size_t, int, int, int, off_t);
@@ -26,10 +30,11 @@ void *__wrap_mmap64(void *address, size_t bytes, int protection, int flags, int 
     if (!registers) {
         registers = mapped;
     } else {
+        const Timing timing = {.latency = 40, .bandwidth = 256, .outstanding = 16};
         const uint64_t base = strtoull(getenv("BITTERN_MEMORY_BASE"), NULL, 0);
         /* Not linked: the harness and the driver both have a bittern_run. */
         void *library = dlopen(getenv("BITTERN_RTL"), RTLD_NOW | RTLD_LOCAL);
-        Harness *rtl = ((maker)dlsym(library, "bittern_new"))(mapped, bytes, base, 40, 256);
+        Harness *rtl = ((maker)dlsym(library, "bittern_new"))(mapped, bytes, base, &timing);
         trap_start(registers, rtl, (int (*)(Harness *, uint32_t, uint32_t *))dlsym(library, "bittern_read"),
                    (int (*)(Harness *, uint32_t, uint32_t))dlsym(library, "bittern_write"),
                    (int (*)(Harness *, uint64_t))dlsym(library, "bittern_run"), -1);

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"--write-docs takes all cases of a bench on preset {PRESET}; leave out --preset, --set and --case")
     console, status = Console(highlight=False), 0
     if not console.is_terminal:
-        console.width = 240  # a file or pipe takes whole tables
+        console.width = 320  # a file or pipe takes whole tables
     for name in options.benches:
         if name in BENCHES:
             status = max(status, _measure(name, options, chosen, console))

@@ -99,7 +99,8 @@ def test_a_program_for_another_preset_or_too_large_is_refused(accelerator):
 def test_an_error_of_the_accelerator_names_code_and_instruction(accelerator, opcode, fields, code):
     program = case().program
     accelerator.load(patched(program, first(opcode), **fields))
-    with pytest.raises(RunError, match=f"{code.name} at instruction {first(opcode)} ") as caught:
+    port = " on memory port 0" if code in (Error.AXI_READ, Error.AXI_WRITE) else ""
+    with pytest.raises(RunError, match=f"{code.name}{port} at instruction {first(opcode)} ") as caught:
         accelerator.run(case().inputs[0])
     assert (caught.value.code, caught.value.name) == (code, program.names[first(opcode)])
     assert works(accelerator)

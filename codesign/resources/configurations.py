@@ -31,8 +31,15 @@ STRATA = (
     (3, range(14, 16), 64),
     (3, range(16, 18), 64),
 )
-#: Presets that are in the list.
-AMONG = ("tiny", "small", "zcu102")
+#: Those that the list was drawn around: two presets, and what `zcu102` was then.
+AMONG = (
+    PRESETS["tiny"],
+    PRESETS["small"],
+    AcceleratorConfig(
+        rows=16, columns=32, depth=128, drain=128, row_lanes=32, axi_bits=512, left_depth=4096, right_depth=2048,
+        constant_depth=512, norm_depth=128, residual_depth=12288, row_columns=1024, dma_queue=64,
+    ),
+)  # fmt: skip
 #: Parameters of the row units; of each of these numbers of lanes a set is drawn, beside those of the presets.
 ROW_SIDE = ("row_lanes", "axi_bits", "norm_depth", "residual_depth", "row_columns", "dma_queue")
 LANES = (4, 4, 8, 8, 16, 16, 32)
@@ -94,7 +101,7 @@ def _legal(numbers, side, others, sizes, most, tries=2000):
 def draw(seed: int = SEED) -> list[Choice]:
     """The list anew, smallest first: the same for the same seed."""
     numbers = random.Random(seed)
-    drawn = [PRESETS[name] for name in AMONG]
+    drawn = list(AMONG)
     sides = [{name: getattr(config, name) for name in ROW_SIDE} for config in drawn]
     sides += [_row_side(numbers, lanes) for lanes in LANES]
     others = [name for name in _CHOICES if name not in ROW_SIDE]

@@ -158,6 +158,7 @@ def test_help_lists_the_commands_of_every_package_and_needs_none_of_what_they_ru
     assert listed == {
         "sim", "run", "image", "zcu102", "ulx3s", "info", "verilog", "lint", "estimate", "predict", "fit-resources",
         "resource-page", "routed", "bench", "train", "reproduce", "import", "export", "evaluate", "speed", "documents",
+        "timing", "timing-page", "timing-routed",
     }  # fmt: skip
 
 

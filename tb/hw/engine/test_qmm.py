@@ -53,7 +53,8 @@ class Bench:
     async def load(self, name, words, address):
         batch = load_batch(words, address, self.config.axi_bits)
         if name != "constant":
-            batch |= {"gather": np.zeros(len(batch["address"]), int), "bank": np.zeros(len(batch["address"]), int)}
+            zeros = np.zeros(len(batch["address"]), int)
+            batch |= {"gather": zeros, "bank": zeros, "last": np.append(zeros[1:], 1)}
         await self.loads[name].send(batch)
 
     def send(self, **fields):

@@ -12,8 +12,6 @@ CONSTANT_IMAGE_BITS = NORM_BITS = 64
 RESIDUAL_BITS = 16
 #: Words of a bank of the residual and the norm memory: a column of block memory that needs no multiplexer behind it.
 ROW_MEMORY_BANK = 4096
-#: Words up to which a row memory or row buffer is made of LUTs: 64 words of 7 bits take 8 of them.
-SHALLOW = 64
 
 
 def depth_of(config: AcceleratorConfig, memory: Memory) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from isa.config import AcceleratorConfig, Uram
 from isa.instruction import Memory
-from isa.memory import CONSTANT_BITS, CONSTANT_IMAGE_BITS, RESIDUAL_BITS, SHALLOW, row_memory_banks, word_bits
+from isa.memory import CONSTANT_BITS, CONSTANT_IMAGE_BITS, RESIDUAL_BITS, row_memory_banks, word_bits
 from isa.sizes import groups_of_a_tile, ring_words, row_group_bits, row_slots
 
 #: Widths that a block memory of 32 K data bits can have; half a block has the same, up to 32, at half the depth. A part of a
@@ -20,21 +20,19 @@ _BLOCK_COST, _LUT_COST = 257, 16
 @dataclass(frozen=True)
 class BlockMemory:
     """``count`` memories of ``depth`` words of ``width`` bits, of which parts of ``part`` bits are written alone. ``free``:
-    synthesis may take LUTs instead, and does where that is cheaper. ``shallow``: it must, up to `SHALLOW` words. ``ultra``:
-    of UltraRAM."""
+    synthesis may take LUTs instead, and does where that is cheaper. ``ultra``: of UltraRAM."""
 
     count: int
     depth: int
     width: int
     part: int
     free: bool = False
-    shallow: bool = False
     ultra: bool = False
 
     @property
     def blocks(self) -> float:
         """RAMB36 of one, a RAMB18 counting half: the fewest of any way to cut it."""
-        if self.ultra or (self.shallow and self.depth <= SHALLOW):
+        if self.ultra:
             return 0
         blocks = min(self._blocks(width, share) for width in _WIDTHS for share in (1, 2) if share == 1 or width <= 36)
         return 0 if self.free and _LUT_COST * self.luts // 8 < _BLOCK_COST * blocks else blocks
@@ -81,12 +79,11 @@ def memories(config: AcceleratorConfig) -> list[BlockMemory]:
     return [
         BlockMemory(c.rows, c.left_depth, c.depth, c.columns, free=True, ultra=c.is_uram(Uram.LEFT)),
         BlockMemory(c.columns, c.right_depth, c.depth, c.columns, free=True, ultra=c.is_uram(Uram.RIGHT)),
-        BlockMemory(buffers, buffer * c.drain_rows // buffers, column_tile, column_tile, shallow=True,
-                    ultra=c.is_uram(Uram.ROW_BUFFER)),
+        BlockMemory(buffers, buffer * c.drain_rows // buffers, column_tile, column_tile, ultra=c.is_uram(Uram.ROW_BUFFER)),
         BlockMemory(1, c.constant_depth, constant_word, constant_part, free=True),
-        BlockMemory(1, c.norm_depth, word_bits(c, Memory.NORM), c.axi_bits, shallow=True),
+        BlockMemory(1, c.norm_depth, word_bits(c, Memory.NORM), c.axi_bits),
         *(
-            BlockMemory(1, depth, element, c.axi_bits, shallow=True, ultra=c.is_uram(Uram.RESIDUAL))
+            BlockMemory(1, depth, element, c.axi_bits, ultra=c.is_uram(Uram.RESIDUAL))
             for depth in row_memory_banks(c.residual_depth)
         ),
         BlockMemory(3, ring, element, element),

@@ -35,7 +35,7 @@ class Bank(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        attributes = ram_style(True, self.depth) if self.ultra else {}
+        attributes = ram_style(ultra=True) if self.ultra else {}
         m.submodules.memory = memory = Memory(shape=self.width, depth=self.depth, init=[], attrs=attributes)
         write = memory.write_port(granularity=self.part)
         read = memory.read_port()

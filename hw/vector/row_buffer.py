@@ -84,7 +84,7 @@ class RowBuffer(wiring.Component):
         depth = self.rows // self.drain_rows * self.slots * self.tiles // self.banks
         memories = []
         for number in range(self.banks * self.drain_rows):
-            memory = Memory(shape=self.columns * 16, depth=depth, init=[], attrs=ram_style(self.ultra, depth))
+            memory = Memory(shape=self.columns * 16, depth=depth, init=[], attrs=ram_style(self.ultra))
             m.submodules[f"memory{number}"] = memory
             memories.append((memory.write_port(), memory.read_port()))
 

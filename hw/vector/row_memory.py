@@ -72,7 +72,7 @@ class RowMemory(wiring.Component):
         address = registered(m, Mux(writes, self.write_address, load.p.address))
         read_banks = []
         for number, depth in enumerate(row_memory_banks(self.depth)):
-            memory = Memory(shape=self.width, depth=depth, init=[], attrs=ram_style(self.ultra, depth))
+            memory = Memory(shape=self.width, depth=depth, init=[], attrs=ram_style(self.ultra))
             m.submodules[f"memory{number}"] = memory
             write, read = memory.write_port(granularity=self.axi_bits), memory.read_port()
             m.d.comb += [

@@ -46,7 +46,7 @@ def test_what_ran_is_not_run_again_but_for_another_rtl(tmp_path, monkeypatch):
         def load(self, program):
             assert program is ran[-1][0]
 
-        def run(self, inputs, length):
+        def run(self, inputs):
             pass
 
         def counters(self):

@@ -55,7 +55,7 @@ def test_a_whole_design_is_one_unit(verilog):
 
 def test_below_the_array_only_its_units_count(verilog):
     below = split(verilog, root="\\bittern.core.qmm.array")
-    assert {unit.name.partition("_")[0] for unit in below} == {"core.qmm.array", "dpu", "border"}
+    assert {unit.name.partition("_")[0] for unit in below} == {"core.qmm.array", "dpu", "border", "copy"}
 
 
 def test_a_unit_does_not_change_with_what_is_beside_it(units):

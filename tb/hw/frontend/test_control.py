@@ -106,7 +106,7 @@ async def describes_itself(dut):
     assert await bench.read("identification") == IDENTIFICATION
     assert await bench.read("version") == VERSION
     assert await bench.read("shape") == logs(c.rows, c.columns, c.depth, c.drain)
-    assert await bench.read("lanes") == logs(c.row_lanes, c.axi_bits)
+    assert await bench.read("lanes") == logs(c.row_lanes, c.axi_bits, c.ports)
     assert await bench.read("configuration") == c.checksum
 
 

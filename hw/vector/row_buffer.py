@@ -203,7 +203,9 @@ class RowBuffer(wiring.Component):
             ]
         with m.If(advance):
             m.d.sync += self.o.valid.eq(delayed_valid(m, fire, 2)[-1])
-            row_read, group_read, part, lane = (delayed(m, value, 2) for value in (row, group, part, lane))
+            row_read, group_read = delayed(m, row, 2), delayed(m, group, 2)
+            # Where there is nothing to choose from they have no bits, and a register of none is not Verilog.
+            part, lane = (delayed(m, value, 2) if len(value) else value for value in (part, lane))
             first, last, end = (delayed(m, value, 2) for value in (group == 0, row_ends, row_ends & ends))
             words = [registered(m, read.data) for _, read in memories]
             width = min(self.lanes, self.columns)

@@ -2,9 +2,15 @@
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Self
 
+from codesign.cycles.events import Port
+from isa.instruction import Memory
 from isa.latency import PORT_BUFFER, SKID
 from isa.memory_timing import FULL_BANDWIDTH as FULL
+
+if TYPE_CHECKING:
+    from codesign.cycles.memory import Load
 
 MOST_CREDIT = 512  #: of bandwidth that a memory saves up, in units of 1/256 beat
 READER, PLACER = 1, 1  #: beats that wait in reader and DMA, beside those at their outputs
@@ -24,21 +30,21 @@ class Channel:
 
     __slots__ = ("_bandwidth", "_credit", "_memory", "_placed", "_queued", "port", "taken", "time", "write")
 
-    def __init__(self, bandwidth):
+    def __init__(self, bandwidth: int):
         self._bandwidth, self._credit = bandwidth, MOST_CREDIT
         self.time = self.taken = self.write = self.port = 0
-        self._memory = None
+        self._memory: Memory | None = None
         # When the last beats left the memory of each queue for its output, so many as it holds.
         self._queued, self._placed = deque([0] * READER, READER), deque([0] * PLACER, PLACER)
 
-    def copy(self):
-        other = Channel(self._bandwidth)
+    def copy(self) -> Self:
+        other = type(self)(self._bandwidth)
         other._credit, other.time, other.taken, other.write = self._credit, self.time, self.taken, self.write
         other.port, other._memory = self.port, self._memory
         other._queued, other._placed = self._queued.copy(), self._placed.copy()
         return other
 
-    def burst(self, time, size, load):
+    def burst(self, time: int, size: int, load: "Load") -> tuple[int, bool]:
         """``size`` beats of ``load`` that can come from ``time`` on; the cycle of the last, and whether none has to wait."""
         time = max(time, self.time + 1)
         credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
@@ -55,7 +61,7 @@ class Channel:
         self._placed.extend(range(end + 2 * PASS - min(size, PLACER), end + 2 * PASS))
         return end, smooth
 
-    def beat(self, time):
+    def beat(self, time: int) -> None:
         """A beat that can come from ``time`` on, and can be taken at once."""
         time = max(time, self.time + 1, self._queued[0] + 1)
         credit = min(MOST_CREDIT, self._credit + (time - self.time) * self._bandwidth)
@@ -66,7 +72,7 @@ class Channel:
         self._queued.append(max(time + PASS - 1, self.taken))
         self.taken = max(time + PASS, self.taken + 1)
 
-    def put(self, writes, port, load, completes):
+    def put(self, writes: int, port: Port | None, load: "Load", completes: bool) -> None:
         """Write the last beat, in so many cycles; with those before it, if it ``completes`` them."""
         for number in range(writes):
             self.taken = max(self.taken + (number > 0), self._placed[0] + 1)
@@ -74,7 +80,7 @@ class Channel:
             soonest = max(self.taken + PASS, self.write + 1)
             if self._memory is not load.memory:  # what another memory holds back comes first
                 soonest, self._memory = max(soonest, self.port + 1), load.memory
-            if load.joins:
+            if port and load.joins:
                 self.write = max(soonest, self.port) if completes else soonest
                 if completes:
                     self.port = port.finish(USERS, self.write + 1, 1) - 1

@@ -45,7 +45,7 @@ PRESETS = {
         residual_depth=4096,
         row_columns=128,
     ),
-    # The engine waits for nothing but memory: half of a tile leaves together, and a row unit takes 64 elements a cycle.
+    # Half of a tile leaves together and a row unit takes 64 elements a cycle, so that the engine seldom waits for either.
     "zcu102": AcceleratorConfig(
         rows=16,
         columns=32,

@@ -42,9 +42,6 @@ def copies(m: Module, name: str, values: Sequence[Value], count: int) -> list[li
         build = partial(Copy, width)
         together = Signal(width, name=f"{name}{number}")
         add_shared(m, f"{name}{number}", f"bittern_copy_{width}", build, i=Cat(values), o=together)
-        at = 0
-        for signal in signals:
-            m.d.comb += signal.eq(together[at : at + len(signal)])
-            at += len(signal)
+        m.d.comb += Cat(signals).eq(together)
         found.append(signals)
     return found

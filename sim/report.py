@@ -181,8 +181,8 @@ def _print(console, bundle, runs, report, options):
         per = report["counters_per_inference"]
         console.print(f"cycles per inference: {report['cycles_per_inference']:.0f}")
         memory = options.memory
-        way = described(options.config, memory.timing)
-        console.print(f"external memory: {memory.name}, {way} at most, latency {memory.timing.latency} cycles")
+        way = f"{described(options.config, memory.timing)} at most, latency {memory.timing.latency} cycles"
+        console.print(f"external memory: {memory.name}, {way}", soft_wrap=True)
         console.print(f"engine busy: {report['engine_utilisation']:.1%} of cycles")
         stalls = Table("stall", "cycles per inference", box=None, pad_edge=False)
         for key, text in STALLS:
